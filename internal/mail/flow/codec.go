@@ -1,0 +1,305 @@
+package flow
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
+)
+
+// The trailer is a list of elements: tag (2 bytes), length (4 bytes), value; integers big-endian. Inside a value numbers
+// are varints (unsigned LEB128) and strings are a varint length and bytes. Tags are never reused. A reader refuses a tag
+// it does not know when its top bit is set, and passes over it otherwise. docs/format.md describes every element.
+const (
+	tagJob        = 1
+	tagClient     = 2
+	tagMessage    = 3
+	tagIndex      = 4
+	tagRecipients = 5
+	tagCritical   = 0x8000
+)
+
+// Limits of the decoder; far above what acceptance lets in.
+const (
+	maxRecipients = 1 << 20
+	maxSegments   = 1 << 16
+	maxFolder     = 1 << 10
+)
+
+// ErrCorrupt says that bytes are not an encoded job.
+var ErrCorrupt = errors.New("not an encoded job")
+
+// AppendJob appends the encoded job to b.
+func AppendJob(b []byte, j *Job) []byte {
+	b = element(b, tagJob, func(b []byte) []byte {
+		b = append(b, j.ID[:]...)
+		b = append(b, j.Cause[:]...)
+		b = binary.AppendUvarint(b, uint64(j.Received.UnixMicro()))
+		b = appendAddress(b, j.From)
+		b = append(b, byte(j.Body), flag(j.UTF8), byte(j.Ret))
+		return appendString(b, j.EnvID)
+	})
+	b = element(b, tagClient, func(b []byte) []byte {
+		addr, _ := j.Client.Addr.MarshalBinary() // never fails for a valid or zero AddrPort
+		b = appendString(b, string(addr))
+		b = appendString(b, j.Client.Name)
+		b = appendString(b, j.Client.Helo)
+		b = appendString(b, j.Client.Protocol)
+		b = appendString(b, j.Client.TLS)
+		b = binary.AppendUvarint(b, uint64(j.Client.Account))
+		return appendString(b, j.Client.Login)
+	})
+	b = element(b, tagMessage, func(b []byte) []byte { return AppendRecipe(b, j.Message) })
+	b = element(b, tagIndex, func(b []byte) []byte { return append(b, j.Index...) })
+	return element(b, tagRecipients, func(b []byte) []byte {
+		b = binary.AppendUvarint(b, uint64(len(j.Recipients)))
+		for i := range j.Recipients {
+			b = appendRecipient(b, &j.Recipients[i])
+		}
+		return b
+	})
+}
+
+func appendRecipient(b []byte, r *Recipient) []byte {
+	b = binary.AppendUvarint(b, uint64(r.No))
+	b = appendAddress(b, r.To)
+	b = appendAddress(b, r.Original)
+	b = append(b, byte(r.Notify), byte(r.Transport))
+	b = appendString(b, r.ORcpt)
+	b = binary.AppendUvarint(b, uint64(r.Account))
+	b = binary.AppendUvarint(b, uint64(len(r.Folder)))
+	for _, name := range r.Folder {
+		b = appendString(b, name)
+	}
+	return appendString(b, r.NextHop)
+}
+
+// AppendRecipe appends an encoded recipe to b: number of segments, then per segment 0 and the literal's string, or 1,
+// pack + 1 (0 stands for Self), record offset, body length, offset, length.
+func AppendRecipe(b []byte, r recipe.Recipe) []byte {
+	b = binary.AppendUvarint(b, uint64(len(r)))
+	for _, s := range r {
+		if s.Literal != nil {
+			b = appendString(append(b, 0), string(s.Literal))
+			continue
+		}
+		b = binary.AppendUvarint(append(b, 1), uint64(s.Blob.Pack+1))
+		for _, v := range [...]int64{s.Blob.Offset, s.Blob.Length, s.Offset, s.Length} {
+			b = binary.AppendUvarint(b, uint64(v))
+		}
+	}
+	return b
+}
+
+func element(b []byte, tag uint16, value func([]byte) []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, tag)
+	at := len(b)
+	b = value(append(b, 0, 0, 0, 0))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendAddress(b []byte, a address.Address) []byte {
+	return appendString(appendString(b, a.Local), a.Domain)
+}
+
+func flag(v bool) byte {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// DecodeJob reads what AppendJob wrote. The job keeps no reference to b.
+func DecodeJob(b []byte) (*Job, error) {
+	j := &Job{}
+	seen := 0
+	for len(b) > 0 {
+		if len(b) < 6 {
+			return nil, fmt.Errorf("%w: element header cut off", ErrCorrupt)
+		}
+		tag, n := binary.BigEndian.Uint16(b), int64(binary.BigEndian.Uint32(b[2:]))
+		if n > int64(len(b)-6) {
+			return nil, fmt.Errorf("%w: element %d of %d bytes, %d left", ErrCorrupt, tag, n, len(b)-6)
+		}
+		d := decoder{b: b[6 : 6+n]}
+		b = b[6+n:]
+		switch tag {
+		case tagJob:
+			d.job(j)
+		case tagClient:
+			d.client(&j.Client)
+		case tagMessage:
+			j.Message = d.recipe()
+		case tagIndex:
+			j.Index = append([]byte(nil), d.b...)
+			d.b = nil
+		case tagRecipients:
+			d.recipients(j)
+		default:
+			if tag&tagCritical != 0 {
+				return nil, fmt.Errorf("%w: element %#x is from a later version", ErrCorrupt, tag)
+			}
+			continue
+		}
+		if d.bad || len(d.b) > 0 {
+			return nil, fmt.Errorf("%w: element %d", ErrCorrupt, tag)
+		}
+		if seen&(1<<tag) != 0 {
+			return nil, fmt.Errorf("%w: element %d stands twice", ErrCorrupt, tag)
+		}
+		seen |= 1 << tag
+	}
+	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen != want {
+		return nil, fmt.Errorf("%w: elements missing", ErrCorrupt)
+	}
+	return j, nil
+}
+
+// DecodeRecipe reads what AppendRecipe wrote.
+func DecodeRecipe(b []byte) (recipe.Recipe, error) {
+	d := decoder{b: b}
+	r := d.recipe()
+	if d.bad || len(d.b) > 0 {
+		return nil, fmt.Errorf("%w: recipe", ErrCorrupt)
+	}
+	return r, nil
+}
+
+// decoder reads one element; after the first mistake bad stays set and every value is zero.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uint(limit uint64) uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > limit || d.bad {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) int64() int64 { return int64(d.uint(1<<63 - 1)) }
+
+func (d *decoder) byte() byte {
+	if d.bad || len(d.b) == 0 {
+		d.bad = true
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) string() string {
+	n := d.uint(uint64(len(d.b)))
+	if d.bad || n > uint64(len(d.b)) {
+		d.bad = true
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+func (d *decoder) id() (id queueid.ID) {
+	if d.bad || len(d.b) < len(id) {
+		d.bad = true
+		return id
+	}
+	copy(id[:], d.b)
+	d.b = d.b[len(id):]
+	return id
+}
+
+func (d *decoder) address() address.Address {
+	local := d.string()
+	return address.Address{Local: local, Domain: d.string()}
+}
+
+func (d *decoder) job(j *Job) {
+	j.ID, j.Cause = d.id(), d.id()
+	j.Received = time.UnixMicro(d.int64())
+	j.From = d.address()
+	j.Body = envelope.Body(d.byte())
+	j.UTF8 = d.byte() == 1
+	j.Ret = envelope.Ret(d.byte())
+	j.EnvID = d.string()
+}
+
+func (d *decoder) client(c *Client) {
+	if addr := d.string(); addr != "" {
+		var ap netip.AddrPort
+		if ap.UnmarshalBinary([]byte(addr)) != nil {
+			d.bad = true
+			return
+		}
+		c.Addr = ap
+	}
+	c.Name, c.Helo, c.Protocol, c.TLS = d.string(), d.string(), d.string(), d.string()
+	c.Account = d.int64()
+	c.Login = d.string()
+}
+
+func (d *decoder) recipe() recipe.Recipe {
+	n := d.uint(maxSegments)
+	var r recipe.Recipe
+	for range n {
+		if d.bad {
+			return nil
+		}
+		switch d.byte() {
+		case 0:
+			r = append(r, recipe.Literal(append([]byte{}, d.string()...)))
+		case 1:
+			s := recipe.Segment{Blob: recipe.BlobRef{Pack: d.int64() - 1}}
+			s.Blob.Offset, s.Blob.Length = d.int64(), d.int64()
+			s.Offset, s.Length = d.int64(), d.int64()
+			r = append(r, s)
+		default:
+			d.bad = true
+		}
+	}
+	if d.bad || r.Check() != nil {
+		d.bad = true
+		return nil
+	}
+	return r
+}
+
+func (d *decoder) recipients(j *Job) {
+	n := d.uint(maxRecipients)
+	for i := range n {
+		if d.bad {
+			return
+		}
+		r := Recipient{No: int(d.uint(maxRecipients)), To: d.address(), Original: d.address()}
+		r.Notify, r.Transport = envelope.Notify(d.byte()), Transport(d.byte())
+		r.ORcpt = d.string()
+		r.Account = d.int64()
+		for range d.uint(maxFolder) {
+			r.Folder = append(r.Folder, d.string())
+			if d.bad {
+				return
+			}
+		}
+		r.NextHop = d.string()
+		if uint64(r.No) != i {
+			d.bad = true
+		}
+		j.Recipients = append(j.Recipients, r)
+	}
+}

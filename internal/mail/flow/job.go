@@ -1,0 +1,105 @@
+package flow
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
+)
+
+// Transport is the way a recipient's copy goes.
+type Transport uint8
+
+// The transports. Numbers are part of the on-disk format; never renumber.
+const (
+	Mailbox Transport = 1 // into an account of our mailstore, exactly once
+	SMTP    Transport = 2 // to the next MTA, at least once
+	LMTP    Transport = 3 // to another delivery agent, at least once
+	Drop    Transport = 4 // nowhere, on purpose
+)
+
+func (t Transport) String() string {
+	switch t {
+	case Mailbox:
+		return "mailbox"
+	case SMTP:
+		return "smtp"
+	case LMTP:
+		return "lmtp"
+	case Drop:
+		return "discard"
+	}
+	return fmt.Sprintf("transport(%d)", uint8(t))
+}
+
+// Recipient is the Plan of one final recipient: alias expansion is done, the way is chosen.
+type Recipient struct {
+	No        int             // recipient_no: its place in Job.Recipients, from 0; never changes
+	To        address.Address // the final address
+	Original  address.Address // as the client said it in RCPT; for Delivered-To and DSN
+	Notify    envelope.Notify
+	ORcpt     string
+	Transport Transport
+	Account   int64    // Mailbox: the account
+	Folder    []string // Mailbox: the mailbox's name components; nil: INBOX
+	NextHop   string   // SMTP, LMTP: host[:port] or [address]:port instead of the domain's MX; empty: the domain's MX
+}
+
+// Plan is what is to be done with a message, per recipient. Err of a refused envelope recipient is answered in the
+// session; only recipients that are taken become part of the job.
+type Plan struct {
+	Recipients []Recipient
+}
+
+// Job is an accepted message on its way: what the queue holds and what the pack's trailer can rebuild.
+type Job struct {
+	ID         queueid.ID
+	Received   time.Time // when it was accepted, microseconds
+	From       address.Address
+	Body       envelope.Body
+	UTF8       bool
+	Ret        envelope.Ret
+	EnvID      string
+	Client     Client
+	Message    recipe.Recipe // the message with its message literals (Received, …)
+	Index      []byte        // Facts.Index
+	Recipients []Recipient
+	// Cause is the job whose delivery made this one (bounce, notice); zero for mail that came from outside.
+	Cause queueid.ID
+}
+
+// Self is the BlobRef that stands for the record which a job is written into, before its place is known.
+var Self = recipe.BlobRef{Pack: -1}
+
+// Size is the message's size in bytes.
+func (j *Job) Size() int64 { return j.Message.Size() }
+
+// Bind puts ref in the place of Self in the job's recipe, once the record has its place.
+func (j *Job) Bind(ref recipe.BlobRef) {
+	for i := range j.Message {
+		if s := &j.Message[i]; s.Literal == nil && s.Blob.Pack == Self.Pack {
+			s.Blob = ref
+		}
+	}
+}
+
+// Blobs lists the packs' records that the job refers to.
+func (j *Job) Blobs() []recipe.BlobRef {
+	var refs []recipe.BlobRef
+	for _, s := range j.Message {
+		if s.Literal != nil {
+			continue
+		}
+		seen := false
+		for _, r := range refs {
+			seen = seen || r == s.Blob
+		}
+		if !seen {
+			refs = append(refs, s.Blob)
+		}
+	}
+	return refs
+}
