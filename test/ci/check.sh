@@ -1,0 +1,75 @@
+#!/bin/bash
+# Runs the stages that are named as arguments, in order, and prints what each took. A failed stage does not stop the
+# ones after it (peers and build do): one run tells all that is wrong. Exit 1 if any failed.
+#
+# CRASH_SECONDS   how long the open-ended crash tests go on (60)
+# FUZZ_SECONDS    time for all fuzz targets together (60)
+# TEST_TIMEOUT    limit for one test binary (10m)
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+export CGO_ENABLED=0
+export CRASH_SECONDS=${CRASH_SECONDS:-60} FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+timeout=${TEST_TIMEOUT:-10m}
+module=$(go list -m)
+
+# packages lists what unit tests run on: all but the stages that have a name of their own.
+packages() { go list ./... | grep -v -E "^$module/test/(dialogue|interop|crash|bench|layering)(/|$)"; }
+
+# below runs `go test` on the packages under the given folders, if there are any yet.
+below() {
+	local dir=$1
+	shift
+	if [ -z "$(find "$dir" -name '*_test.go' -print -quit 2>/dev/null)" ]; then
+		echo "no tests under $dir"
+		return 0
+	fi
+	go test -timeout "$timeout" "$@" "./$dir/..."
+}
+
+peers() { test/ci/peers.sh; }
+build() { make -s build && go test -run '^$' ./... >/dev/null && go build -tags nosync_pack ./... && go build -tags nosync_wal ./...; }
+vet() { go vet ./... && (cd tools && go vet ./...); }
+format() {
+	local bad
+	bad=$(gofmt -l $(git ls-files --cached --others --exclude-standard '*.go'))
+	[ -z "$bad" ] || { echo "not gofmt'ed:"; echo "$bad"; return 1; }
+}
+staticcheck() { (cd tools && go build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck) && bin/staticcheck ./...; }
+layering() { go test -count=1 ./test/layering; } # -count=1: its result depends on files the test cache does not see
+docs() { (cd tools && go run ./rfccover -root .. -check ../docs/rfc-coverage.md); }
+quick() { go test -short -shuffle=on -timeout 3m $(packages) && below test/dialogue -short; }
+unit() { go test -shuffle=on -timeout "$timeout" $(packages) && (cd tools && go test ./...); }
+
+# race runs the race detector, which needs cgo and gcc, over what does not link SQLite (14 times slower under it), and
+# in the rest only over tests that say by their name that they use the memory store.
+race() {
+	local all plain linked
+	all=$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' $(packages) | grep '^[^ ]*\.test ')
+	plain=$(grep -v ' modernc.org/sqlite' <<<"$all" | sed 's/\.test .*//')
+	linked=$(grep ' modernc.org/sqlite' <<<"$all" | sed 's/\.test .*//')
+	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout "$timeout" $plain || return 1
+	[ -z "$linked" ] || CGO_ENABLED=1 go test -race -short -shuffle=on -timeout "$timeout" -run 'Memory' $linked
+}
+dialogues() { below test/dialogue -shuffle=on; }
+interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
+order() { below test/crash -p 1 -run Order; }
+powercut() { below test/crash -p 1 -run PowerCut; }
+kill_() { below test/crash -p 1 -run Kill; }
+crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
+fuzz() { test/ci/fuzz.sh; }
+bench() { go test -run '^$' -bench . -benchmem $(packages) && below test/bench -v; }
+
+summary=() failed=0 started=$SECONDS
+for stage in "$@"; do
+	echo "== $stage"
+	begin=$SECONDS
+	case $stage in kill) run=kill_ ;; *) run=$stage ;; esac
+	if "$run"; then result=ok; else result=FAILED failed=1; fi
+	summary+=("$(printf '%-12s %5d s  %s' "$stage" $((SECONDS - begin)) "$result")")
+	echo "-- $stage: $((SECONDS - begin)) s, $result"
+	if [ $result = FAILED ] && { [ "$stage" = peers ] || [ "$stage" = build ]; }; then break; fi
+done
+echo
+printf '%s\n' "${summary[@]}"
+printf '%-12s %5d s  %s\n' all $((SECONDS - started)) "$([ $failed = 0 ] && echo ok || echo FAILED)"
+exit $failed
