@@ -1,0 +1,202 @@
+package queue
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
+)
+
+// Unit is what is scheduled: the recipients of one job that share a route.
+type Unit struct {
+	ID         queueid.ID
+	Transport  flow.Transport
+	Route      string // site or next hop; "" for mailbox
+	Recipients []int  // recipient numbers
+	Due        time.Time
+}
+
+// Limits bound what runs at once.
+type Limits struct {
+	PerRoute int // units of one SMTP or LMTP route in flight
+	Total    int // units of all SMTP and LMTP routes in flight
+	Mailbox  int // mailbox units in flight
+}
+
+// Scheduler decides what runs next. It is pure: no clock, no goroutine; the caller tells it the time. Units due wait in
+// one line per route, and the routes take turns, so that a long line does not hold up a short one.
+type Scheduler struct {
+	limits  Limits
+	waiting dueHeap
+	routes  map[routeKey]*route
+	turn    []*route // routes with units due and room in flight, in the order of their turns
+	flying  int      // units of remote routes in flight
+}
+
+type routeKey struct {
+	transport flow.Transport
+	name      string
+}
+
+type route struct {
+	key     routeKey
+	ready   []Unit
+	flying  int
+	waiting bool // it stands in Scheduler.turn
+}
+
+// NewScheduler makes a scheduler with nothing to do.
+func NewScheduler(l Limits) *Scheduler {
+	return &Scheduler{limits: l, routes: map[routeKey]*route{}}
+}
+
+// Add takes a unit. It may be due already.
+func (s *Scheduler) Add(u Unit) { heap.Push(&s.waiting, u) }
+
+// Tick moves what is due at now into the lines of its route.
+func (s *Scheduler) Tick(now time.Time) {
+	for len(s.waiting) > 0 && !s.waiting[0].Due.After(now) {
+		u := heap.Pop(&s.waiting).(Unit)
+		key := routeKey{u.Transport, u.Route}
+		r := s.routes[key]
+		if r == nil {
+			r = &route{key: key}
+			s.routes[key] = r
+		}
+		r.ready = append(r.ready, u)
+		s.enqueue(r)
+	}
+}
+
+func (s *Scheduler) enqueue(r *route) {
+	if !r.waiting && len(r.ready) > 0 && r.flying < s.perRoute(r) {
+		r.waiting = true
+		s.turn = append(s.turn, r)
+	}
+}
+
+func (s *Scheduler) perRoute(r *route) int {
+	if r.key.transport == flow.Mailbox || r.key.transport == flow.Drop {
+		return s.limits.Mailbox
+	}
+	return s.limits.PerRoute
+}
+
+func remote(t flow.Transport) bool { return t == flow.SMTP || t == flow.LMTP }
+
+// Ready returns the next unit that may run now; false when there is none. The unit is in flight until Done.
+func (s *Scheduler) Ready() (Unit, bool) {
+	for n := len(s.turn); n > 0; n-- {
+		r := s.turn[0]
+		s.turn = s.turn[1:]
+		r.waiting = false
+		if remote(r.key.transport) && s.flying >= s.limits.Total {
+			r.waiting = true
+			s.turn = append(s.turn, r) // keeps its place among the remote ones; local routes may pass
+			continue
+		}
+		u := r.ready[0]
+		r.ready = r.ready[1:]
+		r.flying++
+		if remote(r.key.transport) {
+			s.flying++
+		}
+		s.enqueue(r)
+		return u, true
+	}
+	return Unit{}, false
+}
+
+// Done frees the place of a unit that Ready returned.
+func (s *Scheduler) Done(u Unit) {
+	key := routeKey{u.Transport, u.Route}
+	r := s.routes[key]
+	if r == nil || r.flying == 0 {
+		return
+	}
+	r.flying--
+	if remote(u.Transport) {
+		s.flying--
+	}
+	if r.flying == 0 && len(r.ready) == 0 {
+		delete(s.routes, key)
+		return
+	}
+	s.enqueue(r)
+}
+
+// Next is when Tick has something to do; false when nothing waits.
+func (s *Scheduler) Next() (time.Time, bool) {
+	if len(s.waiting) == 0 {
+		return time.Time{}, false
+	}
+	return s.waiting[0].Due, true
+}
+
+// Flush makes everything that waits due at once.
+func (s *Scheduler) Flush(now time.Time) {
+	for i := range s.waiting {
+		s.waiting[i].Due = now
+	}
+	heap.Init(&s.waiting)
+}
+
+// Remove takes out the units of a job that are not in flight.
+func (s *Scheduler) Remove(id queueid.ID) {
+	kept := s.waiting[:0]
+	for _, u := range s.waiting {
+		if u.ID != id {
+			kept = append(kept, u)
+		}
+	}
+	s.waiting = kept
+	heap.Init(&s.waiting)
+	for key, r := range s.routes {
+		ready := r.ready[:0]
+		for _, u := range r.ready {
+			if u.ID != id {
+				ready = append(ready, u)
+			}
+		}
+		r.ready = ready
+		if len(ready) == 0 {
+			s.leaveTurn(r)
+			if r.flying == 0 {
+				delete(s.routes, key)
+			}
+		}
+	}
+}
+
+func (s *Scheduler) leaveTurn(r *route) {
+	if !r.waiting {
+		return
+	}
+	r.waiting = false
+	for i, t := range s.turn {
+		if t == r {
+			s.turn = append(s.turn[:i], s.turn[i+1:]...)
+			return
+		}
+	}
+}
+
+// dueHeap orders units by due time, then by id, so that equal times keep the order of arrival.
+type dueHeap []Unit
+
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	if !h[i].Due.Equal(h[j].Due) {
+		return h[i].Due.Before(h[j].Due)
+	}
+	return h[i].ID.Compare(h[j].ID) < 0
+}
+func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(x any)   { *h = append(*h, x.(Unit)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	u := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return u
+}
