@@ -1,0 +1,91 @@
+package route
+
+import (
+	"context"
+	"testing"
+
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/status"
+)
+
+type table map[address.Address][]Target
+
+func (t table) Lookup(_ context.Context, a address.Address) ([]Target, bool, error) {
+	if a.Domain != "here.example" {
+		return nil, false, nil
+	}
+	if a.Local == "broken" {
+		return nil, false, status.Temp(451, 3, 0, "directory is down")
+	}
+	targets, ok := t[a]
+	if !ok {
+		return nil, true, status.Perm(550, 1, 1, "no such user")
+	}
+	return targets, true, nil
+}
+
+func addr(local, domain string) address.Address { return address.Address{Local: local, Domain: domain} }
+
+func TestRecipient(t *testing.T) {
+	alice, bob, far := addr("alice", "here.example"), addr("bob", "here.example"), addr("x", "far.example")
+	r := Router{Directory: table{
+		alice:                        {{Account: 1, Address: alice}},
+		addr("team", "here.example"): {{Account: 1, Address: alice}, {Account: 2, Address: bob}, {Address: far}},
+	}, SmartHost: "relay.example:587"}
+	for _, c := range []struct {
+		to    address.Address
+		relay bool
+		code  int // 0: taken
+		n     int
+	}{
+		{alice, false, 0, 1},
+		{addr("team", "here.example"), false, 0, 3},
+		{addr("nobody", "here.example"), true, 550, 0},
+		{addr("broken", "here.example"), false, 451, 0},
+		{far, false, 554, 0},
+		{far, true, 0, 1},
+	} {
+		got, err := r.Recipient(t.Context(), envelope.Recipient{To: c.to, Notify: envelope.NotifyNever}, c.relay)
+		if c.code == 0 && err != nil || c.code != 0 && (err == nil || status.Of(err).Code != c.code) || len(got) != c.n {
+			t.Errorf("%v relay=%v: %v %v", c.to, c.relay, got, err)
+		}
+		for _, g := range got {
+			if g.Notify != envelope.NotifyNever || g.Original != c.to {
+				t.Errorf("%v: DSN parameters or original lost: %+v", c.to, g)
+			}
+			if g.To == far && (g.Transport != flow.SMTP || g.NextHop != "relay.example:587") {
+				t.Errorf("%v: way out %+v", c.to, g)
+			}
+		}
+	}
+}
+
+func TestPlanMergesDuplicates(t *testing.T) {
+	var p Plan
+	box := flow.Recipient{To: addr("alice", "here.example"), Transport: flow.Mailbox, Account: 1}
+	other := box
+	other.To = addr("postmaster", "here.example") // another address of the same account
+	junk := box
+	junk.Folder = []string{"Junk"}
+	far := flow.Recipient{To: addr("x", "far.example"), Transport: flow.SMTP}
+	if err := p.Add([]flow.Recipient{box, far, other, junk}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Add([]flow.Recipient{far, box}); err != nil {
+		t.Fatal(err)
+	}
+	got := p.Recipients()
+	if len(got) != 3 || got[0].To != box.To || got[2].Folder == nil {
+		t.Fatalf("plan %+v", got)
+	}
+	for i, r := range got {
+		if r.No != i {
+			t.Fatalf("number %d at place %d", r.No, i)
+		}
+	}
+	if err := p.Add(make([]flow.Recipient, MaxTargets)); !status.IsTemporary(err) {
+		t.Fatalf("no bound: %v", err)
+	}
+}

@@ -1,0 +1,23 @@
+// Package sieve is the recipient's own script (RFC 5228). Its decision is empty so far: every message is kept. The types
+// are final: a script turns one recipient of the plan into the recipients that shall stand there instead.
+package sieve
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+)
+
+// Script decides for one recipient of ours: the implicit keep is the recipient itself; fileinto changes its folder,
+// redirect adds one, discard returns none. A verdict that rejects makes the recipient refuse.
+type Script interface {
+	Run(ctx context.Context, tx *flow.Transaction, facts *flow.Facts, r flow.Recipient) ([]flow.Recipient, flow.Verdict, error)
+}
+
+// Keep is the script of those who have none.
+type Keep struct{}
+
+// Run keeps.
+func (Keep) Run(_ context.Context, _ *flow.Transaction, _ *flow.Facts, r flow.Recipient) ([]flow.Recipient, flow.Verdict, error) {
+	return []flow.Recipient{r}, flow.Verdict{}, nil
+}
