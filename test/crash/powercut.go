@@ -1,0 +1,114 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/postrider/postrider/test/crash/ledger"
+	"github.com/postrider/postrider/test/crash/replay"
+)
+
+// Plan says how many power cuts, drawn from which seed. Dir is where the
+// directories are built; those in which something was wrong stay there.
+type Plan struct {
+	Cuts int
+	Seed uint64
+	Dir  string
+}
+
+// Loss is one cut after which the promise did not hold.
+type Loss struct {
+	Cut     replay.Cut
+	Dir     string
+	Missing []string // acknowledged, not there
+	Double  []string // there more than once
+	Err     error    // it could not be recovered at all
+}
+
+// CutReport says what was tried and what was lost.
+type CutReport struct {
+	Cuts   int
+	Owed   int // acknowledged messages looked for, over all cuts
+	Losses []Loss
+}
+
+// String is the counts and at most five losses.
+func (r *CutReport) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d power cuts, %d acknowledged messages looked for; %d cuts with a loss", r.Cuts, r.Owed, len(r.Losses))
+	for i, l := range r.Losses {
+		if i == 5 {
+			b.WriteString("\n  …")
+			break
+		}
+		fmt.Fprintf(&b, "\n  line %d, seed %d: %d missing %.80q, %d double %.80q", l.Cut.Instant, l.Cut.Seed,
+			len(l.Missing), l.Missing, len(l.Double), l.Double)
+		if l.Err != nil {
+			fmt.Fprintf(&b, ", error: %v", l.Err)
+		}
+	}
+	return b.String()
+}
+
+// Err is nil if there was something to lose and nothing was lost.
+func (r *CutReport) Err() error {
+	if len(r.Losses) > 0 || r.Owed == 0 {
+		return fmt.Errorf("power cuts: %s", r)
+	}
+	return nil
+}
+
+// PowerCuts rebuilds the directory after each cut of the plan, has the system
+// recover it, and looks for every message that had been acknowledged by then.
+func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
+	at, err := ledger.Locate(r.Events, r.Acks)
+	if err != nil {
+		return nil, err
+	}
+	var cuts []replay.Cut
+	var dirs []string
+	for i, instant := range replay.Instants(r.History, at, p.Cuts, p.Seed) {
+		c := replay.Cut{Instant: instant, Seed: p.Seed + uint64(i)}
+		dir := filepath.Join(p.Dir, fmt.Sprintf("cut-%03d-line-%d", i, instant))
+		if err := replay.Replay(r.History, r.System.Initial, c, dir); err != nil {
+			return nil, err
+		}
+		cuts, dirs = append(cuts, c), append(dirs, dir)
+	}
+	found, err := r.System.List(dirs)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) != len(dirs) {
+		return nil, fmt.Errorf("%d listings of %d directories", len(found), len(dirs))
+	}
+	report := &CutReport{Cuts: len(cuts)}
+	for i, c := range cuts {
+		owed := replay.Owed(at, c.Instant)
+		report.Owed += len(owed)
+		l := Loss{Cut: c, Dir: dirs[i], Err: found[i].Err}
+		l.compare(r.Acks, owed, found[i].IDs)
+		if l.Err != nil || len(l.Missing)+len(l.Double) > 0 {
+			report.Losses = append(report.Losses, l)
+		} else if err := os.RemoveAll(dirs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return report, nil
+}
+
+func (l *Loss) compare(acks []ledger.Ack, owed []int, ids []string) {
+	times := map[string]int{}
+	for _, id := range ids {
+		if times[id]++; times[id] == 2 {
+			l.Double = append(l.Double, id)
+		}
+	}
+	for _, i := range owed {
+		if times[acks[i].ID] == 0 {
+			l.Missing = append(l.Missing, acks[i].ID)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build nosync_dir
+
+package main
+
+const syncDir = false

@@ -1,0 +1,5 @@
+//go:build nosync_pack
+
+package main
+
+const syncPack = false

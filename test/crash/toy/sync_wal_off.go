@@ -1,0 +1,5 @@
+//go:build nosync_wal
+
+package main
+
+const syncWAL = false
