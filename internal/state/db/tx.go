@@ -1,0 +1,284 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// Tx is a transaction, valid only inside the function it was given to and only on that goroutine.
+//
+// Arguments of statements are int, int64, int32, uint8, uint16, uint32, uint64 (up to the largest int64), bool (stored as
+// 0 or 1), float64, string, []byte (nil is NULL, an empty slice is not) and nil.
+type Tx struct {
+	db   *DB
+	conn *sqlite.Conn
+	ctx  context.Context // nil in a write: once begun it completes
+	live bool
+	err  error // sticky
+	rows Rows
+}
+
+func (tx *Tx) start(ctx context.Context) { tx.ctx, tx.live, tx.err = ctx, true, nil }
+
+// finish closes what fn left open.
+func (tx *Tx) finish() {
+	tx.rows.Close()
+	tx.ctx, tx.live = nil, false
+}
+
+// Err returns the error that broke the transaction, if any.
+func (tx *Tx) Err() error { return tx.err }
+
+// Exec runs a statement that returns no rows and tells how many rows it inserted, changed or deleted.
+func (tx *Tx) Exec(sql string, args ...any) (int64, error) {
+	stmt, err := tx.prepare(sql, args)
+	if err != nil {
+		return 0, err
+	}
+	row, err := stmt.Step()
+	if err != nil {
+		return 0, tx.broken(sql, err)
+	}
+	if row {
+		return 0, tx.broken(sql, errors.Join(errors.New("statement returns rows: use Query"), stmt.Reset()))
+	}
+	return int64(tx.conn.Changes()), nil
+}
+
+// Query runs a statement that returns rows (also INSERT … RETURNING). An error shows in Next's end, from Err:
+//
+//	rows := tx.Query("SELECT uid, flags FROM entry WHERE mailbox_id = ?", id)
+//	for rows.Next() {
+//		use(rows.Int64(0), rows.Int64(1))
+//	}
+//	if err := rows.Err(); err != nil { … }
+//
+// The Rows belong to the Tx: at the next Query they are those of that query.
+func (tx *Tx) Query(sql string, args ...any) *Rows {
+	stmt, err := tx.prepare(sql, args)
+	tx.rows = Rows{tx: tx, stmt: stmt, sql: sql, err: err}
+	return &tx.rows
+}
+
+// QueryRow runs a query for its first row, if any, and scans it: found tells whether there was one.
+//
+//	found, err := tx.QueryRow("SELECT modseq FROM account_state WHERE account_id = ?", id).Scan(&modseq)
+func (tx *Tx) QueryRow(sql string, args ...any) Row {
+	stmt, err := tx.prepare(sql, args)
+	tx.rows = Rows{tx: tx, stmt: stmt, sql: sql, err: err}
+	return Row{&tx.rows}
+}
+
+// prepare finds or makes the statement and binds its arguments. args must not be kept: that lets them live on the
+// caller's stack.
+func (tx *Tx) prepare(sql string, args []any) (*sqlite.Stmt, error) {
+	if tx.err != nil {
+		return nil, tx.err
+	}
+	if !tx.live {
+		return nil, errTxDone
+	}
+	if tx.rows.stmt != nil {
+		return nil, tx.broken(sql, fmt.Errorf("%w: %s", errRowsOpen, tx.rows.sql))
+	}
+	if tx.ctx != nil {
+		if err := tx.ctx.Err(); err != nil {
+			tx.err = err
+			return nil, err
+		}
+	}
+	stmt, err := tx.conn.Prepare(sql)
+	if err != nil {
+		return nil, tx.broken(sql, err)
+	}
+	if n := stmt.BindParamCount(); n != len(args) {
+		return nil, tx.broken(sql, fmt.Errorf("%d arguments for %d parameters", len(args), n))
+	}
+	for i, a := range args {
+		if err := bind(stmt, i+1, a); err != nil {
+			return nil, tx.broken(sql, err)
+		}
+	}
+	return stmt, nil
+}
+
+func bind(stmt *sqlite.Stmt, i int, arg any) error {
+	switch v := arg.(type) {
+	case int64:
+		stmt.BindInt64(i, v)
+	case int:
+		stmt.BindInt64(i, int64(v))
+	case string:
+		stmt.BindText(i, v)
+	case []byte:
+		if v == nil {
+			stmt.BindNull(i)
+		} else {
+			stmt.BindBytes(i, v)
+		}
+	case bool:
+		stmt.BindBool(i, v)
+	case uint64:
+		if v > math.MaxInt64 {
+			return fmt.Errorf("argument %d is larger than an int64", i)
+		}
+		stmt.BindInt64(i, int64(v))
+	case uint32:
+		stmt.BindInt64(i, int64(v))
+	case int32:
+		stmt.BindInt64(i, int64(v))
+	case uint16:
+		stmt.BindInt64(i, int64(v))
+	case uint8:
+		stmt.BindInt64(i, int64(v))
+	case float64:
+		stmt.BindFloat(i, v)
+	case nil:
+		stmt.BindNull(i)
+	default:
+		return fmt.Errorf("argument %d has a type that no column takes", i)
+	}
+	return nil
+}
+
+// broken records the error that makes the transaction useless.
+func (tx *Tx) broken(sql string, err error) error {
+	tx.err = tx.db.wrap(sql, err)
+	return tx.err
+}
+
+// Rows is the result of a query, at one row at a time. Columns count from 0.
+type Rows struct {
+	tx   *Tx
+	stmt *sqlite.Stmt
+	sql  string
+	err  error
+}
+
+// Next goes to the next row, the first at its first call. At the end, and after an error, it closes the rows and returns
+// false.
+func (r *Rows) Next() bool {
+	if r.stmt == nil {
+		return false
+	}
+	if ctx := r.tx.ctx; ctx != nil && ctx.Err() != nil {
+		r.err, r.tx.err = ctx.Err(), ctx.Err()
+		r.Close()
+		return false
+	}
+	row, err := r.stmt.Step()
+	if err != nil {
+		r.stmt = nil // Step has reset it
+		r.err = r.tx.broken(r.sql, err)
+		return false
+	}
+	if !row {
+		r.stmt = nil
+	}
+	return row
+}
+
+// Err returns the error that ended Next.
+func (r *Rows) Err() error { return r.err }
+
+// Close ends the query early. After the last row there is nothing left to close.
+func (r *Rows) Close() {
+	if r.stmt == nil {
+		return
+	}
+	stmt := r.stmt
+	r.stmt = nil
+	if err := stmt.Reset(); err != nil && r.tx.err == nil {
+		r.err = r.tx.broken(r.sql, err)
+	}
+}
+
+// Int64 returns a column as int64; NULL is 0.
+func (r *Rows) Int64(col int) int64 { return r.stmt.ColumnInt64(col) }
+
+// Int returns a column as int; NULL is 0.
+func (r *Rows) Int(col int) int { return int(r.stmt.ColumnInt64(col)) }
+
+// Bool returns whether a column is not 0; NULL is false.
+func (r *Rows) Bool(col int) bool { return r.stmt.ColumnInt64(col) != 0 }
+
+// Float returns a column as float64; NULL is 0.
+func (r *Rows) Float(col int) float64 { return r.stmt.ColumnFloat(col) }
+
+// Text returns a column as a string; NULL is "".
+func (r *Rows) Text(col int) string { return r.stmt.ColumnText(col) }
+
+// IsNull tells whether a column is NULL.
+func (r *Rows) IsNull(col int) bool { return r.stmt.ColumnIsNull(col) }
+
+// Len returns the length in bytes of a text or blob column.
+func (r *Rows) Len(col int) int { return r.stmt.ColumnLen(col) }
+
+// Bytes returns a copy of a blob column: nil for NULL, empty but not nil for an empty one.
+func (r *Rows) Bytes(col int) []byte {
+	if r.stmt.ColumnIsNull(col) {
+		return nil
+	}
+	b := make([]byte, r.stmt.ColumnLen(col))
+	r.stmt.ColumnBytes(col, b)
+	return b
+}
+
+// AppendBytes appends a blob column to dst: with a dst that is used again nothing is allocated.
+func (r *Rows) AppendBytes(dst []byte, col int) []byte {
+	n := r.stmt.ColumnLen(col)
+	dst = slices.Grow(dst, n)
+	return dst[:len(dst)+r.stmt.ColumnBytes(col, dst[len(dst):len(dst)+n])]
+}
+
+// Scan stores the columns, from the first on, in dest: *int64, *int, *uint32, *uint64, *bool, *float64, *string, *[]byte
+// (a copy).
+func (r *Rows) Scan(dest ...any) error {
+	for i, d := range dest {
+		switch p := d.(type) {
+		case *int64:
+			*p = r.Int64(i)
+		case *int:
+			*p = r.Int(i)
+		case *uint32:
+			*p = uint32(r.Int64(i))
+		case *uint64:
+			*p = uint64(r.Int64(i))
+		case *bool:
+			*p = r.Bool(i)
+		case *float64:
+			*p = r.Float(i)
+		case *string:
+			*p = r.Text(i)
+		case *[]byte:
+			*p = r.Bytes(i)
+		default:
+			r.err = fmt.Errorf("db: scan: column %d goes into a type that no column fills", i)
+			r.Close()
+			return r.err
+		}
+	}
+	return nil
+}
+
+// Row is the first row of a query.
+type Row struct{ rows *Rows }
+
+// Scan stores the columns of the row as Rows.Scan does and ends the query. found is false, and dest untouched, if there
+// was no row.
+func (r Row) Scan(dest ...any) (found bool, err error) {
+	if !r.rows.Next() {
+		return false, r.rows.Err()
+	}
+	err = r.rows.Scan(dest...)
+	r.rows.Close()
+	if err == nil {
+		err = r.rows.Err()
+	}
+	return err == nil, err
+}

@@ -1,0 +1,19 @@
+// Package schema holds the numbered migrations of store.db.
+//
+// A migration is NNNN_name.sql; numbers rise, gaps are allowed, and a file that has been released never changes: what
+// must change is a new file. Migrations run forward only, each in a transaction of its own (see package db).
+//
+// The SQL is SQLite's in a vocabulary that PostgreSQL understands after the few named replacements of package db: column
+// types are BIGINT, TEXT and BLOB (BYTEA there); an id that the engine assigns is "INTEGER PRIMARY KEY" (an identity
+// column there); WITHOUT ROWID may end a table (dropped there). Times are integers, truth values are BIGINT 0 and 1.
+// No foreign key crosses directory, queue, mailstore and packs.
+//
+// Who owns what: 0001 packs (state/blob), 0002 directory, 0003 mailstore, 0004 queue, 0005 node (state/db).
+package schema
+
+import "embed"
+
+// Store holds the migrations of store.db: packs, directory, mailstore, queue, node.
+//
+//go:embed *.sql
+var Store embed.FS
