@@ -8,7 +8,7 @@
 // is no security layer and no channel binding (no -PLUS mechanism is offered), and whether TLS is up is the engine's
 // affair: it must not offer any of this without.
 //
-// Files: server.go (Server, Exchange, Authenticator, PLAIN and LOGIN), scram.go (SCRAM's server side, Keys), client.go
+// Files: server.go (Server, Exchange, Authenticator, PLAIN and LOGIN), origin.go (where a login comes from), scram.go (SCRAM's server side, Keys), client.go
 // (client side), framing.go (base64, "=", "*").
 //
 // Failures are status.Error: 535 5.7.8 for wrong credentials, 501 5.5.2 for malformed messages, 501 5.7.0 for a cancelled
