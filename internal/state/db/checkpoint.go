@@ -22,7 +22,7 @@ func (d *DB) noteCommit() {
 	}
 	d.stats.logPages.Store(frames[1])
 	poke(d.kick)
-	if frames[1]*pageSize >= d.opt.CheckpointBytes {
+	if frames[1]*d.opt.pageSize >= d.opt.CheckpointBytes {
 		poke(d.urgent)
 	}
 }

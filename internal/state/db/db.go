@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/durable"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -49,7 +50,13 @@ type Options struct {
 	CheckpointBytes int64         // size of the write-ahead log that starts a checkpoint
 	CheckpointDelay time.Duration // the longest time until committed pages are moved into the database
 
-	maxPages int64 // tests: PRAGMA max_page_count
+	// Durable is asked after every commit, before it is acknowledged; nil: durable.Local.
+	Durable durable.Waiter
+
+	// For tests and benchmarks.
+	maxPages int64 // PRAGMA max_page_count
+	pageSize int64
+	cacheKiB int
 }
 
 func (o *Options) setDefaults() {
@@ -64,6 +71,11 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Queue, defaultQueue)
 	setDefault(&o.CheckpointBytes, defaultCheckpointBytes)
 	setDefault(&o.CheckpointDelay, defaultCheckpointDelay)
+	setDefault(&o.pageSize, pageSize)
+	setDefault(&o.cacheKiB, writerCacheKiB)
+	if o.Durable == nil {
+		o.Durable = durable.Local{}
+	}
 }
 
 func setDefault[T int | int64 | time.Duration](v *T, d T) {

@@ -60,13 +60,13 @@ func (d *DB) pragmas(r role) []string {
 	list := []string{"trusted_schema=OFF", "foreign_keys=ON", "temp_store=MEMORY", "mmap_size=0"}
 	switch r {
 	case roleWriter:
-		list = append(list, fmt.Sprintf("page_size=%d", pageSize)) // before the first table
+		list = append(list, fmt.Sprintf("page_size=%d", d.opt.pageSize)) // before the first table
 		if d.memory {
 			list = append(list, "journal_mode=MEMORY")
 		} else {
 			list = append(list, "journal_mode=WAL")
 		}
-		list = append(list, fmt.Sprintf("cache_size=-%d", writerCacheKiB))
+		list = append(list, fmt.Sprintf("cache_size=-%d", d.opt.cacheKiB))
 		if d.opt.maxPages > 0 {
 			list = append(list, fmt.Sprintf("max_page_count=%d", d.opt.maxPages))
 		}

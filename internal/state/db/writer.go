@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/durable"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -106,10 +107,15 @@ func (d *DB) runBatch(first *request) {
 		err = d.commit()
 	}
 	d.commitMu.Unlock()
+	if err == nil {
+		// The seam for a replica's answer. It outlives every caller's context: what is committed is committed.
+		at := durable.Position{Log: durable.Database, Offset: d.stats.commits.Load()}
+		err = d.opt.Durable.Wait(context.Background(), at)
+	}
 	d.acknowledge(err)
 }
 
-// acknowledge is the one place where a writer hears that its data is safe: the seam for a replica's answer.
+// acknowledge answers the batch: with err if it concerns them all, else each with what its function returned.
 func (d *DB) acknowledge(err error) {
 	for i, r := range d.batch {
 		if err != nil {

@@ -1,0 +1,18 @@
+package db
+
+// WithMaxPages makes the database full at n pages.
+func WithMaxPages(o Options, n int64) Options { o.maxPages = n; return o }
+
+// ForWriter runs a PRAGMA on the writer's connection and returns its first column.
+func (d *DB) ForWriter(p string) (int64, error) {
+	d.commitMu.Lock()
+	defer d.commitMu.Unlock()
+	out, err := pragma(d.writer, p)
+	return out[0], err
+}
+
+// WithTuning sets page and cache size.
+func WithTuning(o Options, page int64, cacheKiB int) Options {
+	o.pageSize, o.cacheKiB = page, cacheKiB
+	return o
+}
