@@ -74,7 +74,7 @@ func Replay(h *disk.History, initial string, c Cut, out string) error {
 			byNode[op.Node] = append(byNode[op.Node], op)
 		}
 	}
-	return write(h, tree, 0, out, func(n disk.Node) ([]byte, error) {
+	return writeDir(h, tree, 0, out, func(n disk.Node) ([]byte, error) {
 		f := &file{draw: d, frozen: map[int64]bool{}}
 		if e, ok := h.Start[n]; ok {
 			var err error
@@ -126,16 +126,16 @@ func names(h *disk.History, c Cut, d *drawer) disk.Tree {
 	return tree
 }
 
-// write makes the directory n at path and all below it, in the order of names
+// writeDir makes the directory n at path and all below it, in the order of names
 // so that a seed always draws the same.
-func write(h *disk.History, tree disk.Tree, n disk.Node, path string, bytes func(disk.Node) ([]byte, error)) error {
+func writeDir(h *disk.History, tree disk.Tree, n disk.Node, path string, bytes func(disk.Node) ([]byte, error)) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree[n])) {
 		child, at := tree[n][name], filepath.Join(path, name)
 		if h.IsDir[child] {
-			if err := write(h, tree, child, at, bytes); err != nil {
+			if err := writeDir(h, tree, child, at, bytes); err != nil {
 				return err
 			}
 			continue
