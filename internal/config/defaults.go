@@ -1,0 +1,72 @@
+package config
+
+import "time"
+
+// DefaultDataDir is where the state of a system service lies.
+const DefaultDataDir = "/var/lib/postrider"
+
+// defaultRunDir goes with DefaultDataDir.
+const defaultRunDir = "/run/postrider"
+
+const (
+	kib Size = 1 << 10
+	mib Size = 1 << 20
+	day      = 24 * time.Hour
+)
+
+// Defaults returns the configuration of an empty file, before host name and folders are resolved.
+func Defaults() *Config {
+	return &Config{
+		DataDir:    DefaultDataDir,
+		Listeners:  defaultListeners(),
+		TLS:        TLS{MinVersion: "1.2"},
+		DNS:        DNS{Timeout: Duration(5 * time.Second), Attempts: 2, CacheEntries: 10000, CacheMaxTTL: Duration(day)},
+		SMTP:       defaultSMTP(),
+		Submission: Submission{RequireSenderOwnership: true},
+		Delivery:   Delivery{RecipientDelimiter: "+"},
+		MTA:        defaultMTA(),
+		IMAP: IMAP{
+			MaxConnections: 10000, MaxConnectionsPerAddress: 200, MaxConnectionsPerAccount: 50,
+			LoginTimeout: Duration(3 * time.Minute), IdleTimeout: Duration(35 * time.Minute),
+			MaxAppendSize: 50 * mib, MaxCommandSize: 64 * kib, MaxErrors: 50,
+		},
+		Log:    Log{Level: "info", Format: "text"},
+		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib},
+	}
+}
+
+func defaultListeners() Listeners {
+	return Listeners{
+		SMTP:        Listener{Enabled: true, Addresses: []string{":25"}},
+		Submission:  Listener{Enabled: true, Addresses: []string{":587"}},
+		Submissions: Listener{Enabled: true, Addresses: []string{":465"}},
+		LMTP:        Listener{Addresses: []string{"127.0.0.1:24"}},
+		IMAP:        Listener{Enabled: true, Addresses: []string{":143"}},
+		IMAPS:       Listener{Enabled: true, Addresses: []string{":993"}},
+		HTTP:        Listener{Addresses: []string{"127.0.0.1:80"}},
+	}
+}
+
+func defaultSMTP() SMTP {
+	return SMTP{
+		MaxMessageSize: 50 * mib, MaxRecipients: 1000, MaxReceived: 100,
+		MaxConnections: 2000, MaxConnectionsPerAddress: 100, MaxErrors: 20, MaxTransactions: 1000,
+		CommandTimeout: Duration(5 * time.Minute), DataTimeout: Duration(5 * time.Minute),
+		TransactionTimeout: Duration(time.Hour),
+	}
+}
+
+func defaultMTA() MTA {
+	return MTA{
+		Port: 25, TLS: "may", SmartHost: SmartHost{Port: 587, TLS: "verify"},
+		Retry: []Duration{
+			Duration(5 * time.Minute), Duration(10 * time.Minute), Duration(20 * time.Minute), Duration(40 * time.Minute),
+			Duration(80 * time.Minute), Duration(160 * time.Minute), Duration(4 * time.Hour),
+		},
+		ExpireAfter: Duration(5 * day), BounceExpireAfter: Duration(5 * day),
+		Concurrency: 200, ConcurrencyPerDestination: 20, MaxRecipients: 100,
+		InetProtocols: "all", EightBit: "as-is",
+		ConnectTimeout: Duration(30 * time.Second), CommandTimeout: Duration(5 * time.Minute),
+		DataTimeout: Duration(3 * time.Minute), DataDoneTimeout: Duration(10 * time.Minute), IdleTimeout: Duration(2 * time.Second),
+	}
+}

@@ -1,0 +1,220 @@
+package config
+
+// Config is the whole configuration. The comment of a field is the text that operators read.
+type Config struct {
+	// The name of this host: in the greeting, in EHLO, in Received fields and message ids. Empty: the system's name.
+	Hostname string `toml:"hostname" form:"host"`
+	// The host's own domain: mail for it is delivered here, and postmaster@ of it exists. Empty: the host name.
+	Domain string `toml:"domain" form:"host"`
+	// Where all state is kept: database, message packs, keys.
+	DataDir string `toml:"data_dir" apply:"restart"`
+	// Where sockets are. Empty: /run/postrider for the default data_dir, else the folder run in data_dir.
+	RunDir string `toml:"run_dir" apply:"restart"`
+
+	Listeners  Listeners  `toml:"listeners"`
+	TLS        TLS        `toml:"tls"`
+	DNS        DNS        `toml:"dns"`
+	SMTP       SMTP       `toml:"smtp"`
+	Submission Submission `toml:"submission"`
+	Delivery   Delivery   `toml:"delivery"`
+	MTA        MTA        `toml:"mta"`
+	IMAP       IMAP       `toml:"imap"`
+	Log        Log        `toml:"log"`
+	Metrics    Metrics    `toml:"metrics"`
+	Limits     Limits     `toml:"limits"`
+}
+
+// Listeners are the sockets of each service.
+type Listeners struct {
+	// Mail from the internet (RFC 5321).
+	SMTP Listener `toml:"smtp"`
+	// Mail from our users: STARTTLS, then AUTH (RFC 6409).
+	Submission Listener `toml:"submission"`
+	// Mail from our users: TLS from the first byte (RFC 8314).
+	Submissions Listener `toml:"submissions"`
+	// Mail from a relay of our own for delivery here (RFC 2033). It has no authentication: loopback only.
+	LMTP Listener `toml:"lmtp"`
+	// Mail reading with STARTTLS (RFC 9051, RFC 3501).
+	IMAP Listener `toml:"imap"`
+	// Mail reading with TLS from the first byte (RFC 8314).
+	IMAPS Listener `toml:"imaps"`
+	// Plain HTTP: /healthz, /readyz and /metrics.
+	HTTP Listener `toml:"http"`
+}
+
+// Listener is where one service listens.
+type Listener struct {
+	// Whether the service is offered.
+	Enabled bool `toml:"enabled" apply:"restart"`
+	// Where it listens: "host:port", "[v6]:port", or ":port" for all addresses.
+	Addresses []string `toml:"addresses" form:"hostport" apply:"restart"`
+}
+
+// TLS is the certificate that all services show.
+type TLS struct {
+	// PEM file of the certificate, intermediates after it. Empty, with tls.key: a self-signed one made in data_dir.
+	Cert string `toml:"cert"`
+	// PEM file of the certificate's private key.
+	Key string `toml:"key"`
+	// PEM file of authorities trusted when we connect out, beside the system's.
+	CA string `toml:"ca"`
+	// Lowest version that we accept: "1.0" and "1.1" only for peers that cannot do better (RFC 8996).
+	MinVersion string `toml:"min_version" enum:"1.0,1.1,1.2,1.3"`
+}
+
+// DNS is how names are looked up.
+type DNS struct {
+	// Resolvers to ask, in turn: "address:port". Empty: those of /etc/resolv.conf.
+	Resolvers []string `toml:"resolvers" form:"resolver"`
+	// How long one question to one resolver may take.
+	Timeout Duration `toml:"timeout" min:"100ms" max:"1m"`
+	// How often the list of resolvers is gone through before a look-up fails, for now.
+	Attempts int `toml:"attempts" min:"1" max:"10"`
+	// How many answers are remembered.
+	CacheEntries int `toml:"cache_entries" min:"0" max:"10000000"`
+	// The longest an answer is remembered, whatever its TTL.
+	CacheMaxTTL Duration `toml:"cache_max_ttl" min:"0s" max:"7d"`
+}
+
+// SMTP is what holds for mail coming in, from the internet and from users.
+type SMTP struct {
+	// Largest message taken (RFC 1870).
+	MaxMessageSize Size `toml:"max_message_size" min:"64KiB" max:"2GiB"`
+	// Most recipients of one transaction; RFC 5321 §4.5.3.1.8 wants at least 100.
+	MaxRecipients int `toml:"max_recipients" min:"100" max:"100000"`
+	// Received fields a message may have before it is taken for a loop (RFC 5321 §6.3).
+	MaxReceived int `toml:"max_received" min:"10" max:"1000"`
+	// Connections at once, all clients together.
+	MaxConnections int `toml:"max_connections" min:"1" max:"1000000"`
+	// Connections at once from one address (a /64 in IPv6).
+	MaxConnectionsPerAddress int `toml:"max_connections_per_address" min:"1" max:"1000000"`
+	// Commands refused in one session before it is ended.
+	MaxErrors int `toml:"max_errors" min:"1" max:"10000"`
+	// Transactions in one session before the client must connect again (RFC 9422 MAILMAX).
+	MaxTransactions int `toml:"max_transactions" min:"1" max:"1000000"`
+	// How long we wait for a command (RFC 5321 §4.5.3.2.7).
+	CommandTimeout Duration `toml:"command_timeout" min:"1s" max:"1h"`
+	// How long we wait for the next piece of a message.
+	DataTimeout Duration `toml:"data_timeout" min:"1s" max:"1h"`
+	// How long a whole message may take to arrive.
+	TransactionTimeout Duration `toml:"transaction_timeout" min:"10s" max:"1d"`
+	// Networks of old devices that end lines with a bare LF. From all others a bare CR or LF is refused.
+	BareNewlineNetworks Networks `toml:"bare_newline_networks"`
+}
+
+// Submission is what holds for mail from our users only.
+type Submission struct {
+	// Networks that may submit without AUTH: printers, applications. None by default, loopback neither.
+	TrustedNetworks Networks `toml:"trusted_networks"`
+	// Refuse a sender address that the account does not own.
+	RequireSenderOwnership bool `toml:"require_sender_ownership"`
+}
+
+// Delivery is how mail gets into mailboxes.
+type Delivery struct {
+	// Character after which the local part of an address is detail: user+detail@ is delivered to user@. Empty: none.
+	RecipientDelimiter string `toml:"recipient_delimiter"`
+}
+
+// MTA is how mail leaves.
+type MTA struct {
+	// The port that delivery to mail exchangers connects to.
+	Port int `toml:"port" min:"1" max:"65535"`
+	// A relay that takes all outgoing mail.
+	SmartHost SmartHost `toml:"smart_host"`
+	// TLS to mail exchangers: none; may (use it if offered, verify nothing: RFC 7435); encrypt (no mail without it).
+	TLS string `toml:"tls" enum:"none,may,encrypt"`
+	// Waiting times before the next try after a temporary failure; the last one repeats.
+	Retry []Duration `toml:"retry" min:"1s" max:"7d"`
+	// How long we try before the message is returned to its sender (RFC 5321 §4.5.4.1: at least 4 to 5 days).
+	ExpireAfter Duration `toml:"expire_after" min:"1m" max:"30d"`
+	// The same for bounces, which have nobody to return to.
+	BounceExpireAfter Duration `toml:"bounce_expire_after" min:"1m" max:"30d"`
+	// Connections at once, all destinations together.
+	Concurrency int `toml:"concurrency" min:"1" max:"100000"`
+	// Connections at once to one destination.
+	ConcurrencyPerDestination int `toml:"concurrency_per_destination" min:"1" max:"10000"`
+	// Recipients in one outgoing transaction (RFC 5321 §4.5.3.1.8: receivers take at least 100).
+	MaxRecipients int `toml:"max_recipients" min:"1" max:"10000"`
+	// IP versions used: all, ipv4, ipv6.
+	InetProtocols string `toml:"inet_protocols" enum:"all,ipv4,ipv6"`
+	// Local IPv4 address to connect from. Empty: the system's choice.
+	SourceIPv4 string `toml:"source_ipv4" form:"ipv4"`
+	// Local IPv6 address to connect from. Empty: the system's choice.
+	SourceIPv6 string `toml:"source_ipv6" form:"ipv6"`
+	// The name in EHLO. Empty: hostname.
+	HeloName string `toml:"helo_name" form:"host"`
+	// Eight-bit mail for a host without 8BITMIME: as-is (send it all the same) or bounce (5.6.3, RFC 6152).
+	EightBit string `toml:"eightbit" enum:"as-is,bounce"`
+	// How long a connection may take to be made.
+	ConnectTimeout Duration `toml:"connect_timeout" min:"1s" max:"10m"`
+	// How long we wait for a greeting or for the reply to a command (RFC 5321 §4.5.3.2: 5 minutes).
+	CommandTimeout Duration `toml:"command_timeout" min:"1s" max:"1h"`
+	// How long a piece of a message may take to be sent (RFC 5321 §4.5.3.2.5: 3 minutes).
+	DataTimeout Duration `toml:"data_timeout" min:"1s" max:"1h"`
+	// How long we wait for the reply to the end of a message (RFC 5321 §4.5.3.2.6: 10 minutes).
+	DataDoneTimeout Duration `toml:"data_done_timeout" min:"1s" max:"1h"`
+	// How long an idle connection is kept for the next message.
+	IdleTimeout Duration `toml:"idle_timeout" min:"0s" max:"5m"`
+}
+
+// SmartHost is a relay for all outgoing mail.
+type SmartHost struct {
+	// Name or [address] of the relay; a name's MX records are not asked. Empty: no relay, mail goes to each domain's MX.
+	Host string `toml:"host"`
+	// Its port: 25, 587 (STARTTLS) or 465 (TLS from the first byte).
+	Port int `toml:"port" min:"1" max:"65535"`
+	// Name for AUTH. Empty: no AUTH.
+	User string `toml:"user"`
+	// File that holds the password.
+	PasswordFile string `toml:"password_file"`
+	// TLS to the relay: none, may, encrypt, or verify (encrypt, and the certificate must be right). AUTH needs verify
+	// or encrypt.
+	TLS string `toml:"tls" enum:"none,may,encrypt,verify"`
+}
+
+// IMAP is what holds for mail reading.
+type IMAP struct {
+	// Connections at once, all clients together.
+	MaxConnections int `toml:"max_connections" min:"1" max:"1000000"`
+	// Connections at once from one address (a /64 in IPv6).
+	MaxConnectionsPerAddress int `toml:"max_connections_per_address" min:"1" max:"1000000"`
+	// Connections at once of one account.
+	MaxConnectionsPerAccount int `toml:"max_connections_per_account" min:"1" max:"100000"`
+	// How long a session may stay before it has logged in.
+	LoginTimeout Duration `toml:"login_timeout" min:"1s" max:"1h"`
+	// How long a session may be silent; RFC 9051 §5.4 wants at least 30 minutes.
+	IdleTimeout Duration `toml:"idle_timeout" min:"30m" max:"1d"`
+	// Largest message that APPEND takes.
+	MaxAppendSize Size `toml:"max_append_size" min:"64KiB" max:"2GiB"`
+	// Longest command line, literals not counted.
+	MaxCommandSize Size `toml:"max_command_size" min:"8KiB" max:"16MiB"`
+	// Commands refused in one session before it is ended.
+	MaxErrors int `toml:"max_errors" min:"1" max:"10000"`
+}
+
+// Log is the operator's log: one line for each outcome.
+type Log struct {
+	// Least severe level that is written.
+	Level string `toml:"level" enum:"debug,info,warn,error"`
+	// Form of the lines: text (key=value), json, or maillog (as Postfix and Dovecot write, for pflogsumm and fail2ban).
+	Format string `toml:"format" enum:"text,json,maillog"`
+	// File to append to; opened anew at a reload, so that it can be rotated. Empty: standard error.
+	File string `toml:"file"`
+}
+
+// Metrics is what is measured.
+type Metrics struct {
+	// Further addresses of plain HTTP with /metrics, /healthz and /readyz. Empty: they are on the http listener only.
+	Listen []string `toml:"listen" form:"hostport" apply:"restart"`
+}
+
+// Limits are bounds of the whole server.
+type Limits struct {
+	// How long sessions and deliveries may take to end after TERM, before they are cut off.
+	DrainTimeout Duration `toml:"drain_timeout" min:"0s" max:"10m"`
+	// Space that must stay free in data_dir; below it mail is refused for now with 452 4.3.1.
+	DiskReserve Size `toml:"disk_reserve" min:"0B" max:"1TiB"`
+	// Passwords checked at once; each check costs 64 MiB for a moment. 0: one for each processor.
+	PasswordChecks int `toml:"password_checks" min:"0" max:"256"`
+}
