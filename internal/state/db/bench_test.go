@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	pageFlag  = flag.Int64("db.page", 8192, "page size in the benchmarks")
+	pageFlag  = flag.Int64("db.page", 4096, "page size in the benchmarks")
 	cacheFlag = flag.Int("db.cache", 16<<10, "writer's cache in the benchmarks, KiB")
 	ckptFlag  = flag.Int64("db.ckpt", 32<<20, "log size that starts a checkpoint in the benchmarks")
 )

@@ -82,7 +82,7 @@ func TestCopyWhileOpenKeepsWhatWasAcknowledged(t *testing.T) {
 
 func TestFullAcknowledgesNothingAndRecovers(t *testing.T) {
 	fatal := func(err error) { t.Errorf("fatal: %v", err) }
-	opt := db.WithMaxPages(db.Options{Schema: dbtest.Schema, Fatal: fatal}, 40)
+	opt := db.WithMaxPages(db.Options{Schema: dbtest.Schema, Fatal: fatal}, 80)
 	d := closed(t)(db.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), opt))
 	acked, full := 0, 0
 	for i := range 100 {
@@ -148,7 +148,7 @@ func TestDamageIsFatal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 3 * 8192; i < len(file); i++ {
+	for i := 6 * 4096; i < len(file); i++ {
 		file[i] = 0xA5
 	}
 	if err := os.WriteFile(path, file, 0o600); err != nil {
@@ -196,7 +196,7 @@ func TestCheckpointShrinksTheLog(t *testing.T) {
 		}
 	}
 	// The checkpointer works beside us; in the end the log starts over and is cut to its limit.
-	for i := 10000; d.Stats().LogPages*8192 > 128<<10; i++ {
+	for i := 10000; d.Stats().LogPages*4096 > 128<<10; i++ {
 		if i > 20000 {
 			t.Fatalf("the log never started over: %+v", d.Stats())
 		}

@@ -13,7 +13,7 @@ import (
 func TestSynchronous(t *testing.T) {
 	for sync, want := range map[db.Sync]int64{db.SyncFull: 2, db.SyncNormal: 1} {
 		d := closed(t)(db.Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), db.Options{Sync: sync}))
-		for p, want := range map[string]int64{"synchronous": want, "wal_autocheckpoint": 0, "page_size": 8192, "foreign_keys": 1} {
+		for p, want := range map[string]int64{"synchronous": want, "wal_autocheckpoint": 0, "page_size": 4096, "foreign_keys": 1} {
 			if got, err := d.ForWriter(p); err != nil || got != want {
 				t.Errorf("%s is %d, want %d (%v)", p, got, want, err)
 			}
