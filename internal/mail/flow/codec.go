@@ -22,6 +22,7 @@ const (
 	tagMessage    = 3
 	tagIndex      = 4
 	tagRecipients = 5
+	tagAppend     = 6
 	tagCritical   = 0x8000
 )
 
@@ -174,6 +175,70 @@ func DecodeRecipe(b []byte) (recipe.Recipe, error) {
 		return nil, fmt.Errorf("%w: recipe", ErrCorrupt)
 	}
 	return r, nil
+}
+
+// Append is the trailer of a record that no job carries: a message that a client or an import put straight into a
+// mailbox. The mailstore's rows are what counts; these facts let them be rebuilt from the packs.
+type Append struct {
+	ID           queueid.ID // of the record
+	Account      int64
+	Mailbox      []string // name components
+	Flags        uint8    // as the mailstore numbers them
+	Keywords     string
+	InternalDate time.Time // seconds
+	Message      recipe.Recipe
+	Index        []byte
+}
+
+// AppendAppend appends the encoded trailer of a to b.
+func AppendAppend(b []byte, a *Append) []byte {
+	b = element(b, tagAppend, func(b []byte) []byte {
+		b = append(b, a.ID[:]...)
+		b = binary.AppendUvarint(b, uint64(a.Account))
+		b = binary.AppendUvarint(b, uint64(len(a.Mailbox)))
+		for _, name := range a.Mailbox {
+			b = appendString(b, name)
+		}
+		b = appendString(append(b, a.Flags), a.Keywords)
+		return binary.AppendVarint(b, a.InternalDate.Unix())
+	})
+	b = element(b, tagMessage, func(b []byte) []byte { return AppendRecipe(b, a.Message) })
+	return element(b, tagIndex, func(b []byte) []byte { return append(b, a.Index...) })
+}
+
+// find returns the value of the first element with a tag.
+func find(b []byte, tag uint16) ([]byte, bool) {
+	for len(b) >= 6 {
+		n := int64(binary.BigEndian.Uint32(b[2:]))
+		if n > int64(len(b)-6) {
+			return nil, false
+		}
+		if binary.BigEndian.Uint16(b) == tag {
+			return b[6 : 6+n], true
+		}
+		b = b[6+n:]
+	}
+	return nil, false
+}
+
+// IsJob tells whether a record's trailer is that of a job; others are messages put straight into a mailbox.
+func IsJob(trailer []byte) bool {
+	_, ok := find(trailer, tagJob)
+	return ok
+}
+
+// DecodeMessage reads the message's recipe out of the trailer of the record at self.
+func DecodeMessage(trailer []byte, self recipe.BlobRef) (recipe.Recipe, error) {
+	value, ok := find(trailer, tagMessage)
+	if !ok {
+		return nil, fmt.Errorf("%w: no message element", ErrCorrupt)
+	}
+	r, err := DecodeRecipe(value)
+	if err != nil {
+		return nil, err
+	}
+	bind(r, self)
+	return r, r.Check()
 }
 
 // decoder reads one element; after the first mistake bad stays set and every value is zero.

@@ -78,9 +78,11 @@ var Self = recipe.BlobRef{Pack: -1}
 func (j *Job) Size() int64 { return j.Message.Size() }
 
 // Bind puts ref in the place of Self in the job's recipe, once the record has its place.
-func (j *Job) Bind(ref recipe.BlobRef) {
-	for i := range j.Message {
-		if s := &j.Message[i]; s.Literal == nil && s.Blob.Pack == Self.Pack {
+func (j *Job) Bind(ref recipe.BlobRef) { bind(j.Message, ref) }
+
+func bind(r recipe.Recipe, ref recipe.BlobRef) {
+	for i := range r {
+		if s := &r[i]; s.Literal == nil && s.Blob.Pack == Self.Pack {
 			s.Blob = ref
 		}
 	}

@@ -23,7 +23,7 @@ type ID [16]byte
 
 const (
 	alphabet = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz" // 52 characters
-	derived  = uint64(1) << 63                                         // in the origin: the rest is a hash of the cause
+	derived  = uint64(1) << 63                                        // in the origin: the rest is a hash of the cause
 	bootBits = 40
 )
 

@@ -83,6 +83,12 @@ func (e *Error) With(op string, err error) *Error {
 	return &c
 }
 
+// Is makes a copy that With made equal to its original for errors.Is.
+func (e *Error) Is(target error) bool {
+	o, ok := target.(*Error)
+	return ok && e.Class == o.Class && e.Code == o.Code && e.Enhanced == o.Enhanced && e.Public == o.Public
+}
+
 // Temp makes a temporary failure. code is 400..499; subject and detail are those of 4.subject.detail.
 func Temp(code int, subject, detail uint16, public string) *Error {
 	return build(Temporary, code, subject, detail, public)

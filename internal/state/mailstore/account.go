@@ -1,0 +1,116 @@
+package mailstore
+
+import (
+	"context"
+
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// inboxID is the mailbox_id of every account's INBOX.
+const inboxID = 1
+
+// defaultMailboxes are what a new account starts with, besides INBOX: name and special use (RFC 6154).
+var defaultMailboxes = []struct{ name, role string }{
+	{"Drafts", "drafts"}, {"Sent", "sent"}, {"Archive", "archive"}, {"Junk", "junk"}, {"Trash", "trash"},
+}
+
+// CreateAccount makes the account's mailboxes: INBOX and the default ones, all subscribed. For an account that is there
+// it does nothing.
+func (s *Store) CreateAccount(ctx context.Context, account int64) error {
+	return s.write(ctx, func(t *txn) error {
+		n, err := t.Exec(`INSERT INTO account_state (account_id, modseq, uidvalidity, next_email, next_mailbox, messages, bytes,
+			quota_bytes, separator, prefix) VALUES (?, 1, 0, 1, ?, 0, 0, ?, '/', '') ON CONFLICT DO NOTHING`,
+			account, inboxID, s.quota)
+		if err != nil || n == 0 {
+			return err
+		}
+		if _, err := t.createMailbox(account, Inbox(), ""); err != nil {
+			return err
+		}
+		if err := t.subscribe(account, Inbox()); err != nil {
+			return err
+		}
+		for _, d := range defaultMailboxes {
+			if _, err := t.createMailbox(account, Name{d.name}, d.role); err != nil {
+				return err
+			}
+			if err := t.subscribe(account, Name{d.name}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RemoveAccount removes everything the account has in the mailstore. The bytes in the packs stay until they are compacted.
+func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
+	return s.write(ctx, func(t *txn) error {
+		rows := t.Query("SELECT mailbox_id FROM mailbox WHERE account_id = ?", account)
+		for rows.Next() {
+			t.changed(Change{Account: account, Mailbox: rows.Int64(0), Gone: true})
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		for _, sql := range []string{
+			"DELETE FROM entry WHERE account_id = ?", "DELETE FROM expunged WHERE account_id = ?",
+			"DELETE FROM email WHERE account_id = ?", "DELETE FROM thread_ref WHERE account_id = ?",
+			"DELETE FROM mailbox WHERE account_id = ?", "DELETE FROM subscription WHERE account_id = ?",
+			"DELETE FROM account_state WHERE account_id = ?",
+		} {
+			if _, err := t.Exec(sql, account); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Usage is what an account holds and may hold.
+type Usage struct {
+	Messages, Bytes int64
+	Quota           int64 // bytes; 0: no limit
+}
+
+// Full tells whether n more bytes would exceed the quota.
+func (u Usage) Full(n int64) bool { return u.Quota > 0 && u.Bytes+n > u.Quota }
+
+// Usage returns the account's counters.
+func (s *Store) Usage(ctx context.Context, account int64) (u Usage, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		found, err := tx.QueryRow("SELECT messages, bytes, quota_bytes FROM account_state WHERE account_id = ?", account).
+			Scan(&u.Messages, &u.Bytes, &u.Quota)
+		if err == nil && !found {
+			err = ErrNoAccount
+		}
+		return err
+	})
+	return u, err
+}
+
+// SetQuota sets the account's quota in bytes; 0: no limit.
+func (s *Store) SetQuota(ctx context.Context, account, bytes int64) error {
+	return s.write(ctx, func(t *txn) error {
+		n, err := t.Exec("UPDATE account_state SET quota_bytes = ? WHERE account_id = ?", bytes, account)
+		if err == nil && n == 0 {
+			err = ErrNoAccount
+		}
+		return err
+	})
+}
+
+// Namespace is how the account's mailbox names are shown.
+type Namespace struct{ Separator, Prefix string }
+
+// Namespace returns the account's namespace.
+func (s *Store) Namespace(ctx context.Context, account int64) (n Namespace, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		found, err := tx.QueryRow("SELECT separator, prefix FROM account_state WHERE account_id = ?", account).
+			Scan(&n.Separator, &n.Prefix)
+		if err == nil && !found {
+			err = ErrNoAccount
+		}
+		return err
+	})
+	return n, err
+}

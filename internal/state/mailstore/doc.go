@@ -1,0 +1,22 @@
+// Package mailstore is the message store: accounts' mailboxes, the immutable emails in the packs, and their entries in
+// mailboxes with UIDs, flags and modification sequences.
+//
+// What it keeps, in the tables of schema 0003: email (immutable, a reference to a record in a pack with its structure,
+// envelope and preview), entry (an email's place in a mailbox), expunged (tombstones), mailbox, account_state (counters),
+// subscription, thread_ref and the ledger delivered. The tables are its own; nothing else reads or writes them.
+//
+// Promises. Deliver is exactly once: the ledger's row is written in the transaction of the entries, a repeat is a no-op.
+// A nil error of any change means it is durable. All changes of one account get rising modification sequences, from one
+// counter on the account's row; changes are published to watchers in the order of their commits, after the commit.
+// UIDs rise within a mailbox and are never used twice; UIDVALIDITY rises per account.
+//
+// It never rewrites or refuses a delivery for quota (that is decided before 250), never opens a message's bytes to answer
+// questions about structure or flags, and knows no protocol.
+//
+// Errors: what a client may read is a status.Error; ErrNoMailbox, ErrExists and the like are tested with errors.Is.
+// Anything else is the database's, and temporary.
+//
+// Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go · append.go · change.go (flags) ·
+// copy.go · expunge.go · read.go (snapshots, emails, message bytes) · ledger.go · thread.go · import.go · name.go ·
+// flags.go · verify.go (the store's invariants, checked when tests close it).
+package mailstore

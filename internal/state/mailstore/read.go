@@ -1,0 +1,150 @@
+package mailstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// snapshotSlice is how many entries one read transaction returns, so that no snapshot of the database is held for long.
+const snapshotSlice = 5000
+
+// Snapshot calls fn for every entry of a mailbox, ascending by UID, and returns the mailbox as it was at the end. Entries
+// come in slices from one database snapshot each; with a Watch begun before, changes in between are not lost.
+func (s *Store) Snapshot(ctx context.Context, account, mailbox int64, fn func(Entry)) (m Mailbox, err error) {
+	from := int64(1)
+	for {
+		n := 0
+		err = s.db.Read(ctx, func(tx *db.Tx) error {
+			rows := tx.Query("SELECT "+entryColumns+` FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid >= ?
+				ORDER BY uid LIMIT ?`, account, mailbox, from, snapshotSlice)
+			for rows.Next() {
+				e := scanEntry(rows)
+				fn(e)
+				from = int64(e.UID) + 1
+				n++
+			}
+			if rows.Err() != nil || n == snapshotSlice {
+				return rows.Err()
+			}
+			rows = tx.Query("SELECT "+mailboxColumns+" FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+			defer rows.Close()
+			if !rows.Next() {
+				if rows.Err() != nil {
+					return rows.Err()
+				}
+				return ErrNoMailbox
+			}
+			m = scanMailbox(rows)
+			return nil
+		})
+		if err != nil || n < snapshotSlice {
+			return m, err
+		}
+	}
+}
+
+// Entries returns the entries of a mailbox whose UIDs lie in ranges.
+func (s *Store) Entries(ctx context.Context, account, mailbox int64, ranges []Range) (list []Entry, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		t := txn{Tx: tx}
+		list, err = t.entries(account, mailbox, ranges, false)
+		return err
+	})
+	return list, err
+}
+
+// Email is an immutable message.
+type Email struct {
+	Account   int64
+	ID        int64
+	Ref       recipe.BlobRef
+	Literals  []byte
+	Size      int64
+	Received  time.Time
+	Thread    int64
+	Structure []byte
+}
+
+const emailColumns = "email_id, pack, place, length, literals, size, received, thread_id, structure"
+
+// emailSlice is how many emails one read transaction returns.
+const emailSlice = 1000
+
+// Emails calls fn for each of the account's emails in ids (ascending); those that do not exist are passed over. e and its
+// slices are used again for the next call. fn runs inside a database snapshot: it takes what it needs and does no I/O.
+func (s *Store) Emails(ctx context.Context, account int64, ids []int64, fn func(e *Email) error) error {
+	e := &Email{Account: account}
+	for len(ids) > 0 {
+		n := min(len(ids), emailSlice)
+		slice := ids[:n]
+		ids = ids[n:]
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			for len(slice) > 0 {
+				// Numbers without a gap are one range; most mailboxes are a few.
+				run := 1
+				for run < len(slice) && slice[run] == slice[run-1]+1 {
+					run++
+				}
+				rows := tx.Query("SELECT "+emailColumns+" FROM email WHERE account_id = ? AND email_id BETWEEN ? AND ? ORDER BY email_id",
+					account, slice[0], slice[run-1])
+				for rows.Next() {
+					e.scan(rows)
+					if err := fn(e); err != nil {
+						rows.Close()
+						return err
+					}
+				}
+				if err := rows.Err(); err != nil {
+					return err
+				}
+				slice = slice[run:]
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Email) scan(r *db.Rows) {
+	e.ID = r.Int64(0)
+	e.Ref = recipe.BlobRef{Pack: r.Int64(1), Offset: r.Int64(2), Length: r.Int64(3)}
+	e.Literals = r.AppendBytes(e.Literals[:0], 4)
+	e.Size = r.Int64(5)
+	e.Received = time.UnixMicro(r.Int64(6))
+	e.Thread = r.Int64(7)
+	e.Structure = r.AppendBytes(e.Structure[:0], 8)
+}
+
+// Message returns the message's recipe: the delivery's literals, then what the record's trailer says.
+func (s *Store) Message(ctx context.Context, e *Email) (recipe.Recipe, error) {
+	trailer, err := s.blobs.Trailer(ctx, e.Ref)
+	if err != nil {
+		return nil, err
+	}
+	r, err := flow.DecodeMessage(trailer, e.Ref)
+	if err != nil {
+		return nil, fmt.Errorf("email %d of account %d: %w", e.ID, e.Account, err)
+	}
+	r = r.Prepend(append([]byte(nil), e.Literals...))
+	if r.Size() != e.Size {
+		return nil, fmt.Errorf("email %d of account %d: recipe of %d bytes, size %d", e.ID, e.Account, r.Size(), e.Size)
+	}
+	return r, nil
+}
+
+// Open returns a reader of the message's bytes.
+func (s *Store) Open(ctx context.Context, e *Email) (*recipe.Reader, error) {
+	r, err := s.Message(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return recipe.NewReader(s.blobs, r), nil
+}
