@@ -38,7 +38,7 @@ func needStrace(t *testing.T) {
 }
 
 // TestToy is the test of the proofs: the honest toy passes both, and each build
-// that lacks a sync fails one at least.
+// that lacks a sync, or does not wait for it, fails both.
 func TestToy(t *testing.T) {
 	needStrace(t)
 	for _, v := range []struct {
@@ -47,6 +47,7 @@ func TestToy(t *testing.T) {
 	}{
 		{"", ""},
 		{"nosync_pack", ": pack: write of"},
+		{"nowait_pack", ": pack: write of"},
 		{"nosync_dir", ": pack: entry blob/"},
 		{"nosync_wal", ": wal: write of"},
 	} {

@@ -11,11 +11,11 @@
 // "toy -list DIR…" recovers each directory and prints one line of tokens for
 // each, in the order given.
 //
-// Builds with the tags nosync_pack, nosync_dir, nosync_wal each lack one sync
-// and must fail the proofs.
+// Builds with the tags nosync_pack, nosync_dir, nosync_wal each lack one sync,
+// the one with nowait_pack does not wait for it. All must fail the proofs.
 //
 // Files: main.go (commands, sessions), pack.go (records), store.go (database),
-// recover.go (start after a crash), sync_*.go (the tags).
+// recover.go (start after a crash), sync_*.go and wait_*.go (the tags).
 package main
 
 import (

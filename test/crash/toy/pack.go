@@ -127,10 +127,15 @@ func (p *packs) append(b []byte) error {
 		return err
 	}
 	p.size += int64(len(b))
-	if syncPack {
-		return syscall.Fdatasync(int(p.f.Fd()))
+	fd := int(p.f.Fd())
+	switch {
+	case !syncPack:
+		return nil
+	case !waitPack:
+		go syscall.Fdatasync(fd)
+		return nil
 	}
-	return nil
+	return syscall.Fdatasync(fd)
 }
 
 func (p *packs) next() error {

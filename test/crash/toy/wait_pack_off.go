@@ -1,0 +1,5 @@
+//go:build nowait_pack
+
+package main
+
+const waitPack = false
