@@ -1,0 +1,177 @@
+package obs
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/status"
+)
+
+// Events takes outcomes. Emit may be called from any goroutine, returns quickly and never fails.
+type Events interface {
+	Emit(Event)
+}
+
+// Event is one of the types of this file.
+type Event interface{ event() }
+
+// Discard takes outcomes and forgets them; for tests.
+type Discard struct{}
+
+// Emit does nothing.
+func (Discard) Emit(Event) {}
+
+// All passes each outcome to several takers, in order.
+func All(takers ...Events) Events { return all(takers) }
+
+type all []Events
+
+func (a all) Emit(e Event) {
+	for _, t := range a {
+		t.Emit(e)
+	}
+}
+
+// Peer is the other side of a connection that it made to us.
+type Peer struct {
+	Service string         // listener's name: "smtp", "imaps", ...
+	Session string         // id of the connection
+	Addr    netip.AddrPort // its address
+	Name    string         // its verified name; empty if it has none
+	Local   netip.Addr     // our address that it connected to
+	TLS     string         // version and cipher; empty without TLS
+}
+
+// Connect: a client connected.
+type Connect struct{ Peer }
+
+// Disconnect: a client's connection ended, however it did.
+type Disconnect struct {
+	Peer
+	Duration time.Duration
+	Commands int    // how many it gave
+	Reason   string // empty for an orderly end; else "timeout", "lost connection after RCPT", "too many errors after RCPT"
+}
+
+// Accepted: a message from a client is durably ours; 250 follows.
+type Accepted struct {
+	Peer
+	ID        queueid.ID
+	Helo      string
+	Protocol  string // "ESMTPSA", as in Received
+	Account   string // who logged in; empty if nobody
+	Mech      string
+	From      address.Address
+	MessageID string // without <>
+	Size      int64
+	Nrcpt     int
+}
+
+// Queued: mail that Postrider made itself entered the queue.
+type Queued struct {
+	ID    queueid.ID
+	Cause queueid.ID // message that caused it
+	Kind  string     // "bounce", "redirect", "vacation", "notice"
+	From  address.Address
+	Size  int64
+	Nrcpt int
+}
+
+// Outcome is what became of one recipient in one attempt.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	Sent     Outcome = "sent"
+	Deferred Outcome = "deferred"
+	Bounced  Outcome = "bounced"
+	Expired  Outcome = "expired" // given up after the last deferral
+)
+
+// Delivery: an attempt for one recipient ended.
+type Delivery struct {
+	ID        queueid.ID
+	To        address.Address
+	OrigTo    address.Address // before aliases; zero if the same
+	Transport string          // "smtp", "lmtp", "mailbox", ...
+	Relay     string          // "mx.example.test[192.0.2.1]:25", or "local"; "none" if nobody was reached
+	Delay     time.Duration   // since arrival
+	Delays    [4]time.Duration
+	DSN       status.Enhanced
+	Outcome   Outcome
+	Text      string // the remote's reply or our reason
+}
+
+// Removed: a message left the queue; every recipient has its final outcome.
+type Removed struct{ ID queueid.ID }
+
+// Reason is one word for why something was refused.
+type Reason string
+
+// Reasons of refusals.
+const (
+	ReasonRelay     Reason = "relay"     // neither ours nor allowed to pass
+	ReasonRecipient Reason = "recipient" // no such recipient here
+	ReasonSender    Reason = "sender"    // sender not acceptable, or not the account's
+	ReasonClient    Reason = "client"    // the client as such
+	ReasonHelo      Reason = "helo"      // what the client calls itself
+	ReasonSize      Reason = "size"
+	ReasonQuota     Reason = "quota"
+	ReasonContent   Reason = "content"
+	ReasonProtocol  Reason = "protocol" // a rule of the protocol was broken
+	ReasonLimit     Reason = "limit"    // too many connections, recipients, errors
+	ReasonLoop      Reason = "loop"
+	ReasonLocal     Reason = "local" // our own failure; temporary
+)
+
+// Rejected: a command of a client was refused.
+type Rejected struct {
+	Peer
+	ID       queueid.ID // zero if no message was begun
+	Command  string     // "RCPT", "MAIL", "DATA", "CONNECT", ...
+	Helo     string
+	Protocol string
+	Account  string
+	From     string // as the client wrote it, without <>; may be empty
+	To       string
+	Reason   Reason
+	Error    *status.Error // what was answered, and the cause
+}
+
+// AuthFailed: a login failed.
+type AuthFailed struct {
+	Peer
+	Mech     string
+	Account  string // the name that was tried
+	Attempts int    // failures on this connection, this one included
+	Error    error  // cause, for the log
+}
+
+// Login: a client logged in.
+type Login struct {
+	Peer
+	Mech    string
+	Account string
+}
+
+// Logout: a session of a mail reader ended.
+type Logout struct {
+	Peer
+	Account  string
+	Duration time.Duration
+	In, Out  int64  // bytes received and sent
+	Reason   string // "logged out", "connection closed", "timeout", ...
+}
+
+func (Connect) event()    {}
+func (Disconnect) event() {}
+func (Accepted) event()   {}
+func (Queued) event()     {}
+func (Delivery) event()   {}
+func (Removed) event()    {}
+func (Rejected) event()   {}
+func (AuthFailed) event() {}
+func (Login) event()      {}
+func (Logout) event()     {}

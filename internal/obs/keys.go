@@ -1,0 +1,36 @@
+package obs
+
+// The keys of the log. Every record uses these names for these things; a new thing gets a new key here.
+const (
+	KeyQueueID   = "queue_id"   // id of a message in the queue, as queueid.ID.String
+	KeyCause     = "cause"      // queue id of the message that caused this one (bounce, redirect)
+	KeySession   = "session"    // id of a connection, unique within a run
+	KeyService   = "service"    // listener: smtp, submission, submissions, lmtp, imap, imaps, http
+	KeyClient    = "client"     // address of the peer that connected, without port
+	KeyName      = "name"       // verified name of that peer, if it has one
+	KeyHelo      = "helo"       // what it calls itself
+	KeyTLS       = "tls"        // version and cipher
+	KeyAccount   = "account"    // address that logged in, or tried to
+	KeyMech      = "mech"       // SASL mechanism
+	KeyFrom      = "from"       // reverse-path, without <>
+	KeyTo        = "to"         // recipient
+	KeyOrigTo    = "orig_to"    // recipient before aliases
+	KeyMessageID = "message_id" // Message-ID field, without <>
+	KeySize      = "size"       // bytes of the message
+	KeyNrcpt     = "nrcpt"      // recipients of the message
+	KeyRelay     = "relay"      // where a delivery went: host[address]:port, or the transport's name
+	KeyTransport = "transport"  // smtp, lmtp, mailbox, ...
+	KeyDelay     = "delay"      // seconds since the message arrived
+	KeyDelays    = "delays"     // the same in four parts: before the queue, in it, connecting, transmitting
+	KeyDSN       = "dsn"        // enhanced status code, RFC 3463
+	KeyStatus    = "status"     // sent, deferred, bounced, expired
+	KeyReply     = "reply"      // text of the reply that decided
+	KeyCommand   = "command"    // protocol command concerned
+	KeyCode      = "code"       // SMTP reply code
+	KeyReason    = "reason"     // one word for a refusal, see Reason
+	KeyDuration  = "duration"   // seconds
+	KeyBytesIn   = "in"         // bytes received
+	KeyBytesOut  = "out"        // bytes sent
+	KeyError     = "error"      // cause of a failure; never shown to a peer
+	KeyComponent = "component"  // part of Postrider that speaks: mx, mta, queue, ...
+)

@@ -1,0 +1,72 @@
+package metrics
+
+import (
+	"strconv"
+
+	"github.com/postrider/postrider/internal/obs"
+)
+
+// counters are what the outcomes add up to.
+type counters struct {
+	connections func(values ...string) Counter
+	accepted    func(values ...string) Counter
+	bytes       Counter
+	queued      func(values ...string) Counter
+	deliveries  func(values ...string) Counter
+	delay       Histogram
+	rejected    func(values ...string) Counter
+	logins      func(values ...string) Counter
+}
+
+func newCounters(m *Metrics) counters {
+	return counters{
+		connections: m.CounterVec("connections_total", "Connections taken.", "service"),
+		accepted:    m.CounterVec("messages_accepted_total", "Messages accepted from clients.", "service"),
+		bytes:       m.Counter("message_bytes_accepted_total", "Bytes of accepted messages."),
+		queued:      m.CounterVec("messages_made_total", "Messages that Postrider made: bounces, redirects.", "kind"),
+		deliveries:  m.CounterVec("deliveries_total", "Attempts, one for each recipient.", "transport", "status"),
+		delay: m.Histogram("delivery_delay_seconds", "Time from arrival to final delivery of a recipient.",
+			[]float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600, 3600, 86400}),
+		rejected: m.CounterVec("rejections_total", "Commands refused.", "service", "reason", "code"),
+		logins:   m.CounterVec("logins_total", "Logins.", "service", "mech", "result"),
+	}
+}
+
+// Emit counts an outcome.
+func (m *Metrics) Emit(e obs.Event) {
+	c := &m.events
+	switch e := e.(type) {
+	case obs.Connect:
+		c.connections(e.Service).Inc()
+	case obs.Accepted:
+		c.accepted(e.Service).Inc()
+		c.bytes.Add(float64(max(0, e.Size)))
+	case obs.Queued:
+		c.queued(e.Kind).Inc()
+	case obs.Delivery:
+		c.deliveries(e.Transport, string(e.Outcome)).Inc()
+		if e.Outcome == obs.Sent {
+			c.delay.Observe(e.Delay.Seconds())
+		}
+	case obs.Rejected:
+		code := ""
+		if e.Error != nil {
+			code = strconv.Itoa(e.Error.Code)
+		}
+		c.rejected(e.Service, string(e.Reason), code).Inc()
+	case obs.AuthFailed:
+		c.logins(e.Service, knownMech(e.Mech), "failed").Inc()
+	case obs.Login:
+		c.logins(e.Service, knownMech(e.Mech), "ok").Inc()
+	case obs.Disconnect, obs.Removed, obs.Logout: // counted by their beginnings
+	}
+}
+
+// knownMech bounds the values of the label: the name of a mechanism is the client's choice.
+func knownMech(mech string) string {
+	switch mech {
+	case "PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "OAUTHBEARER", "XOAUTH2", "EXTERNAL":
+		return mech
+	}
+	return "other"
+}

@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"errors"
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/obs"
+)
+
+func get(t *testing.T, m *Metrics, path string, ready error) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(m, func() error { return ready }).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(body)
+}
+
+func TestOutcomesAreCounted(t *testing.T) {
+	m := New("1.2.3")
+	imap := obs.Peer{Service: "imap"}
+	for _, e := range []obs.Event{
+		obs.Connect{Peer: imap}, obs.Accepted{Peer: obs.Peer{Service: "smtp"}, Size: 10}, obs.Accepted{Peer: obs.Peer{Service: "smtp"}, Size: 5},
+		obs.Delivery{Transport: "smtp", Outcome: obs.Sent, Delay: 2 * time.Second}, obs.Delivery{Transport: "smtp", Outcome: obs.Deferred},
+		obs.Rejected{Peer: imap, Reason: obs.ReasonRelay, Error: status.Perm(550, 7, 1, "no")},
+		obs.AuthFailed{Peer: imap, Mech: "stranger's choice"}, obs.Login{Peer: imap, Mech: "PLAIN"}, obs.Queued{Kind: "bounce"},
+	} {
+		m.Emit(e)
+	}
+	code, body := get(t, m, "/metrics", nil)
+	if code != 200 || m.Err() != nil {
+		t.Fatal(code, m.Err())
+	}
+	for _, want := range []string{
+		`postrider_build_info{version="1.2.3"} 1`, `postrider_connections_total{service="imap"} 1`,
+		`postrider_messages_accepted_total{service="smtp"} 2`, `postrider_message_bytes_accepted_total 15`,
+		`postrider_deliveries_total{status="sent",transport="smtp"} 1`, `postrider_delivery_delay_seconds_count 1`,
+		`postrider_rejections_total{code="550",reason="relay",service="imap"} 1`,
+		`postrider_logins_total{mech="other",result="failed",service="imap"} 1`,
+		`postrider_messages_made_total{kind="bounce"} 1`, "go_goroutines",
+	} {
+		if !strings.Contains(body, want+"\n") && !strings.Contains(body, want+" ") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// Two nodes in one process count apart.
+func TestNodesDoNotMix(t *testing.T) {
+	a, b := New("a"), New("b")
+	a.Emit(obs.Connect{Peer: obs.Peer{Service: "only-a"}})
+	if _, body := get(t, b, "/metrics", nil); strings.Contains(body, "only-a") {
+		t.Error("shared")
+	}
+}
+
+func TestMakingAMetric(t *testing.T) {
+	m := New("x")
+	m.Counter("twice_total", "Same.").Inc()
+	m.Counter("twice_total", "Same.").Inc()
+	m.Gauge("depth", "Depth.").Set(3)
+	m.GaugeFunc("asked", "Asked.", func() float64 { return 4 })
+	m.Histogram("size", "Size.", []float64{1, 2}).Observe(1.5)
+	if _, body := get(t, m, "/metrics", nil); !strings.Contains(body, "postrider_twice_total 2\n") ||
+		!strings.Contains(body, "postrider_depth 3\n") || !strings.Contains(body, "postrider_asked 4\n") {
+		t.Error("not as set")
+	}
+	if m.Err() != nil {
+		t.Error(m.Err())
+	}
+	m.Gauge("twice_total", "Another thing.")
+	if m.Err() == nil {
+		t.Error("two metrics of one name go unnoticed")
+	}
+}
+
+func TestHealth(t *testing.T) {
+	m := New("x")
+	notYet := errors.New("queue is being replayed")
+	for _, c := range []struct {
+		path  string
+		ready error
+		code  int
+		body  string
+	}{{"/healthz", notYet, 200, "ok\n"}, {"/readyz", nil, 200, "ok\n"}, {"/readyz", notYet, 503, "not ready: queue is being replayed\n"}, {"/other", nil, 404, ""}} {
+		code, body := get(t, m, c.path, c.ready)
+		if code != c.code || (c.body != "" && body != c.body) {
+			t.Errorf("%s: %d %q", c.path, code, body)
+		}
+	}
+}
