@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,7 +240,7 @@ func (s *Store) closeFiles() error {
 
 // load looks at every pack that the last run left unfinished.
 func (s *Store) load(ctx context.Context) error {
-	if err := s.opt.FS.MkdirAll(s.opt.Dir); err != nil {
+	if err := s.makeDir(); err != nil {
 		return err
 	}
 	rows, err := s.opt.Catalog.Unfinished(ctx, s.opt.Node)
@@ -262,6 +263,27 @@ func (s *Store) load(ctx context.Context) error {
 	// A killed process may leave names that only the page cache knows; the packs kept ready are used without a further
 	// look, so their names must be on the disk now.
 	return s.opt.FS.SyncDir(s.opt.Dir)
+}
+
+// makeDir makes the directory, and its name durable. The parent is synced even where the directory exists: the process
+// that made it may have been killed before its own sync.
+func (s *Store) makeDir() error {
+	parents := []string{path.Dir(s.opt.Dir)}
+	for dir := parents[0]; dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if _, err := s.opt.FS.ReadDir(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		parents = append(parents, path.Dir(dir))
+	}
+	if err := s.opt.FS.MkdirAll(s.opt.Dir); err != nil {
+		return err
+	}
+	for _, dir := range parents {
+		if err := s.opt.FS.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadOpen sorts a pack that was not sealed: never made, empty (then it is ready again), or to be replayed.
