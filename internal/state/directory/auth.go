@@ -1,0 +1,244 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/postrider/postrider/internal/mail/address"
+)
+
+const (
+	// A login that succeeded is remembered so long, and so many are.
+	rememberFor = 10 * time.Minute
+	maxLogins   = 50_000
+	maxLogin    = 512 // bytes of a login name
+)
+
+// Client says who logs in, for the log.
+type Client struct {
+	Remote  string // address and port; "" for a local socket
+	Service string // "smtp", "imap", …
+}
+
+// Authenticate checks a password. A wrong one, an unknown name and an account without login are ErrCredentials, after the
+// same time; ErrBusy when too many passwords are being hashed. A login without a domain is one in the host's domain.
+func (d *Directory) Authenticate(ctx context.Context, login, password string, c Client) (Account, error) {
+	a, ok := d.loginAddress(login)
+	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) {
+		ok, password = false, "-"
+	}
+	password = prepare(password)
+	var proof [32]byte
+	generation := d.auth.generation.Load()
+	if ok {
+		proof = d.auth.proof(a.Key(), password)
+		if acc, found := d.auth.get(proof, d.opt.Now()); found {
+			return acc, nil
+		}
+	}
+	acc, secret, err := d.secretOf(ctx, a, ok)
+	if err != nil {
+		return Account{}, temporary("authenticate", err)
+	}
+	known := secret != ""
+	if !known {
+		secret = decoyArgon(d.opt.Hash)
+	}
+	var fits bool
+	var broken error
+	if err := d.lane.run(ctx, func() { fits, broken = checkArgon(secret, password) }); err != nil {
+		return Account{}, err
+	}
+	if broken != nil {
+		d.log.Error("stored password is unusable", "account", acc.ID, "err", broken)
+	}
+	if !known || !fits {
+		d.log.Debug("login refused", "login", login, "remote", c.Remote, "service", c.Service, "known", known)
+		return Account{}, ErrCredentials
+	}
+	d.auth.put(proof, acc, d.opt.Now(), generation)
+	return acc, nil
+}
+
+// secretOf returns the account of a login and what its password is checked against, "" if nobody can log in so.
+func (d *Directory) secretOf(ctx context.Context, a address.Address, ok bool) (acc Account, secret string, err error) {
+	err = d.store.view(ctx, func(t tables) error {
+		var found bool
+		if acc, found, err = t.account(a.Key()); err != nil {
+			return err
+		}
+		// The same queries for one that is not there.
+		if secret, _, err = t.credential(acc.ID, kindArgon); err != nil {
+			return err
+		}
+		if !ok || !found || acc.NoLogin {
+			acc, secret = Account{}, ""
+		}
+		return nil
+	})
+	return acc, secret, err
+}
+
+// ScramCredentials returns the keys for SCRAM-SHA-256 of a login. A user that does not exist, or cannot log in, gets keys
+// too, the same at every call, with the zero Account: the exchange goes on and fails at its end (RFC 5802 §7 has no
+// earlier place to fail without telling).
+func (d *Directory) ScramCredentials(ctx context.Context, login string) (ScramKeys, Account, error) {
+	a, ok := d.loginAddress(login)
+	var keys ScramKeys
+	var acc Account
+	err := d.store.view(ctx, func(t tables) error {
+		saltKey, err := t.saltKey()
+		if err != nil {
+			return err
+		}
+		keys = decoyScram(saltKey, a.Key())
+		found := false
+		if acc, found, err = t.account(a.Key()); err != nil {
+			return err
+		}
+		secret, has, err := t.credential(acc.ID, kindScram)
+		if err != nil {
+			return err
+		}
+		if !ok || !found || !has || acc.NoLogin {
+			acc = Account{}
+			return nil
+		}
+		if real, err := parseScram(secret); err == nil {
+			keys = real
+		} else {
+			d.log.Error("stored SCRAM keys are unusable", "account", acc.ID, "err", err)
+			acc = Account{}
+		}
+		return nil
+	})
+	if err != nil {
+		return ScramKeys{}, Account{}, temporary("scram", err)
+	}
+	return keys, acc, nil
+}
+
+// loginAddress reads a login name. What is no address still gets a name of its own, so that it is refused like any other.
+func (d *Directory) loginAddress(login string) (address.Address, bool) {
+	if len(login) > maxLogin || !utf8.ValidString(login) {
+		return address.Address{Local: "-"}, false
+	}
+	if !strings.Contains(login, "@") && d.opt.HostDomain != "" {
+		a, err := address.New(login, d.opt.HostDomain)
+		return orName(a, login, err)
+	}
+	a, err := address.Parse(login, true)
+	return orName(a, login, err)
+}
+
+func orName(a address.Address, login string, err error) (address.Address, bool) {
+	if err != nil || a.Local == "" || a.Domain == "" {
+		return address.Address{Local: login}, false
+	}
+	return a, true
+}
+
+// authCache remembers logins that succeeded, by an HMAC of name and password under a key of this process.
+type authCache struct {
+	key        [32]byte
+	generation atomic.Uint64
+
+	mu     sync.Mutex
+	logins map[[32]byte]remembered
+}
+
+type remembered struct {
+	account Account
+	until   time.Time
+}
+
+func (c *authCache) start(random io.Reader) error {
+	c.logins = make(map[[32]byte]remembered)
+	if _, err := io.ReadFull(random, c.key[:]); err != nil {
+		return fmt.Errorf("directory: key of the login cache: %w", err)
+	}
+	return nil
+}
+
+func (c *authCache) proof(name, password string) [32]byte {
+	return [32]byte(mac(c.key[:], name, "\x00", password))
+}
+
+// decoyArgon is a hash that nothing fits and that costs what a real one costs.
+func decoyArgon(p HashParams) string {
+	zero := strings.Repeat("A", 43) // 32 bytes of zero in base64
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", p.MemoryKiB, p.Time, p.Threads, strings.Repeat("A", 22), zero)
+}
+
+func (c *authCache) get(proof [32]byte, now time.Time) (Account, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, found := c.logins[proof]
+	if !found || now.After(r.until) {
+		delete(c.logins, proof)
+		return Account{}, false
+	}
+	return r.account, true
+}
+
+// put remembers a login, unless an account has changed since generation: it may have been this one.
+func (c *authCache) put(proof [32]byte, acc Account, now time.Time, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation.Load() != generation {
+		return
+	}
+	if len(c.logins) >= maxLogins {
+		for k := range c.logins {
+			delete(c.logins, k)
+			break
+		}
+	}
+	c.logins[proof] = remembered{acc, now.Add(rememberFor)}
+}
+
+// forget drops the logins of an account.
+func (c *authCache) forget(account int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation.Add(1)
+	for k, r := range c.logins {
+		if r.account.ID == account {
+			delete(c.logins, k)
+		}
+	}
+}
+
+// lane bounds how many passwords are hashed at once and how many wait for it.
+type lane struct {
+	slots   chan struct{}
+	waiting *atomic.Int64
+	most    int64
+}
+
+func newLane(width, queue int) lane {
+	return lane{slots: make(chan struct{}, width), waiting: new(atomic.Int64), most: int64(width + queue)}
+}
+
+// run runs fn when there is a slot. ErrBusy when too many wait already.
+func (l lane) run(ctx context.Context, fn func()) error {
+	if l.waiting.Add(1) > l.most {
+		l.waiting.Add(-1)
+		return ErrBusy
+	}
+	defer l.waiting.Add(-1)
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ErrBusy.With("hashing lane", ctx.Err())
+	}
+	defer func() { <-l.slots }()
+	fn()
+	return nil
+}
