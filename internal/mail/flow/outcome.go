@@ -42,7 +42,8 @@ type Outcome struct {
 	Reply     string    // the remote's words, lines separated by \n; or ours
 	At        time.Time // when the attempt ended
 	// Delays are Postfix's a/b/c/d: before the queue manager, in the queue, connection set-up, transmission.
-	Delays [4]time.Duration
+	Delays    [4]time.Duration
+	DSNPassed bool // the next MTA took over the duty to notify (RFC 3461 §5.2.2)
 }
 
 // Failure makes the outcome of an error: Failed when permanent, else Deferred.

@@ -19,6 +19,7 @@ CREATE INDEX job_pack ON job (pack);
 CREATE TABLE job_recipient (
   queue_id     BLOB   NOT NULL,
   recipient_no BIGINT NOT NULL,
+  transport    BIGINT NOT NULL,          -- flow.Transport
   route        TEXT   NOT NULL,          -- route key: site after MX roll-up, or next hop
   attempts     BIGINT NOT NULL,
   next_attempt BIGINT NOT NULL,          -- microseconds since 1970

@@ -1,0 +1,21 @@
+// Package queue holds the accepted messages that are not everywhere they should be, and has them delivered.
+//
+// A job enters by Submit once its record in the accept journal is durable, and lives in memory. One that settles at once
+// never has rows; one that is deferred, or takes more than a few seconds, gets rows (schema 0004), and then its record in
+// the journal counts as settled. At a start the journal's unsettled records come back by Recover, the rows by Start.
+//
+// The Scheduler (pure) says what runs next; agents attempt deliveries and return outcomes; the queue keeps what they say:
+// a final outcome ends the recipient, Deferred or no report leads to another attempt, and recipients that have waited
+// longer than Retry.Expire fail. Where a delivery status notification is due (RFC 3461), the Reporter has made it durable
+// before the recipient is ended.
+//
+// Promises. A job is gone only when every recipient has a final outcome. Into the mailstore the ledger makes delivery
+// exactly once; elsewhere it is at least once: the outcome of a remote recipient is durable some milliseconds after the
+// remote's 250, and a crash in between repeats the attempt.
+//
+// Disk full: outcomes stay in memory and are written when there is room; nothing is forgotten. docs/states.md has every
+// state, transition, and what a crash at each point leaves.
+//
+// Files: queue.go (types, Submit) · run.go (dispatch to agents) · finish.go (outcomes) · store.go (rows, in order) ·
+// recover.go (start) · ledger.go (what may be forgotten) · list.go (for the operator) · scheduler.go, retry.go (pure).
+package queue

@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/status"
+)
+
+// finish takes the outcomes of one attempt. Notifications are made durable before their recipients end.
+func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
+	now := q.opt.Now()
+	byNo := make(map[int]flow.Outcome, len(outcomes))
+	for _, o := range outcomes {
+		byNo[o.Recipient] = o
+	}
+	ended := make([]flow.Outcome, 0, len(t.Recipients))
+	for i := range t.Recipients {
+		r := &t.Recipients[i]
+		o, ok := byNo[r.No]
+		if !ok {
+			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
+				Reply: "delivery was interrupted", At: now}
+		}
+		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.opt.Retry.Expire {
+			o = expired(o)
+		}
+		ended = append(ended, o)
+	}
+	if n := notice(t, ended); n != nil {
+		if err := q.opt.Reporter.Report(q.ctx, n); err != nil {
+			q.opt.Log.Error("delivery status notification could not be made; the recipients stay in the queue",
+				"queue_id", t.Job.ID.String(), "error", err)
+			for i := range ended {
+				if ended[i].Result == flow.Failed {
+					ended[i].Result = flow.Deferred
+				}
+			}
+		}
+	}
+	for i := range ended {
+		q.opt.Event(t.Job, &t.Recipients[i], &ended[i])
+	}
+	q.apply(t, ended, now)
+}
+
+// expired turns a deferral into the failure of a recipient that waited long enough. The remote's last words stay.
+func expired(o flow.Outcome) flow.Outcome {
+	o.Result = flow.Failed
+	o.Status = status.Enhanced{Class: status.Permanent, Subject: 4, Detail: 7} // RFC 3463 §3.5: delivery time expired
+	return o
+}
+
+// notice collects the recipients whose sender is to be told (RFC 3461 §4.1); nil when none.
+func notice(t *Task, outcomes []flow.Outcome) *Notice {
+	n := &Notice{Job: t.Job}
+	for i, o := range outcomes {
+		asked := t.Recipients[i].Notify
+		due := false
+		switch o.Result {
+		case flow.Failed:
+			due = asked == 0 || asked&envelope.NotifyFailure != 0
+		case flow.Delivered:
+			due = asked&envelope.NotifySuccess != 0
+		case flow.Relayed:
+			due = asked&envelope.NotifySuccess != 0 && !o.DSNPassed
+		}
+		if due && asked&envelope.NotifyNever == 0 {
+			n.Recipients = append(n.Recipients, t.Recipients[i])
+			n.Outcomes = append(n.Outcomes, o)
+		}
+	}
+	if len(n.Recipients) == 0 {
+		return nil
+	}
+	return n
+}
+
+// apply changes the item by final outcomes and deferrals, and has both written down where rows are concerned.
+func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer q.sched.Done(t.unit)
+	it := t.item
+	it.flying -= len(t.unit.Recipients)
+	if q.jobs[it.id] != it {
+		return // it was deleted meanwhile
+	}
+	var done []int // final recipients of transports that have no ledger of their own
+	var gone []int
+	var again []*recipient
+	for _, o := range outcomes {
+		r := it.find(o.Recipient)
+		if r == nil {
+			continue
+		}
+		if o.Result.Final() {
+			it.drop(r.no)
+			gone = append(gone, r.no)
+			if r.transport != flow.Mailbox || o.Result == flow.Failed {
+				done = append(done, r.no)
+			}
+			continue
+		}
+		r.attempts++
+		r.last = o
+		r.last.Reply = clip(o.Reply)
+		r.next = now.Add(q.opt.Retry.Wait(r.attempts, q.opt.Jitter()))
+		again = append(again, r)
+	}
+	q.schedule(it, again)
+	switch {
+	case it.rows:
+		q.updateRows(it, gone, again)
+	case len(again) > 0:
+		q.writeRows(it, done)
+	case len(done) > 0:
+		q.writeDone(it, done)
+	case len(it.rcpts) == 0:
+		q.opt.Journal.Settle(it.ref)
+		q.forget(it)
+	}
+}
+
+// clip bounds the remote's words that are kept.
+func clip(s string) string {
+	const limit = 2000
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + " …"
+	}
+	return s
+}
+
+// unreadable sets a job aside whose rows cannot be read, or waits where only the database could not answer.
+func (q *Queue) unreadable(t *Task, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := t.item
+	it.flying -= len(t.unit.Recipients)
+	q.sched.Done(t.unit)
+	if q.jobs[it.id] != it {
+		return
+	}
+	if errors.Is(err, flow.ErrCorrupt) {
+		q.opt.Log.Error("job cannot be read; it is set aside", "queue_id", it.id.String(), "error", err)
+		it.held = true
+		q.sched.Remove(it.id)
+		q.setState(it, Corrupt)
+		return
+	}
+	q.opt.Log.Error("job cannot be read now", "queue_id", it.id.String(), "error", err)
+	var again []*recipient
+	for _, no := range t.unit.Recipients {
+		if r := it.find(no); r != nil {
+			r.next = q.opt.Now().Add(q.opt.Retry.First)
+			again = append(again, r)
+		}
+	}
+	q.schedule(it, again)
+}

@@ -1,0 +1,203 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// Info is a job as the operator sees it.
+type Info struct {
+	ID         string          `json:"queue_id"`
+	State      string          `json:"state"` // incoming, active, deferred, hold, corrupt
+	Received   time.Time       `json:"arrival_time"`
+	Size       int64           `json:"message_size"` // bytes
+	Sender     string          `json:"sender"`       // empty: the null reverse-path
+	Recipients []RecipientInfo `json:"recipients"`
+}
+
+// RecipientInfo is a recipient that is not done with.
+type RecipientInfo struct {
+	Address   string     `json:"address"`
+	Transport string     `json:"transport"`
+	Route     string     `json:"route,omitempty"`
+	Attempts  int        `json:"attempts"`
+	Next      *time.Time `json:"next_attempt,omitempty"`
+	Status    string     `json:"status,omitempty"` // enhanced code of the last attempt
+	Relay     string     `json:"relay,omitempty"`
+	Reply     string     `json:"delay_reason,omitempty"`
+}
+
+// List returns the jobs in the queue, oldest first.
+func (q *Queue) List(ctx context.Context) ([]Info, error) {
+	type found struct {
+		info Info
+		id   queueid.ID
+		job  *flow.Job
+		nos  []int // of info.Recipients
+	}
+	q.mu.Lock()
+	list := make([]found, 0, len(q.jobs))
+	now := q.opt.Now()
+	for id, it := range q.jobs {
+		f := found{id: id, job: it.job, info: Info{ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
+		for _, r := range it.rcpts {
+			ri := RecipientInfo{Transport: r.transport.String(), Route: r.route, Attempts: r.attempts}
+			if !r.last.At.IsZero() {
+				next := r.next
+				ri.Next, ri.Status, ri.Relay, ri.Reply = &next, r.last.Status.String(), r.last.Relay, r.last.Reply
+			}
+			f.nos = append(f.nos, r.no)
+			f.info.Recipients = append(f.info.Recipients, ri)
+		}
+		list = append(list, f)
+	}
+	q.mu.Unlock()
+	slices.SortFunc(list, func(a, b found) int { return a.id.Compare(b.id) })
+	out := make([]Info, 0, len(list))
+	for _, f := range list {
+		if f.job == nil {
+			job, err := q.readJob(ctx, f.id)
+			if errors.Is(err, errNoRows) {
+				continue // it left meanwhile
+			}
+			if errors.Is(err, flow.ErrCorrupt) {
+				f.info.State = Corrupt.String()
+				out = append(out, f.info)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			f.job = job
+		}
+		f.info.Sender = f.job.From.String()
+		if f.job.From.IsZero() {
+			f.info.Sender = ""
+		}
+		for i, no := range f.nos {
+			if no < len(f.job.Recipients) {
+				f.info.Recipients[i].Address = f.job.Recipients[no].To.String()
+			}
+		}
+		out = append(out, f.info)
+	}
+	return out, nil
+}
+
+func (it *item) state(now time.Time) string {
+	switch {
+	case it.held:
+		return Hold.String()
+	case it.flying > 0:
+		return "active"
+	case !it.rows:
+		return "incoming"
+	case slices.ContainsFunc(it.rcpts, func(r *recipient) bool { return !r.next.After(now) }):
+		return "active"
+	}
+	return "deferred"
+}
+
+// Flush makes everything that waits due now.
+func (q *Queue) Flush() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.opt.Now()
+	for _, it := range q.jobs {
+		for _, r := range it.rcpts {
+			if r.next.After(now) {
+				r.next = now
+			}
+		}
+	}
+	q.sched.Flush(now)
+	q.pump()
+}
+
+// ErrNoJob says that the queue has no such job.
+var ErrNoJob = errors.New("no such message in the queue")
+
+// Delete removes a job for good, without a notification, and returns once that is durable. Attempts under way end, and
+// what they deliver stays delivered.
+func (q *Queue) Delete(ctx context.Context, id queueid.ID) error {
+	q.mu.Lock()
+	it := q.jobs[id]
+	if it == nil {
+		q.mu.Unlock()
+		return ErrNoJob
+	}
+	var left []int
+	for _, r := range it.rcpts {
+		left = append(left, r.no)
+	}
+	it.rcpts = nil
+	q.sched.Remove(id)
+	done := make(chan struct{})
+	rows := it.rows
+	q.enqueue(func(tx *db.Tx) error {
+		if rows {
+			return deleteRows(tx, id)
+		}
+		return putDone(tx, id, left)
+	}, func() {
+		if !rows {
+			q.opt.Journal.Settle(it.ref)
+		}
+		q.forget(it)
+		close(done)
+	})
+	q.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Hold stops deliveries of a job, or lets them go on.
+func (q *Queue) Hold(id queueid.ID, hold bool) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	it := q.jobs[id]
+	if it == nil {
+		return ErrNoJob
+	}
+	if it.held == hold {
+		return nil
+	}
+	it.held = hold
+	if !it.rows {
+		q.writeRows(it, nil)
+	} else {
+		q.setState(it, map[bool]State{true: Hold, false: Queued}[hold])
+	}
+	if hold {
+		q.sched.Remove(id)
+		return nil
+	}
+	for _, r := range it.rcpts {
+		r.next = q.opt.Now()
+	}
+	q.schedule(it, it.rcpts)
+	q.pump()
+	return nil
+}
+
+// Counts are the numbers of jobs by state, for metrics.
+func (q *Queue) Counts() map[string]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.opt.Now()
+	counts := map[string]int{"incoming": 0, "active": 0, "deferred": 0, "hold": 0}
+	for _, it := range q.jobs {
+		counts[it.state(now)]++
+	}
+	return counts
+}

@@ -1,0 +1,349 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// Task is one attempt: recipients of one job that share transport and route.
+type Task struct {
+	Job        *flow.Job
+	Recipients []flow.Recipient
+	Attempts   int       // failed ones before this
+	Due        time.Time // when the scheduler might have started it
+
+	unit Unit
+	item *item
+}
+
+// Agent attempts deliveries of one transport.
+type Agent interface {
+	// Deliver attempts each task and returns when all are tried: out[i] are the outcomes of tasks[i]'s recipients. A
+	// recipient without an outcome is deferred. When ctx ends it stops as soon as no outcome would be lost.
+	Deliver(ctx context.Context, tasks []*Task) (out [][]flow.Outcome)
+}
+
+// Notice is a delivery status notification that is due.
+type Notice struct {
+	Job        *flow.Job
+	Recipients []flow.Recipient
+	Outcomes   []flow.Outcome // parallel to Recipients
+}
+
+// Reporter sends notices.
+type Reporter interface {
+	// Report returns nil once the notification is durable in the queue, or none can be sent (null reverse-path). It may be
+	// called again for the same notice after a crash; the id of the notification is derived, so that there is one.
+	Report(ctx context.Context, n *Notice) error
+}
+
+// Journal is the accept journal in the packs.
+type Journal interface {
+	// Settle says that a record needs no replay any more.
+	Settle(ref recipe.BlobRef)
+	// FlushSettled makes the settled positions durable.
+	FlushSettled(ctx context.Context) error
+	// Saved tells whether a start would not replay the record of ref.
+	Saved(ref recipe.BlobRef) bool
+}
+
+// Ledger is the mailstore's record of deliveries.
+type Ledger interface {
+	Delivered(ctx context.Context, id queueid.ID, recipient int) (bool, error)
+	// Forget drops the rows of ids in [from, to).
+	Forget(ctx context.Context, from, to queueid.ID) error
+}
+
+// Lane is how one transport is served.
+type Lane struct {
+	Agent   Agent
+	Workers int // calls of Deliver at once
+	Batch   int // tasks given to one call
+}
+
+// Options of New. DB, Journal, Ledger, Lanes and Reporter are required.
+type Options struct {
+	DB       *db.DB
+	Journal  Journal
+	Ledger   Ledger
+	Lanes    map[flow.Transport]Lane
+	Reporter Reporter
+	Retry    Retry
+	Limits   Limits
+	Now      func() time.Time
+	Jitter   func() float64 // in [0, 1)
+	Log      *slog.Logger
+	// Event hears of every outcome, for logs and metrics. It must be brief.
+	Event func(j *flow.Job, r *flow.Recipient, o *flow.Outcome)
+	// MaxIncoming bounds the jobs in memory without rows; Admit waits beyond it. Default 20,000.
+	MaxIncoming int
+	// Patience is how long a job may live without rows. Default 3 s.
+	Patience time.Duration
+}
+
+// Queue is the queue. It is safe for concurrent use.
+type Queue struct {
+	opt Options
+
+	mu       sync.Mutex // guards what follows; no I/O under it
+	sched    *Scheduler
+	lanes    map[flow.Transport]*lane
+	jobs     map[queueid.ID]*item
+	incoming int            // items without rows
+	admit    chan struct{}  // closed and replaced when incoming falls below the bound; nil when nobody waits
+	journal  []journalEntry // records that a start would replay, in the order of Submit
+	swept    int            // entries of journal before it are done with or have rows
+	stopping bool
+	timer    *time.Timer
+	started  bool
+	idle     chan struct{} // closed when a worker ends; nil when nobody waits
+
+	ops    opList
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // workers, persister, sweeper
+}
+
+type journalEntry struct {
+	id  queueid.ID
+	ref recipe.BlobRef
+}
+
+// item is a job in the queue.
+type item struct {
+	id        queueid.ID
+	job       *flow.Job      // nil: only the rows have it
+	ref       recipe.BlobRef // its record, while the journal carries it
+	rows      bool           // it has rows, or they are being written
+	held      bool
+	received  time.Time
+	size      int64
+	submitted time.Time
+	flying    int          // recipients in attempts under way
+	rcpts     []*recipient // not done, by number
+}
+
+// recipient is a recipient that is not done with.
+type recipient struct {
+	no        int
+	transport flow.Transport
+	route     string
+	attempts  int
+	next      time.Time
+	last      flow.Outcome // of the last attempt; At zero: none yet
+}
+
+func (it *item) find(no int) *recipient {
+	for _, r := range it.rcpts {
+		if r.no == no {
+			return r
+		}
+	}
+	return nil
+}
+
+func (it *item) drop(no int) {
+	for i, r := range it.rcpts {
+		if r.no == no {
+			it.rcpts = append(it.rcpts[:i], it.rcpts[i+1:]...)
+			return
+		}
+	}
+}
+
+// Defaults.
+const (
+	defaultMaxIncoming = 20_000
+	defaultPatience    = 3 * time.Second
+	admitPatience      = 20 * time.Second // Admit waits at most so long
+)
+
+// New makes a queue that runs nothing until Start.
+func New(o Options) *Queue {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Event == nil {
+		o.Event = func(*flow.Job, *flow.Recipient, *flow.Outcome) {}
+	}
+	if o.Retry == (Retry{}) {
+		o.Retry = DefaultRetry()
+	}
+	if o.MaxIncoming == 0 {
+		o.MaxIncoming = defaultMaxIncoming
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{}}
+	for t, l := range o.Lanes {
+		q.lanes[t] = &lane{Lane: l}
+	}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.ops.wake = make(chan struct{}, 1)
+	return q
+}
+
+// ErrBusy is Admit's answer when deliveries do not keep up.
+var ErrBusy = status.Temp(451, 3, 2, "Too much mail is waiting for delivery; try again later")
+
+// Admit returns when the queue has room for one more job, or with ErrBusy. Acceptance calls it before it takes a message.
+func (q *Queue) Admit(ctx context.Context) error {
+	var patience <-chan time.Time
+	for {
+		q.mu.Lock()
+		if q.incoming < q.opt.MaxIncoming {
+			q.mu.Unlock()
+			return nil
+		}
+		if q.admit == nil {
+			q.admit = make(chan struct{})
+		}
+		room := q.admit
+		q.mu.Unlock()
+		if patience == nil {
+			patience = time.After(admitPatience)
+		}
+		select {
+		case <-room:
+		case <-patience:
+			return ErrBusy
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// ErrKnown is Submit's refusal of an id that the queue already has.
+var ErrKnown = errors.New("the queue has a job of that id")
+
+// Submit takes a job whose record at ref is durable. Deliveries begin at once.
+func (q *Queue) Submit(job *flow.Job, ref recipe.BlobRef) error {
+	now := q.opt.Now()
+	it := &item{id: job.ID, job: job, ref: ref, received: job.Received, size: job.Size(), submitted: now}
+	for i := range job.Recipients {
+		it.rcpts = append(it.rcpts, newRecipient(&job.Recipients[i], now))
+	}
+	return q.add(it)
+}
+
+func newRecipient(r *flow.Recipient, now time.Time) *recipient {
+	return &recipient{no: r.No, transport: r.Transport, route: routeOf(r), next: now}
+}
+
+// routeOf is the route key of a recipient: what shares connections and limits.
+func routeOf(r *flow.Recipient) string {
+	switch {
+	case r.Transport != flow.SMTP && r.Transport != flow.LMTP:
+		return ""
+	case r.NextHop != "":
+		return r.NextHop
+	}
+	return r.To.Domain
+}
+
+func (q *Queue) add(it *item) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.jobs[it.id] != nil {
+		return ErrKnown
+	}
+	if len(it.rcpts) == 0 {
+		q.opt.Journal.Settle(it.ref)
+		return nil
+	}
+	q.jobs[it.id] = it
+	if !it.rows {
+		q.incoming++
+		q.journal = append(q.journal, journalEntry{it.id, it.ref})
+	}
+	q.schedule(it, it.rcpts)
+	q.pump()
+	return nil
+}
+
+// schedule gives the scheduler units for recipients of an item, one for each route and due time.
+func (q *Queue) schedule(it *item, rcpts []*recipient) {
+	if it.held {
+		return
+	}
+	if len(rcpts) == 1 { // the ordinary case, without a map
+		r := rcpts[0]
+		q.sched.Add(Unit{ID: it.id, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
+		return
+	}
+	type key struct {
+		routeKey
+		due time.Time
+	}
+	at := map[key]int{}
+	var units []Unit
+	for _, r := range rcpts {
+		k := key{routeKey{r.transport, r.route}, r.next}
+		i, ok := at[k]
+		if !ok || len(units[i].Recipients) >= maxUnit {
+			i = len(units)
+			at[k] = i
+			units = append(units, Unit{ID: it.id, Transport: r.transport, Route: r.route, Due: r.next})
+		}
+		units[i].Recipients = append(units[i].Recipients, r.no)
+	}
+	for _, u := range units {
+		q.sched.Add(u)
+	}
+}
+
+// maxUnit bounds the recipients of one attempt; RFC 5321 §4.5.3.1.8 has servers take 100 at least.
+const maxUnit = 100
+
+// forget lets an item go that has no recipients left.
+func (q *Queue) forget(it *item) {
+	if q.jobs[it.id] != it {
+		return
+	}
+	delete(q.jobs, it.id)
+	if !it.rows {
+		q.left()
+	}
+}
+
+// left counts one item less without rows.
+func (q *Queue) left() {
+	q.incoming--
+	if q.admit != nil && q.incoming < q.opt.MaxIncoming {
+		close(q.admit)
+		q.admit = nil
+	}
+}
+
+// Known tells whether a job of that id is in the queue or has been: in memory, in rows, or in a ledger. It is how a
+// derived id is made a no-op.
+func (q *Queue) Known(ctx context.Context, id queueid.ID) (bool, error) {
+	q.mu.Lock()
+	it := q.jobs[id]
+	q.mu.Unlock()
+	if it != nil {
+		return true, nil
+	}
+	found, err := q.hasRows(ctx, id)
+	if err != nil || found {
+		return found, err
+	}
+	return q.opt.Ledger.Delivered(ctx, id, 0)
+}

@@ -1,0 +1,205 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+)
+
+// lane is a transport's agent with the tasks that wait for it.
+type lane struct {
+	Lane
+	pending []*Task
+	running int
+}
+
+// Start loads the rows and begins to deliver. Recover has been called for every unsettled record of the journal.
+func (q *Queue) Start(ctx context.Context) error {
+	if err := q.loadRows(ctx); err != nil {
+		return err
+	}
+	q.wg.Add(2)
+	go q.persist()
+	go q.sweep()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.started = true
+	q.timer = time.AfterFunc(0, q.tick)
+	q.pump()
+	return nil
+}
+
+// Stop begins nothing new, lets attempts under way finish until ctx ends, writes down what they said, and returns. Jobs
+// without rows stay in the journal.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.mu.Lock()
+	q.stopping = true
+	started := q.started
+	if q.timer != nil {
+		q.timer.Stop()
+	}
+	q.mu.Unlock()
+	if !started {
+		q.cancel()
+		return nil
+	}
+	stop := context.AfterFunc(ctx, q.cancel) // agents give up when the grace is over
+	defer stop()
+	q.waitIdle()
+	err := q.drainOps(ctx)
+	q.cancel()
+	q.wg.Wait()
+	return errors.Join(err, q.opt.Journal.FlushSettled(context.WithoutCancel(ctx)))
+}
+
+// waitIdle waits until no worker runs.
+func (q *Queue) waitIdle() {
+	for {
+		q.mu.Lock()
+		busy := 0
+		for _, l := range q.lanes {
+			busy += l.running
+		}
+		idle := q.idle
+		if busy > 0 && idle == nil {
+			idle = make(chan struct{})
+			q.idle = idle
+		}
+		q.mu.Unlock()
+		if busy == 0 {
+			return
+		}
+		<-idle
+	}
+}
+
+// tick is the timer's call: something has become due.
+func (q *Queue) tick() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pump()
+}
+
+// pump moves what is due to the lanes and starts workers. q.mu is held.
+func (q *Queue) pump() {
+	if !q.started || q.stopping {
+		return
+	}
+	now := q.opt.Now()
+	q.sched.Tick(now)
+	for {
+		u, ok := q.sched.Ready()
+		if !ok {
+			break
+		}
+		t := q.task(u)
+		if t == nil {
+			q.sched.Done(u)
+			continue
+		}
+		l := q.lanes[u.Transport]
+		l.pending = append(l.pending, t)
+		if l.running < l.Workers {
+			l.running++
+			q.wg.Add(1)
+			go q.work(l)
+		}
+	}
+	if next, ok := q.sched.Next(); ok {
+		q.timer.Reset(max(next.Sub(now), time.Millisecond))
+	}
+}
+
+// task makes the attempt for a unit; nil when nothing of it is left to do.
+func (q *Queue) task(u Unit) *Task {
+	it := q.jobs[u.ID]
+	if it == nil || it.held || q.lanes[u.Transport] == nil {
+		return nil
+	}
+	t := &Task{Job: it.job, Due: u.Due, unit: u, item: it}
+	kept := u.Recipients[:0:0]
+	for _, no := range u.Recipients {
+		if r := it.find(no); r != nil {
+			kept = append(kept, no)
+			t.Attempts = max(t.Attempts, r.attempts)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	t.unit.Recipients = kept
+	it.flying += len(kept)
+	return t
+}
+
+// work serves a lane until nothing is pending.
+func (q *Queue) work(l *lane) {
+	defer q.wg.Done()
+	for {
+		q.mu.Lock()
+		n := min(len(l.pending), l.Batch)
+		if n == 0 || q.stopping {
+			l.running--
+			for _, t := range l.pending { // not begun: they stay where a start finds them
+				t.item.flying -= len(t.unit.Recipients)
+			}
+			l.pending = nil
+			if q.idle != nil {
+				close(q.idle)
+				q.idle = nil
+			}
+			q.mu.Unlock()
+			return
+		}
+		tasks := append([]*Task(nil), l.pending[:n]...)
+		l.pending = l.pending[n:]
+		q.mu.Unlock()
+		q.attempt(l, tasks)
+	}
+}
+
+// attempt has the agent try tasks, and keeps what came of it.
+func (q *Queue) attempt(l *lane, tasks []*Task) {
+	ready := tasks[:0]
+	for _, t := range tasks {
+		if err := q.load(t); err != nil {
+			q.unreadable(t, err)
+			continue
+		}
+		ready = append(ready, t)
+	}
+	if len(ready) == 0 {
+		return
+	}
+	out := l.Agent.Deliver(q.ctx, ready)
+	for i, t := range ready {
+		var outcomes []flow.Outcome
+		if i < len(out) {
+			outcomes = out[i]
+		}
+		q.finish(t, outcomes)
+	}
+	q.mu.Lock()
+	q.pump()
+	q.mu.Unlock()
+}
+
+// load completes a task: the job from its rows where memory does not have it, and its recipients.
+func (q *Queue) load(t *Task) error {
+	if t.Job == nil {
+		job, err := q.readJob(q.ctx, t.item.id)
+		if err != nil {
+			return err
+		}
+		t.Job = job
+	}
+	for _, no := range t.unit.Recipients {
+		if no >= len(t.Job.Recipients) {
+			return errors.New("recipient number beyond the job's recipients")
+		}
+		t.Recipients = append(t.Recipients, t.Job.Recipients[no])
+	}
+	return nil
+}

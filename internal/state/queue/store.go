@@ -1,0 +1,304 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// State is a job's state in its row. Numbers are part of the database format.
+type State int64
+
+// The states of a job with rows. A job without rows is in the journal and in memory only.
+const (
+	Queued  State = 1
+	Hold    State = 2
+	Corrupt State = 3
+)
+
+func (s State) String() string {
+	switch s {
+	case Queued:
+		return "queued"
+	case Hold:
+		return "hold"
+	case Corrupt:
+		return "corrupt"
+	}
+	return fmt.Sprintf("state(%d)", int64(s))
+}
+
+// op is a change of rows. Ops run in the order in which they were made, so that a later one sees the earlier one's rows.
+type op struct {
+	run   func(tx *db.Tx) error
+	after func() // with q.mu held, once the change is durable; may be nil
+}
+
+// opList is the ops that are not durable yet. It has a lock of its own, taken after Queue.mu.
+type opList struct {
+	mu   sync.Mutex
+	list []op
+	wake chan struct{} // capacity 1
+}
+
+func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) {
+	q.ops.mu.Lock()
+	q.ops.list = append(q.ops.list, op{run, after})
+	q.ops.mu.Unlock()
+	select {
+	case q.ops.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	opBatch   = 200         // ops in one write
+	opsPause  = time.Second // after a failed write
+	sweepTime = time.Second
+)
+
+// persist writes ops until the queue stops. When the disk is full they wait; they never overtake one another.
+func (q *Queue) persist() {
+	defer q.wg.Done()
+	for {
+		err := q.writeOps(q.ctx)
+		var pause <-chan time.Time
+		if err != nil {
+			if q.ctx.Err() != nil {
+				return
+			}
+			q.opt.Log.Error("queue cannot be written; trying again", "error", err)
+			pause = time.After(opsPause)
+		}
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-pause:
+		case <-q.ops.wake:
+			if pause != nil {
+				select {
+				case <-pause:
+				case <-q.ctx.Done():
+					return
+				}
+			}
+		}
+	}
+}
+
+// writeOps writes what there is.
+func (q *Queue) writeOps(ctx context.Context) error {
+	for {
+		q.ops.mu.Lock()
+		n := min(len(q.ops.list), opBatch)
+		batch := q.ops.list[:n:n]
+		q.ops.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		err := q.opt.DB.Write(ctx, func(tx *db.Tx) error {
+			for _, o := range batch {
+				if err := o.run(tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		q.ops.mu.Lock()
+		q.ops.list = q.ops.list[n:]
+		q.ops.mu.Unlock()
+		q.mu.Lock()
+		for _, o := range batch {
+			if o.after != nil {
+				o.after()
+			}
+		}
+		q.mu.Unlock()
+	}
+}
+
+// drainOps writes the rest at a stop; the persister may be writing too, so it waits for an empty list.
+func (q *Queue) drainOps(ctx context.Context) error {
+	for {
+		q.ops.mu.Lock()
+		n := len(q.ops.list)
+		q.ops.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case q.ops.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("queue: %d changes not written at the stop; the journal has them: %w", n, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// writeRows gives the item rows for the recipients it has left. done are those that ended in this attempt. q.mu is held.
+func (q *Queue) writeRows(it *item, done []int) {
+	it.rows = true
+	id, ref, size, received := it.id, it.ref, it.size, it.received
+	body := flow.AppendJob(nil, it.job)
+	rcpts := make([]recipient, len(it.rcpts))
+	for i, r := range it.rcpts {
+		rcpts[i] = *r
+	}
+	expires := received.Add(q.opt.Retry.Expire)
+	q.enqueue(func(tx *db.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, id[:], int64(Queued), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), body); err != nil {
+			return err
+		}
+		for i := range rcpts {
+			if err := putRecipient(tx, id, &rcpts[i]); err != nil {
+				return err
+			}
+		}
+		return putDone(tx, id, done)
+	}, func() {
+		q.opt.Journal.Settle(ref)
+		q.left()
+		if it.flying == 0 {
+			it.job = nil // the rows have it
+		}
+		if it.held { // held while the rows were being written
+			q.setState(it, Hold)
+		}
+	})
+}
+
+func putRecipient(tx *db.Tx, id queueid.ID, r *recipient) error {
+	var lastAt int64
+	if !r.last.At.IsZero() {
+		lastAt = r.last.At.UnixMicro()
+	}
+	_, err := tx.Exec(`INSERT INTO job_recipient (queue_id, recipient_no, transport, route, attempts, next_attempt, last_at,
+		last_status, last_relay, last_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (queue_id, recipient_no) DO UPDATE SET
+		route = excluded.route, attempts = excluded.attempts, next_attempt = excluded.next_attempt, last_at = excluded.last_at,
+		last_status = excluded.last_status, last_relay = excluded.last_relay, last_reply = excluded.last_reply`,
+		id[:], r.no, uint8(r.transport), r.route, r.attempts, r.next.UnixMicro(), lastAt, r.last.Status.String(), r.last.Relay, r.last.Reply)
+	return err
+}
+
+func putDone(tx *db.Tx, id queueid.ID, done []int) error {
+	for _, no := range done {
+		if _, err := tx.Exec("INSERT INTO job_done (queue_id, recipient_no) VALUES (?, ?) ON CONFLICT DO NOTHING", id[:], no); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeDone notes recipients that ended elsewhere, of an item without rows; with its last one the item is settled.
+func (q *Queue) writeDone(it *item, done []int) {
+	id := it.id
+	last := len(it.rcpts) == 0
+	q.enqueue(func(tx *db.Tx) error { return putDone(tx, id, done) }, func() {
+		if last {
+			q.opt.Journal.Settle(it.ref)
+			q.forget(it)
+		}
+	})
+}
+
+// updateRows takes ended recipients out of the rows, writes the deferred ones, and removes the job with its last one.
+func (q *Queue) updateRows(it *item, gone []int, again []*recipient) {
+	id := it.id
+	last := len(it.rcpts) == 0
+	rcpts := make([]recipient, len(again))
+	for i, r := range again {
+		rcpts[i] = *r
+	}
+	q.enqueue(func(tx *db.Tx) error {
+		if last {
+			return deleteRows(tx, id)
+		}
+		for _, no := range gone {
+			if _, err := tx.Exec("DELETE FROM job_recipient WHERE queue_id = ? AND recipient_no = ?", id[:], no); err != nil {
+				return err
+			}
+		}
+		for i := range rcpts {
+			if err := putRecipient(tx, id, &rcpts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {
+		if last {
+			q.forget(it)
+		} else if it.flying == 0 {
+			it.job = nil
+		}
+	})
+}
+
+// deleteRows removes a job. A derived id is remembered, so that its cause, repeated after a crash, does not make it again.
+func deleteRows(tx *db.Tx, id queueid.ID) error {
+	for _, sql := range []string{"DELETE FROM job_recipient WHERE queue_id = ?", "DELETE FROM job WHERE queue_id = ?"} {
+		if _, err := tx.Exec(sql, id[:]); err != nil {
+			return err
+		}
+	}
+	if id.IsDerived() {
+		return putDone(tx, id, []int{0})
+	}
+	return nil
+}
+
+func (q *Queue) setState(it *item, s State) {
+	id := it.id
+	q.enqueue(func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE job SET state = ? WHERE queue_id = ?", int64(s), id[:])
+		return err
+	}, nil)
+}
+
+// hasRows tells whether the tables know an id.
+func (q *Queue) hasRows(ctx context.Context, id queueid.ID) (found bool, err error) {
+	err = q.opt.DB.Read(ctx, func(tx *db.Tx) error {
+		var one int64
+		found, err = tx.QueryRow(`SELECT 1 FROM job WHERE queue_id = ? UNION ALL SELECT 1 FROM job_done WHERE queue_id = ? LIMIT 1`,
+			id[:], id[:]).Scan(&one)
+		return err
+	})
+	return found, err
+}
+
+var errNoRows = errors.New("the job has no row (yet)")
+
+// readJob reads a job's body from its row.
+func (q *Queue) readJob(ctx context.Context, id queueid.ID) (job *flow.Job, err error) {
+	var body []byte
+	err = q.opt.DB.Read(ctx, func(tx *db.Tx) error {
+		found, err := tx.QueryRow("SELECT body FROM job WHERE queue_id = ?", id[:]).Scan(&body)
+		if err == nil && !found {
+			err = errNoRows
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return flow.DecodeJob(body)
+}
+
+// parseStatus reads a status column; what is not one is none.
+func parseStatus(s string) status.Enhanced {
+	e, _, _ := status.ParseEnhanced(s)
+	return e
+}
