@@ -19,7 +19,7 @@ type NewEmail struct {
 	Literals  []byte         // delivery literals in front of it: Return-Path, Delivered-To
 	Size      int64          // of the whole message, literals included
 	Received  time.Time      // INTERNALDATE
-	Structure []byte         // of the whole message, as package mime encodes it
+	Structure []byte         // of the message without Literals, as package mime encodes it
 	Thread    Threading
 }
 

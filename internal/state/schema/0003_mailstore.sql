@@ -52,7 +52,7 @@ CREATE TABLE email (
   size       BIGINT NOT NULL,            -- of the whole message
   received   BIGINT NOT NULL,            -- INTERNALDATE at arrival, microseconds since 1970
   thread_id  BIGINT NOT NULL,
-  structure  BLOB   NOT NULL,            -- structure, envelope and preview, as package mime encodes them
+  structure  BLOB   NOT NULL,            -- of the message without literals: structure, envelope, preview (package mime)
   PRIMARY KEY (account_id, email_id)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,138 @@
+// Package intake is the one acceptance pipeline: the bytes of a message go in one pass into the packs and through the
+// MIME parser, the plan goes into the record's trailer, and when the record is durable the job enters the queue. Who has
+// called Accept without error may answer 250.
+//
+// mx, msa, LMTP, local submission and the notifications of the queue accept through it; IMAP APPEND and import store
+// through it without a job.
+//
+// It decides nothing about the message and never changes its bytes: what the caller adds or removes is the recipe.
+//
+// Failures are those of package blob: status.ErrNoSpace (temporary, the server goes on) and status.ErrFatal.
+package intake
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/header"
+	"github.com/postrider/postrider/internal/mail/mime"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/blob"
+	"github.com/postrider/postrider/internal/state/queue"
+)
+
+// Intake accepts messages.
+type Intake struct {
+	Blobs *blob.Store
+	Queue *queue.Queue
+}
+
+// Message is a message on its way in. It is not safe for concurrent use. Each ends with Accept, Store or Abort.
+type Message struct {
+	in     *Intake
+	id     queueid.ID
+	w      *blob.Writer
+	parser *mime.Parser
+	head   []byte // the top header so far
+	inBody bool   // head has its empty line, or is as long as it may get
+	cut    bool   // the top header is longer than mime.MaxTopHeader
+
+	// Set by Close.
+	Header *header.Header // the top header as received; offsets count from the start of the body in the pack
+	Index  *mime.Message  // of the bytes as received
+}
+
+// Begin begins a message with its queue id; sizeHint is its expected size in bytes, 0 when unknown.
+func (in *Intake) Begin(ctx context.Context, id queueid.ID, sizeHint int64) (*Message, error) {
+	w, err := in.Blobs.Create(ctx, id, sizeHint)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{in: in, id: id, w: w, parser: mime.NewParser()}, nil
+}
+
+// Write takes bytes of the message.
+func (m *Message) Write(p []byte) (int, error) {
+	if !m.inBody {
+		m.collect(p)
+	}
+	if _, err := m.parser.Write(p); err != nil {
+		return 0, err
+	}
+	return m.w.Write(p)
+}
+
+// collect keeps the top header.
+func (m *Message) collect(p []byte) {
+	from := max(len(m.head)-3, 0)
+	room := mime.MaxTopHeader - len(m.head)
+	if len(p) > room {
+		p, m.inBody, m.cut = p[:room], true, true
+	}
+	m.head = append(m.head, p...)
+	if bytes.HasPrefix(m.head, []byte("\r\n")) { // a message without header
+		m.head, m.inBody, m.cut = m.head[:2], true, false
+		return
+	}
+	for _, end := range [...]string{"\r\n\r\n", "\n\n", "\n\r\n"} {
+		if i := bytes.Index(m.head[from:], []byte(end)); i >= 0 {
+			m.head, m.inBody, m.cut = m.head[:from+i+len(end)], true, false
+		}
+	}
+}
+
+// Close ends the bytes and sets Header and Index.
+func (m *Message) Close() {
+	m.Index = m.parser.Close()
+	m.Header, _ = header.Parse(m.head, mime.MaxTopHeader)
+}
+
+// ErrHeader refuses a message whose header must be changed and is too long for that.
+var ErrHeader = status.Perm(552, 3, 4, "Message header is too large: the limit is 256 KiB")
+
+// HeaderComplete returns ErrHeader when the top header is longer than what Header has.
+func (m *Message) HeaderComplete() error {
+	if m.cut {
+		return ErrHeader
+	}
+	return nil
+}
+
+// Size is the number of bytes written.
+func (m *Message) Size() int64 { return m.w.Size() }
+
+// Self is the reference that stands for this message's body in recipes until its place is known.
+func (m *Message) Self() recipe.BlobRef {
+	ref := flow.Self
+	ref.Length = m.w.Size()
+	return ref
+}
+
+// Accept makes the job durable and gives it to the queue. The job's recipe refers to the body by Self.
+func (m *Message) Accept(ctx context.Context, job *flow.Job) error {
+	ref, err := m.w.Commit(ctx, flow.AppendJob(nil, job))
+	if err != nil {
+		return err
+	}
+	job.Bind(ref)
+	if err := m.in.Queue.Submit(job, ref); err != nil {
+		m.in.Blobs.Settle(ref) // the queue has this id already: the other one stands for it
+		return nil
+	}
+	return nil
+}
+
+// Store makes the message durable without a job. The caller calls Settled when the mailstore has the message, or has
+// refused it.
+func (m *Message) Store(ctx context.Context, a *flow.Append) (recipe.BlobRef, error) {
+	return m.w.Commit(ctx, flow.AppendAppend(nil, a))
+}
+
+// Settled tells the journal that a stored message needs no replay.
+func (in *Intake) Settled(ref recipe.BlobRef) { in.Blobs.Settle(ref) }
+
+// Abort drops a message that was not accepted; after Accept or Store it does nothing.
+func (m *Message) Abort() { m.w.Abort() }
