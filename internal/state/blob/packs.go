@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/vfs"
 )
 
@@ -90,6 +91,9 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 	if s.reserved == 0 {
 		n, err := s.opt.Catalog.Reserve(ctx, s.opt.Node, s.opt.Epoch, s.opt.Clock())
 		if err != nil {
+			if s.ctx.Err() != nil { // a body still being written when the store was closed
+				return nil, status.ErrShutdown.With("blob: reserve a pack", err)
+			}
 			return nil, fmt.Errorf("blob: reserve a pack: %w", err)
 		}
 		s.reserved = n

@@ -62,6 +62,21 @@ func (s *Store) Settle(ref recipe.BlobRef) {
 	}
 }
 
+// Saved tells whether a start would not replay the record of ref: the settled position behind it is durable.
+func (s *Store) Saved(ref recipe.BlobRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.packs[ref.Pack]; p != nil {
+		return ref.Offset < p.saved
+	}
+	for _, r := range s.replay {
+		if r.Pack == ref.Pack {
+			return ref.Offset < r.Settled
+		}
+	}
+	return true // sealed, and settled to its end
+}
+
 // Unsettled counts the records that wait for their Settle.
 func (s *Store) Unsettled() int {
 	s.mu.Lock()

@@ -363,6 +363,17 @@ func reopen(t *testing.T, e *env) {
 			e.store.Settle(it.Ref)
 			e.store.Settle(it.Ref)
 		}
+		if e.store.Saved(it.Ref) {
+			t.Fatal("saved before the positions were written")
+		}
+	}
+	if err := e.store.FlushSettled(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for i, it := range items {
+		if want := i < 10; e.store.Saved(it.Ref) && !want && it.Ref.Pack == items[10].Ref.Pack || want && !e.store.Saved(it.Ref) {
+			t.Fatalf("record %d: saved %v", i, !want)
+		}
 	}
 	e.close()
 	got := e.replay()
@@ -456,7 +467,7 @@ func closing(t *testing.T, e *env) {
 		wg.Go(func() {
 			if err := it.Put(ctx, s); err == nil {
 				kept[i] = it
-			} else if !errors.Is(err, status.ErrShutdown) && status.Of(err).Public != status.ErrShutdown.Public {
+			} else if status.Of(err).Public != status.ErrShutdown.Public {
 				t.Errorf("%v", err)
 			}
 		})
