@@ -160,7 +160,7 @@ func (d *Directory) checkTarget(t tables, target address.Address) error {
 		return err
 	}
 	_, found, err := lookup(t, dom, target)
-	if err == nil && !found && !isRole(target.Local) {
+	if err == nil && !found && !isRole(target.Local) && dom.CatchAll.IsZero() {
 		err = fail(ErrNotFound, "no such account or alias %s", target.Display())
 	}
 	return err

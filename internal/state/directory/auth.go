@@ -110,8 +110,8 @@ func (d *Directory) ScramCredentials(ctx context.Context, login string) (ScramKe
 			acc = Account{}
 			return nil
 		}
-		if real, err := parseScram(secret); err == nil {
-			keys = real
+		if stored, err := parseScram(secret); err == nil {
+			keys = stored
 		} else {
 			d.log.Error("stored SCRAM keys are unusable", "account", acc.ID, "err", err)
 			acc = Account{}

@@ -2,11 +2,10 @@ package directory
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/state/db"

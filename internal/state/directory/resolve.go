@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,15 +66,17 @@ func (d *Directory) Resolve(ctx context.Context, a address.Address) (Resolution,
 	})
 	r := Resolution{Ours: true, Match: x.match, Targets: x.targets}
 	switch {
-	case err == nil && x.problem != "":
-		d.log.Warn("an alias leads to nobody", "address", a.String(), "problem", x.problem)
-	case err != nil && x.problem != "":
+	case err == nil:
+		if x.problem != "" {
+			d.log.Warn("an alias leads to nobody", "address", a.String(), "problem", x.problem)
+		}
+	case errors.Is(err, ErrAliases):
 		d.log.Error("alias expansion failed", "address", a.String(), "problem", x.problem)
-	case err != nil && !status.IsPermanent(err):
-		return Resolution{Ours: true}, temporary("resolve", err) // not remembered
-	}
-	if err != nil {
+		r, err = Resolution{Ours: true}, ErrAliases.With(x.problem, nil)
+	case status.IsPermanent(err):
 		r = Resolution{Ours: true}
+	default:
+		return Resolution{Ours: true}, temporary("resolve", err) // not remembered
 	}
 	d.cache.put(a, r, err, generation)
 	return r, err

@@ -73,11 +73,12 @@ func (d *Directory) derive(ctx context.Context, password string) (s secrets, err
 		}
 	}
 	password = prepare(password)
-	err = d.lane.run(ctx, func() {
+	var failed error
+	busy := d.lane.run(ctx, func() {
 		s.argon = hashArgon(password, salts[0][:], d.opt.Hash)
-		s.scram, err = hashScram(password, salts[1][:], scramIterations)
+		s.scram, failed = hashScram(password, salts[1][:], scramIterations)
 	})
-	return s, err
+	return s, errors.Join(busy, failed)
 }
 
 // prepare is SASLprep (RFC 4013), as RFC 4616 §2 and RFC 5802 §2.2 have it for a password. What SASLprep cannot take stays as it
