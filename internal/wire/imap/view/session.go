@@ -84,9 +84,7 @@ func (s *Session) Sync(m *Mailbox, expunge bool) Updates {
 			u.Exists = s.uids.Len()
 		}
 	}
-	if w := m.KeywordCount(); w != s.words {
-		s.words, u.Keywords = w, m.Keywords()
-	}
+	u.Keywords = s.NewKeywords(m)
 	for _, uid := range changed {
 		row, ok := m.Get(uid)
 		if i, known := s.uids.Index(uid); ok && known {
@@ -96,6 +94,16 @@ func (s *Session) Sync(m *Mailbox, expunge bool) Updates {
 	}
 	s.own = s.own[:0]
 	return u
+}
+
+// NewKeywords returns all keywords of the mailbox if there is one that the client was not told of, else nil; they count
+// as told then.
+func (s *Session) NewKeywords(m *Mailbox) []string {
+	if m.KeywordCount() == s.words {
+		return nil
+	}
+	s.words = m.KeywordCount()
+	return m.Keywords()
 }
 
 // appendNew takes up the messages that the client was never told of.

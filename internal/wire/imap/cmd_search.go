@@ -1,0 +1,125 @@
+package imap
+
+import (
+	"context"
+	"strings"
+)
+
+// searchExtension is SEARCH and UID SEARCH, RFC 9051 §6.4.4, with ESEARCH (RFC 4731).
+func searchExtension() extension {
+	return extension{
+		capabilities: afterLogin("ESEARCH"),
+		commands: map[string]command{
+			"SEARCH": {states: selected, silent: true, parse: func(p *parser) runner { return parseSearch(p, false) }},
+		},
+		uid:    map[string]command{"SEARCH": {states: selected, parse: func(p *parser) runner { return parseSearch(p, true) }}},
+		search: searchKeys(),
+	}
+}
+
+type searchCommand struct {
+	uid     bool
+	returns searchReturn
+	program *searchNode
+}
+
+// searchReturn is the result options of RFC 4731 §3.1.
+type searchReturn struct{ given, min, max, all, count bool }
+
+func parseSearch(p *parser, uid bool) runner {
+	s := &searchCommand{uid: uid}
+	p.sp()
+	if p.eatWord("RETURN ") {
+		s.returns.parse(p)
+		p.sp()
+	}
+	if p.eatWord("CHARSET ") {
+		// RFC 9051 §6.4.4: both are read as UTF-8.
+		if cs := strings.ToUpper(p.astring()); p.err == nil && cs != "UTF-8" && cs != "US-ASCII" {
+			p.err = no("BADCHARSET (US-ASCII UTF-8)", "Unknown charset")
+			return s
+		}
+		p.sp()
+	}
+	s.program = p.searchProgram()
+	return s
+}
+
+func (r *searchReturn) parse(p *parser) {
+	r.given = true
+	p.list(func() {
+		switch w := p.word(); w {
+		case "MIN":
+			r.min = true
+		case "MAX":
+			r.max = true
+		case "ALL":
+			r.all = true
+		case "COUNT":
+			r.count = true
+		default:
+			p.fail("Unknown SEARCH return option %s", w)
+		}
+	})
+	if !r.min && !r.max && !r.count { // RFC 4731 §3.1: () is (ALL)
+		r.all = true
+	}
+}
+
+func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
+	hits, err := c.search(ctx, s.program)
+	if err != nil {
+		return done{}, err
+	}
+	numbers := make([]uint32, len(hits))
+	for i, index := range hits {
+		if numbers[i] = uint32(index) + 1; s.uid {
+			numbers[i] = c.sel.view.UID(numbers[i])
+		}
+	}
+	// RFC 9051 §6.4.4: SEARCH of RFC 3501 is answered with ESEARCH once rev2 is enabled.
+	if !s.returns.given && !c.rev2 {
+		c.out.str("* SEARCH")
+		for _, n := range numbers {
+			c.out.WriteByte(' ')
+			c.out.num(uint64(n))
+		}
+		c.out.crlf()
+		return done{}, nil
+	}
+	if !s.returns.given {
+		s.returns.all = true
+	}
+	s.esearch(c, numbers)
+	return done{}, nil
+}
+
+// esearch writes the ESEARCH response, RFC 9051 §7.3.4.
+func (s *searchCommand) esearch(c *conn, numbers []uint32) {
+	c.out.str("* ESEARCH (TAG ")
+	c.out.string(c.tag)
+	c.out.str(")")
+	if s.uid {
+		c.out.str(" UID")
+	}
+	item := func(name string, n uint32) {
+		c.out.str(" ", name, " ")
+		c.out.num(uint64(n))
+	}
+	if len(numbers) > 0 { // RFC 4731 §3.1: without a match only COUNT is told
+		if s.returns.min {
+			item("MIN", numbers[0])
+		}
+		if s.returns.max {
+			item("MAX", numbers[len(numbers)-1])
+		}
+		if s.returns.all {
+			c.out.str(" ALL ")
+			c.out.uidSet(numbers)
+		}
+	}
+	if s.returns.count {
+		item("COUNT", uint32(len(numbers)))
+	}
+	c.out.crlf()
+}

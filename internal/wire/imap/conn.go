@@ -1,0 +1,293 @@
+package imap
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/postrider/postrider/internal/wire/sasl"
+)
+
+const (
+	writeBuffer    = 16 << 10 // bytes; lent while there is something to say
+	maxBad         = 20       // BADs in a row before the connection ends
+	maxBadBefore   = 6        // the same, before login, in all
+	maxLoginErrors = 5        // failed logins on one connection
+	tlsTimeout     = 30 * time.Second
+)
+
+// conn is one connection: its state, and everything its one goroutine needs. Only t, raw and cancel are touched by
+// others.
+type conn struct {
+	srv    *Server
+	cfg    *Config
+	log    *slog.Logger
+	raw    net.Conn // below TLS
+	t      *transport
+	in     *bufio.Reader
+	out    encoder // its Writer is nil while there is nothing to say
+	cancel context.CancelFunc
+	mode   Mode
+	secure bool // what is said cannot be overheard
+	state  state
+
+	id       sasl.Identity
+	account  Account
+	sel      *selection // in state selected
+	rev2     bool       // ENABLE IMAP4rev2
+	line     []byte     // the current command
+	tag      string     // its tag
+	bad      int        // BADs
+	failures int        // failed logins
+}
+
+func newConn(s *Server, nc net.Conn, mode Mode) *conn {
+	c := &conn{srv: s, cfg: s.config.Load(), raw: nc, mode: mode, secure: mode != StartTLS, state: notAuthenticated, cancel: func() {}}
+	c.log = s.log.With("remote", nc.RemoteAddr().String())
+	c.t = &transport{Conn: nc, clock: c.cfg.Clock, write: c.cfg.WriteTimeout, patient: c.cfg.CommandTimeout}
+	c.in = bufio.NewReaderSize(c.t, readBuffer)
+	return c
+}
+
+// cutOff ends the connection from outside.
+func (c *conn) cutOff() {
+	c.cancel()
+	c.raw.Close()
+}
+
+// serve is the connection's life.
+func (c *conn) serve(ctx context.Context) {
+	defer c.end()
+	defer func() {
+		if r := recover(); r != nil {
+			c.log.Error("imap: panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			c.bye("UNAVAILABLE", "Internal error")
+		}
+	}()
+	c.t.until = c.cfg.Clock().Add(c.cfg.LoginTimeout)
+	if c.mode == Implicit {
+		if err := c.startTLS(ctx); err != nil {
+			c.log.Info("imap: TLS handshake failed", "err", err)
+			return
+		}
+	}
+	c.begin()
+	c.out.str("* OK [CAPABILITY ", c.capabilities(), "] ", c.cfg.Hostname, " Postrider IMAP ready\r\n")
+	for c.state != loggedOut {
+		if err := c.await(); err != nil {
+			c.farewell(err)
+			return
+		}
+		if err := c.command(ctx); err != nil {
+			c.farewell(err)
+			return
+		}
+	}
+}
+
+// farewell says why the connection ends, where that helps.
+func (c *conn) farewell(err error) {
+	switch {
+	case errors.Is(err, errClose):
+	case errors.Is(err, errWoken):
+		c.bye("UNAVAILABLE", "Server is shutting down")
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.account == nil:
+		c.bye("", "No login in time")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.bye("", "Autologout; idle for too long") // RFC 9051 §5.4
+	case errors.Is(err, io.ErrNoProgress):
+		c.bye("", "Command line without end")
+	case !errors.Is(err, io.EOF):
+		c.log.Debug("imap: connection lost", "err", err)
+	}
+}
+
+// bye writes the untagged BYE.
+func (c *conn) bye(code, text string) {
+	c.begin()
+	c.out.str("* BYE ")
+	c.text(code, text)
+	_ = c.out.Flush() // the connection ends in any case
+}
+
+func (c *conn) end() {
+	c.deselect()
+	if c.account != nil {
+		c.account.Close()
+	}
+	if c.out.Writer != nil {
+		_ = c.out.Flush()
+	}
+	c.release()
+	_ = c.t.Conn.Close() // with TLS, sends its close_notify
+}
+
+// begin makes sure that there is a buffer to write to.
+func (c *conn) begin() {
+	if c.out.Writer != nil {
+		return
+	}
+	w, _ := c.srv.buffers.Get().(*bufio.Writer)
+	if w == nil {
+		w = bufio.NewWriterSize(c.t, writeBuffer)
+	} else {
+		w.Reset(c.t)
+	}
+	c.out.Writer = w
+}
+
+// release gives the buffers of a connection that will wait back.
+func (c *conn) release() {
+	if w := c.out.Writer; w != nil {
+		w.Reset(nil)
+		c.srv.buffers.Put(w)
+		c.out.Writer = nil
+	}
+	if cap(c.line) > keepLineCapacity {
+		c.line = nil
+	}
+}
+
+// await waits for the first byte of the next command. Replies are grouped: they leave when the client has nothing more
+// for us in the buffer.
+func (c *conn) await() error {
+	if c.in.Buffered() > 0 {
+		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.release()
+	c.t.wait(c.cfg.IdleTimeout, sigClose)
+	_, err := c.in.Peek(1)
+	c.t.wait(c.cfg.CommandTimeout, 0)
+	c.begin()
+	return err
+}
+
+func (c *conn) flush() error {
+	if c.out.Writer == nil {
+		return nil
+	}
+	return c.out.Flush()
+}
+
+// command reads one command, runs it and writes its tagged reply. An error ends the connection.
+func (c *conn) command(ctx context.Context) error {
+	c.begin()
+	tag, cmd, run, err := c.read()
+	c.tag = tag
+	var d done
+	if err == nil {
+		d, err = run.run(ctx, c)
+	}
+	var f *failure
+	switch {
+	case err == nil:
+	case isFatal(err):
+		return err
+	default:
+		f = asFailure(err)
+		if f.err != nil {
+			c.log.Warn("imap: command failed", "err", f.err)
+		}
+	}
+	if c.sel != nil && c.state == selected {
+		if err := c.sync(!cmd.silent); err != nil {
+			return err
+		}
+	}
+	if err := c.reply(tag, d, f); err != nil || f != nil || d.then == nil {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	return d.then(ctx)
+}
+
+// isFatal: errors of the connection itself, after which nothing can be said in order.
+func isFatal(err error) bool {
+	var lost *connError
+	return errors.Is(err, errClose) || errors.Is(err, errWoken) || errors.As(err, &lost)
+}
+
+// reply writes the tagged reply, f if it is a negative one, and ends the patience with clients that talk nonsense.
+func (c *conn) reply(tag string, d done, f *failure) error {
+	c.out.str(tag)
+	if f == nil {
+		c.out.str(" OK ")
+		if d.text == "" {
+			d.text = "Completed"
+		}
+		c.text(d.code, d.text)
+		if c.account != nil {
+			c.bad = 0
+		}
+		return nil
+	}
+	c.out.str(" ", f.status, " ")
+	c.text(f.code, f.text)
+	if f.status == "BAD" {
+		c.bad++
+	}
+	if c.bad >= maxBad || c.account == nil && c.bad >= maxBadBefore {
+		c.bye("", "Too many bad commands")
+		return errClose
+	}
+	if c.failures >= maxLoginErrors && c.account == nil {
+		c.bye("", "Too many failed logins")
+		return errClose
+	}
+	return nil
+}
+
+// text writes an optional response code and a human-readable text, which is one line of printable ASCII or UTF-8.
+func (c *conn) text(code, text string) {
+	if code != "" {
+		c.out.str("[", code, "] ")
+	}
+	for _, r := range text {
+		if r < ' ' || r == 0x7f || r > 0x7f && !c.out.utf8 {
+			r = '?'
+		}
+		c.out.WriteRune(r)
+	}
+	c.out.crlf()
+}
+
+// untagged writes "* OK [code] text" and the like.
+func (c *conn) untagged(status, code, text string) {
+	c.out.str("* ", status, " ")
+	c.text(code, text)
+}
+
+// startTLS runs the server's side of a handshake and replaces the transport's connection.
+func (c *conn) startTLS(ctx context.Context) error {
+	if c.cfg.TLS == nil {
+		return errors.New("no TLS configuration")
+	}
+	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
+	defer cancel()
+	// The deadline of the last Read would end the handshake; the context's takes its place.
+	if err := c.raw.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	up := tls.Server(c.raw, c.cfg.TLS)
+	if err := up.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.t.mu.Lock()
+	c.t.Conn = up
+	c.t.mu.Unlock()
+	c.secure = true
+	return nil
+}

@@ -1,0 +1,175 @@
+package imap
+
+import (
+	"context"
+	"sync"
+
+	"github.com/postrider/postrider/internal/wire/imap/view"
+)
+
+// keepMessages is how many messages the views may hold that no session uses any more, so that the next SELECT need not
+// load them again: at 12 bytes each, 12 MB.
+const keepMessages = 1_000_000
+
+// hub owns the views of mailboxes, one for all sessions of this process that select the same one.
+//
+// Lock order: hub.mu, then shared.mu, then transport.mu. Nothing blocks under any of them.
+type hub struct {
+	backend Backend
+
+	mu    sync.Mutex
+	views map[MailboxID]*shared
+	idle  []*shared // not used by any session, the oldest first
+	kept  int       // messages in idle
+}
+
+// shared is one mailbox's view.
+type shared struct {
+	id    MailboxID
+	ready chan struct{} // closed when load has ended
+	err   error         // of load; read after ready
+	stop  func()        // of Watch; read after ready
+	users int           // hub.mu
+
+	mu       sync.Mutex
+	mailbox  *view.Mailbox
+	loaded   bool
+	early    []view.Event // fed while loading
+	sessions map[*transport]struct{}
+}
+
+func newHub(b Backend) *hub { return &hub{backend: b, views: map[MailboxID]*shared{}} }
+
+// open returns the view of a mailbox, loading it if need be. Each success is matched by a close.
+func (h *hub) open(ctx context.Context, id MailboxID, t *transport) (*shared, error) {
+	h.mu.Lock()
+	s, first := h.views[id], false
+	if s == nil {
+		first = true
+		s = &shared{id: id, ready: make(chan struct{}), mailbox: view.NewMailbox(0), sessions: map[*transport]struct{}{}}
+		h.views[id] = s
+	} else if s.users == 0 {
+		h.unkeep(s)
+	}
+	s.users++
+	h.mu.Unlock()
+	if first {
+		h.load(ctx, s)
+	}
+	var err error
+	select {
+	case <-s.ready:
+		err = s.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		h.close(s, nil)
+		return nil, err
+	}
+	s.mu.Lock()
+	s.sessions[t] = struct{}{}
+	s.mu.Unlock()
+	return s, nil
+}
+
+func (h *hub) load(ctx context.Context, s *shared) {
+	defer close(s.ready)
+	// Watch first: what is committed between here and the snapshot comes twice, which is harmless, and nothing is missed.
+	if s.stop, s.err = h.backend.Watch(s.id, s.feed); s.err == nil {
+		var next uint32
+		var modseq uint64
+		next, modseq, s.err = h.backend.Load(ctx, s.id, s.mailbox.Add)
+		s.mailbox.Loaded(next, modseq)
+	}
+	if s.err != nil {
+		h.mu.Lock()
+		delete(h.views, s.id)
+		h.mu.Unlock()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = true
+	for _, ev := range s.early {
+		s.mailbox.Apply(ev)
+	}
+	s.early = nil
+}
+
+// feed is the sink of the change feed.
+func (s *shared) feed(ev view.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.loaded {
+		s.early = append(s.early, ev)
+		return
+	}
+	s.mailbox.Apply(ev)
+	for t := range s.sessions {
+		t.notify(sigNews)
+	}
+}
+
+// close ends one use.
+func (h *hub) close(s *shared, t *transport) {
+	s.mu.Lock()
+	delete(s.sessions, t)
+	n, keep := s.mailbox.Len(), s.loaded && !s.mailbox.Gone()
+	s.mu.Unlock()
+	h.mu.Lock()
+	var drop []*shared
+	if s.users--; s.users == 0 {
+		if keep && s.err == nil {
+			h.idle = append(h.idle, s)
+			h.kept += n
+			for h.kept > keepMessages {
+				drop = append(drop, h.idle[0])
+				h.unkeep(h.idle[0])
+			}
+		} else {
+			drop = append(drop, s)
+		}
+		for _, d := range drop {
+			if h.views[d.id] == d {
+				delete(h.views, d.id)
+			}
+		}
+	}
+	h.mu.Unlock()
+	for _, d := range drop {
+		if d.stop != nil {
+			d.stop()
+		}
+	}
+}
+
+// unkeep takes s out of the idle views; h.mu is held. Its length may have changed since it came in, so kept is counted
+// anew: idle is short.
+func (h *hub) unkeep(s *shared) {
+	h.kept = 0
+	rest := h.idle[:0]
+	for _, k := range h.idle {
+		if k != s {
+			rest = append(rest, k)
+			k.mu.Lock()
+			h.kept += k.mailbox.Len()
+			k.mu.Unlock()
+		}
+	}
+	clear(h.idle[len(rest):])
+	h.idle = rest
+}
+
+// shutdown stops the watches of idle views.
+func (h *hub) shutdown() {
+	h.mu.Lock()
+	idle := h.idle
+	h.idle, h.kept = nil, 0
+	for _, s := range idle {
+		delete(h.views, s.id)
+	}
+	h.mu.Unlock()
+	for _, s := range idle {
+		s.stop()
+	}
+}

@@ -1,0 +1,144 @@
+package imaptest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/postrider/postrider/internal/mail/mime"
+	"github.com/postrider/postrider/internal/wire/imap"
+	"github.com/postrider/postrider/internal/wire/imap/view"
+)
+
+// email is an immutable message.
+type email struct {
+	raw  []byte
+	mime *mime.Message
+}
+
+func newEmail(raw []byte) *email { return &email{raw, mime.Parse(raw)} }
+
+// open is a selected mailbox.
+type open struct {
+	s *Store
+	m *mailbox
+}
+
+func (o *open) ID() imap.MailboxID { return o.m.id }
+func (o *open) ReadOnly() bool     { return false }
+func (o *open) Close()             {}
+
+// begin takes the lock for an operation on messages; end with o.s.mu.Unlock.
+func (o *open) begin() error {
+	o.s.mu.Lock()
+	return o.s.fail
+}
+
+func (m *mailbox) index(uid uint32) (int, bool) {
+	return slices.BinarySearchFunc(m.list, uid, func(msg message, uid uint32) int {
+		return int(int64(msg.UID) - int64(uid))
+	})
+}
+
+func (o *open) Messages(_ context.Context, uids []uint32, _ imap.Want, dst []imap.Message) ([]imap.Message, error) {
+	err := o.begin()
+	defer o.s.mu.Unlock()
+	if err != nil {
+		return dst, err
+	}
+	for _, uid := range uids {
+		if i, ok := o.m.index(uid); ok {
+			msg := &o.m.list[i]
+			dst = append(dst, imap.Message{UID: uid, Size: int64(len(msg.raw)), InternalDate: msg.date, Saved: msg.saved,
+				MIME: msg.mime, Body: bytes.NewReader(msg.raw)})
+		}
+	}
+	return dst, nil
+}
+
+func (o *open) Store(_ context.Context, uids []uint32, op imap.StoreOp, flags view.Flags) (uint64, error) {
+	err := o.begin()
+	defer o.s.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	ev := view.Event{ModSeq: o.m.user.modseq + 1}
+	for _, uid := range uids {
+		i, ok := o.m.index(uid)
+		if !ok {
+			continue
+		}
+		msg, next := &o.m.list[i], flags
+		switch op {
+		case imap.StoreAdd:
+			next = msg.Flags.With(flags)
+		case imap.StoreRemove:
+			next = msg.Flags.Without(flags)
+		}
+		if next != msg.Flags {
+			msg.Flags, msg.ModSeq = next, ev.ModSeq
+			ev.Messages = append(ev.Messages, msg.Message)
+		}
+	}
+	if len(ev.Messages) == 0 {
+		return 0, nil
+	}
+	o.m.user.modseq++
+	o.s.feed(o.m, ev)
+	return ev.ModSeq, nil
+}
+
+func (o *open) Expunge(_ context.Context, uids []uint32) error {
+	err := o.begin()
+	defer o.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	o.expunge(uids)
+	return nil
+}
+
+func (o *open) expunge(uids []uint32) {
+	o.m.user.modseq++
+	o.m.list = slices.DeleteFunc(o.m.list, func(msg message) bool { return slices.Contains(uids, msg.UID) })
+	o.s.feed(o.m, view.Event{ModSeq: o.m.user.modseq, Expunged: uids})
+}
+
+func (o *open) Copy(_ context.Context, uids []uint32, dest imap.Name) (imap.CopyResult, error) {
+	err := o.begin()
+	defer o.s.mu.Unlock()
+	if err != nil {
+		return imap.CopyResult{}, err
+	}
+	return o.copy(uids, dest)
+}
+
+func (o *open) copy(uids []uint32, dest imap.Name) (imap.CopyResult, error) {
+	to := o.m.user.find(dest)
+	if to == nil {
+		return imap.CopyResult{}, imap.ErrNonexistent
+	}
+	res := imap.CopyResult{UIDValidity: to.id.UIDValidity}
+	for _, uid := range uids {
+		if i, ok := o.m.index(uid); ok {
+			msg := o.m.list[i]
+			res.Source = append(res.Source, uid)
+			res.Dest = append(res.Dest, to.add(msg.email, msg.Flags, msg.date, o.s.clock()))
+			o.s.feedLast(to, 1)
+		}
+	}
+	return res, nil
+}
+
+func (o *open) Move(_ context.Context, uids []uint32, dest imap.Name) (imap.CopyResult, error) {
+	err := o.begin()
+	defer o.s.mu.Unlock()
+	if err != nil {
+		return imap.CopyResult{}, err
+	}
+	res, err := o.copy(uids, dest)
+	if err == nil {
+		o.expunge(slices.Clone(res.Source))
+	}
+	return res, err
+}

@@ -1,0 +1,92 @@
+package imap
+
+import (
+	"encoding/base64"
+	"io"
+	"mime/quotedprintable"
+	"strings"
+
+	"github.com/postrider/postrider/internal/mail/header"
+	"github.com/postrider/postrider/internal/mail/mime"
+	"golang.org/x/text/unicode/norm"
+)
+
+// maxSearchPart is how much of one part a text search reads, decoded.
+const maxSearchPart = 8 << 20
+
+// fold brings text to the form in which it is compared: RFC 9051 §6.4.4 wants case ignored; composed characters make
+// equal what looks equal.
+func fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
+
+// containsFold tells whether s contains the folded needle.
+func containsFold(s, needle string) bool { return strings.Contains(fold(s), needle) }
+
+// textMatch looks for a needle in the text of a message: decoded header fields for All, and for both All and Body the
+// decoded text parts, the headers of parts left out.
+func (m *candidate) textMatch(field TextField, needle string) (bool, error) {
+	if needle == "" {
+		return true, nil
+	}
+	if field.All {
+		h, err := m.header()
+		if err != nil {
+			return false, err
+		}
+		for _, f := range h.Fields {
+			if containsFold(string(h.Name(f))+": "+header.DecodeWords(h.Value(f)), needle) {
+				return true, nil
+			}
+		}
+	}
+	return searchPart(m.msg.Body, m.msg.MIME.Root, field.All, needle)
+}
+
+// searchPart searches the text parts below p. headers: those of attached messages too.
+func searchPart(body Body, p *mime.Part, headers bool, needle string) (bool, error) {
+	for _, child := range p.Children {
+		if p.Kind == mime.Rfc822 && containsFold(p.Envelope.Title(), needle) {
+			return true, nil
+		}
+		if ok, err := searchPart(body, child, headers, needle); ok || err != nil {
+			return ok, err
+		}
+	}
+	if p.Kind != mime.Leaf || p.Type != "text" {
+		return false, nil
+	}
+	text, err := partText(body, p)
+	return err == nil && containsFold(text, needle), err
+}
+
+// partText reads a text part as UTF-8. What cannot be decoded ends the text there.
+func partText(body Body, p *mime.Part) (string, error) {
+	raw := &checkedReader{r: io.NewSectionReader(body, p.Body, p.Size())}
+	var r io.Reader = raw
+	switch p.Encoding {
+	case "base64":
+		r = base64.NewDecoder(base64.StdEncoding, raw)
+	case "quoted-printable":
+		r = quotedprintable.NewReader(raw)
+	}
+	b, _ := io.ReadAll(io.LimitReader(r, maxSearchPart)) // a broken encoding is the message's fault, not an error
+	if raw.err != nil {
+		return "", raw.err
+	}
+	charset, _ := header.Get(p.Params, "charset")
+	text, _ := header.DecodeCharset(charset, b)
+	return text, nil
+}
+
+// checkedReader remembers an error of the disk, so that it is not taken for one of the encoding.
+type checkedReader struct {
+	r   io.Reader
+	err error
+}
+
+func (c *checkedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
