@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/durable"
 	"zombiezen.com/go/sqlite"
@@ -129,12 +130,15 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	return open(ctx, &DB{path: abs, dir: filepath.Dir(abs), opt: opt})
 }
 
-var memoryNames atomic.Int64 // names of in-memory databases must differ within the process
-
 // OpenMemory opens an empty database that lives in memory until Close. Its semantics are those of a file, except that a
 // reader and the commit of a writer wait for each other.
 func OpenMemory(ctx context.Context, opt Options) (*DB, error) {
-	name := fmt.Sprintf("file:/postrider-%d?vfs=memdb", memoryNames.Add(1))
+	// Databases of this file system are shared by name within the process.
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return nil, fmt.Errorf("db: open in memory: %w", err)
+	}
+	name := "file:/" + id.String() + "?vfs=memdb"
 	return open(ctx, &DB{path: name, memory: true, opt: opt})
 }
 

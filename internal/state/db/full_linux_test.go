@@ -10,13 +10,15 @@ import (
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/db/dbtest"
+	"github.com/postrider/postrider/test/needs"
 )
 
 // A really full file system, not only a full database file: writes, the log's growth, the wal-index, the checkpoint.
 func TestFullFileSystem(t *testing.T) {
 	dir := t.TempDir()
+	needs.Root(t, "to mount a small tmpfs")
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		t.Skipf("needs the right to mount a tmpfs: %v", err)
+		t.Fatalf("mount: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {

@@ -97,7 +97,7 @@ func (o *Options) setDefaults() {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Hash == (HashParams{}) {
-		o.Hash = DefaultHash
+		o.Hash = DefaultHash()
 	}
 	if o.Lane <= 0 {
 		o.Lane = 2

@@ -159,6 +159,6 @@ func TestStoredSecrets(t *testing.T) {
 
 func BenchmarkDefaultHash(b *testing.B) {
 	for b.Loop() {
-		hashArgon("pw", []byte("0123456789abcdef"), DefaultHash)
+		hashArgon("pw", []byte("0123456789abcdef"), DefaultHash())
 	}
 }

@@ -24,8 +24,8 @@ type HashParams struct {
 	Threads   uint8
 }
 
-// DefaultHash is the lesser of what OWASP's password storage sheet gives for argon2id: 19 MiB, two passes, one lane.
-var DefaultHash = HashParams{MemoryKiB: 19 << 10, Time: 2, Threads: 1}
+// DefaultHash is the least of what OWASP's password storage sheet gives for argon2id: 19 MiB, two passes, one lane.
+func DefaultHash() HashParams { return HashParams{MemoryKiB: 19 << 10, Time: 2, Threads: 1} }
 
 const (
 	saltLen = 16
