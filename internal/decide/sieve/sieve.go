@@ -21,3 +21,34 @@ type Keep struct{}
 func (Keep) Run(_ context.Context, _ *flow.Transaction, _ *flow.Facts, r flow.Recipient) ([]flow.Recipient, flow.Verdict, error) {
 	return []flow.Recipient{r}, flow.Verdict{}, nil
 }
+
+// Expand runs the script of each mailbox recipient of a plan and returns the recipients that stand afterwards, numbered.
+// When all of them refuse, the message is refused with the first one's words.
+func Expand(ctx context.Context, script Script, tx *flow.Transaction, facts *flow.Facts, plan []flow.Recipient) ([]flow.Recipient, error) {
+	kept := make([]flow.Recipient, 0, len(plan))
+	var refusal error
+	for _, r := range plan {
+		if r.Transport != flow.Mailbox {
+			kept = append(kept, r)
+			continue
+		}
+		rs, verdict, err := script.Run(ctx, tx, facts, r)
+		if err != nil {
+			return nil, err
+		}
+		if verdict.Err != nil {
+			if refusal == nil {
+				refusal = verdict.Err
+			}
+			continue
+		}
+		kept = append(kept, rs...)
+	}
+	if len(kept) == 0 && refusal != nil {
+		return nil, refusal
+	}
+	for i := range kept {
+		kept[i].No = i
+	}
+	return kept, nil
+}

@@ -90,6 +90,9 @@ func (m *Message) Close() {
 	m.Header, _ = header.Parse(m.head, mime.MaxTopHeader)
 }
 
+// Head is the top header as received, with its empty line if it has one.
+func (m *Message) Head() []byte { return m.head }
+
 // ErrHeader refuses a message whose header must be changed and is too long for that.
 var ErrHeader = status.Perm(552, 3, 4, "Message header is too large: the limit is 256 KiB")
 

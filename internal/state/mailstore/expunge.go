@@ -34,6 +34,19 @@ func (s *Store) Expunge(ctx context.Context, account, mailbox int64, ranges []Ra
 	return uids, err
 }
 
+// Remove is Expunge without the condition: the messages go whatever their flags.
+func (s *Store) Remove(ctx context.Context, account, mailbox int64, ranges []Range, by string) (uids []uint32, err error) {
+	err = s.write(ctx, func(t *txn) error {
+		entries, err := t.entries(account, mailbox, ranges, true)
+		if err != nil {
+			return err
+		}
+		uids, err = t.remove(account, mailbox, entries, by)
+		return err
+	})
+	return uids, err
+}
+
 // remove turns entries into tombstones and keeps all counters, the account's too.
 func (t *txn) remove(account, mailbox int64, entries []Entry, by string) (uids []uint32, err error) {
 	if len(entries) == 0 {

@@ -25,7 +25,7 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
 				Reply: "delivery was interrupted", At: now}
 		}
-		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.opt.Retry.Expire {
+		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.opt.Retry.expiry(t.Job.From.IsZero()) {
 			o = expired(o)
 		}
 		ended = append(ended, o)
@@ -155,7 +155,7 @@ func (q *Queue) unreadable(t *Task, err error) {
 	var again []*recipient
 	for _, no := range t.unit.Recipients {
 		if r := it.find(no); r != nil {
-			r.next = q.opt.Now().Add(q.opt.Retry.First)
+			r.next = q.opt.Now().Add(q.opt.Retry.Wait(1, q.opt.Jitter()))
 			again = append(again, r)
 		}
 	}

@@ -182,7 +182,7 @@ func New(o Options) *Queue {
 	if o.Event == nil {
 		o.Event = func(*flow.Job, *flow.Recipient, *flow.Outcome) {}
 	}
-	if o.Retry == (Retry{}) {
+	if len(o.Retry.Waits) == 0 {
 		o.Retry = DefaultRetry()
 	}
 	if o.MaxIncoming == 0 {

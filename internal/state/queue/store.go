@@ -157,7 +157,7 @@ func (q *Queue) writeRows(it *item, done []int) {
 	for i, r := range it.rcpts {
 		rcpts[i] = *r
 	}
-	expires := received.Add(q.opt.Retry.Expire)
+	expires := received.Add(q.opt.Retry.expiry(it.job.From.IsZero()))
 	q.enqueue(func(tx *db.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, id[:], int64(Queued), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), body); err != nil {
