@@ -99,7 +99,8 @@ func (w *Writer) Size() int64 { return w.size }
 // Commit ends the record with the trailer and returns its reference once the record is durable, and the name of its pack.
 // Only then may the message be acknowledged. The record is unsettled until Settle.
 //
-// ctx ends the wait for a place in the queue; once the record is handed over Commit waits for its fate. After an error
+// ctx ends the wait for a place in the queue; once the record is handed over Commit waits for its fate, which the disk
+// bounds. After an error
 // nothing is acknowledged, though a replay may still find the record: its sender was told to try again, and does.
 func (w *Writer) Commit(ctx context.Context, trailer []byte) (recipe.BlobRef, error) {
 	if w.done {
@@ -111,6 +112,9 @@ func (w *Writer) Commit(ctx context.Context, trailer []byte) (recipe.BlobRef, er
 	}
 	if len(trailer) > MaxTrailer {
 		return recipe.BlobRef{}, status.Temp(451, 3, 4, "Message has too many recipients or headers").With("blob: commit", errTooLong)
+	}
+	if err := ctx.Err(); err != nil {
+		return recipe.BlobRef{}, err
 	}
 	if err := w.s.begin(); err != nil {
 		return recipe.BlobRef{}, err
