@@ -52,7 +52,7 @@ type Header struct {
 // and imports may bring it. The Header refers to b. When the header does not end in the first limit bytes, what was found
 // up to there is returned with ErrTooLong.
 func Parse(b []byte, limit int) (*Header, error) {
-	h := &Header{}
+	h := &Header{Fields: make([]Field, 0, min(bytes.Count(b[:min(len(b), 4096)], []byte("\n")), 64))}
 	long := len(b) > limit
 	if long {
 		b = b[:limit]
