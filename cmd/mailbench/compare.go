@@ -1,0 +1,7 @@
+package main
+
+import "context"
+
+type compareCmd struct{}
+
+func (c *compareCmd) Run(ctx context.Context) error { return nil }

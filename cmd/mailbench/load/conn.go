@@ -1,0 +1,220 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Bounds on what a server may answer.
+const (
+	maxReplyLine  = 4096
+	maxReplyLines = 128
+	maxWords      = 100 // of a reply, as an error is counted under
+)
+
+// reply is a server's answer. The words are kept only where they may be needed: of greetings and refusals.
+type reply struct {
+	code  int
+	lines []string
+}
+
+func (r reply) ok() bool { return r.code/100 == 2 }
+
+func (r reply) words() string {
+	s := fmt.Sprintf("%d", r.code)
+	if len(r.lines) > 0 {
+		s += " " + r.lines[0]
+	}
+	if len(s) > maxWords {
+		s = s[:maxWords] + "…"
+	}
+	return s
+}
+
+// conn is one connection to the server.
+type conn struct {
+	net.Conn
+	r          *bufio.Reader
+	out        []byte
+	timeout    time.Duration
+	pipelining bool
+	auth       bool // PLAIN is offered
+	stop       func() bool
+}
+
+// dial connects and speaks until the first MAIL may be sent.
+func dial(ctx context.Context, c *Config) (*conn, error) {
+	network := "tcp"
+	if strings.HasPrefix(c.Addr, "/") {
+		network = "unix"
+	}
+	nc, err := (&net.Dialer{Timeout: c.ReplyTimeout}).DialContext(ctx, network, c.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if c.ImplicitTLS {
+		nc = tls.Client(nc, c.TLS)
+	}
+	k := &conn{Conn: nc, r: bufio.NewReaderSize(nc, maxReplyLine), timeout: c.ReplyTimeout}
+	raw := nc
+	k.stop = context.AfterFunc(ctx, func() { raw.Close() }) // what hangs in a read or a write ends with ctx
+	if err := k.greet(c); err != nil {
+		k.close()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *conn) close() {
+	k.stop()
+	k.Close()
+}
+
+func (k *conn) greet(c *Config) error {
+	if err := k.expect("", 220); err != nil {
+		return err
+	}
+	if err := k.hello(c); err != nil {
+		return err
+	}
+	if c.StartTLS {
+		if err := k.expect("STARTTLS\r\n", 220); err != nil {
+			return err
+		}
+		if k.r.Buffered() > 0 { // RFC 3207 §4.2 knows nothing from before the handshake
+			return errors.New("the server sent more after its reply to STARTTLS")
+		}
+		k.Conn = tls.Client(k.Conn, c.TLS)
+		k.r.Reset(k.Conn)
+		if err := k.hello(c); err != nil {
+			return err
+		}
+	}
+	if c.Username == "" {
+		return nil
+	}
+	if !k.auth {
+		return errors.New("the server does not offer AUTH PLAIN here")
+	}
+	secret := base64.StdEncoding.EncodeToString([]byte("\x00" + c.Username + "\x00" + c.Password))
+	return k.expect("AUTH PLAIN "+secret+"\r\n", 235) // RFC 4954 §4, RFC 4616
+}
+
+func (k *conn) hello(c *Config) error {
+	verb := "EHLO "
+	if c.LMTP {
+		verb = "LHLO " // RFC 2033 §4.1
+	}
+	k.out = append(append(append(k.out[:0], verb...), c.Helo...), "\r\n"...)
+	if err := k.flush(); err != nil {
+		return err
+	}
+	r, err := k.reply(true)
+	if err != nil {
+		return err
+	}
+	if !r.ok() {
+		return refusal(r)
+	}
+	k.pipelining, k.auth = false, false
+	for _, line := range r.lines {
+		f := strings.Fields(strings.ToUpper(line))
+		if len(f) == 0 {
+			continue
+		}
+		switch f[0] {
+		case "PIPELINING":
+			k.pipelining = !c.NoPipelining
+		case "AUTH":
+			for _, m := range f[1:] {
+				k.auth = k.auth || m == "PLAIN"
+			}
+		}
+	}
+	return nil
+}
+
+// refusal makes an error of a reply; its text is the reply's.
+type refusal reply
+
+func (r refusal) Error() string { return reply(r).words() }
+
+// expect sends a command and wants one reply code. An empty command only waits.
+func (k *conn) expect(command string, code int) error {
+	k.out = append(k.out[:0], command...)
+	if err := k.flush(); err != nil {
+		return err
+	}
+	r, err := k.reply(false)
+	if err == nil && r.code != code {
+		err = refusal(r)
+	}
+	return err
+}
+
+// flush sends what has gathered in out.
+func (k *conn) flush() error {
+	if len(k.out) == 0 {
+		return nil
+	}
+	err := k.send(k.out)
+	k.out = k.out[:0]
+	return err
+}
+
+func (k *conn) send(b []byte) error {
+	if err := k.SetDeadline(time.Now().Add(k.timeout)); err != nil {
+		return err
+	}
+	_, err := k.Write(b)
+	return err
+}
+
+// reply reads one reply, which may have several lines (RFC 5321 §4.2.1). keep asks for the words of a good one.
+func (k *conn) reply(keep bool) (reply, error) {
+	var r reply
+	for range maxReplyLines {
+		line, err := k.r.ReadSlice('\n')
+		if err != nil {
+			return r, err
+		}
+		for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
+			line = line[:len(line)-1]
+		}
+		code, last, ok := splitReply(line)
+		if !ok || (r.code != 0 && code != r.code) {
+			return r, fmt.Errorf("not a reply: %.60q", line)
+		}
+		r.code = code
+		if keep || code >= 400 {
+			r.lines = append(r.lines, string(line[min(4, len(line)):]))
+		}
+		if last {
+			return r, nil
+		}
+	}
+	return r, errors.New("endless reply")
+}
+
+func splitReply(line []byte) (code int, last, ok bool) {
+	if len(line) < 3 {
+		return 0, false, false
+	}
+	for _, c := range line[:3] {
+		if c < '0' || c > '9' {
+			return 0, false, false
+		}
+		code = code*10 + int(c-'0')
+	}
+	if len(line) == 3 {
+		return code, true, code >= 200
+	}
+	return code, line[3] == ' ', code >= 200 && (line[3] == ' ' || line[3] == '-')
+}

@@ -1,0 +1,83 @@
+package load
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Snapshot is how far a run is.
+type Snapshot struct {
+	Elapsed  time.Duration
+	Messages int64
+	Failed   int64
+	P50, P99 time.Duration // of Result.Data
+}
+
+type run struct {
+	cfg     Config
+	rec     *recorder
+	id      uint32 // in the Message-ID, so that two runs have none in common
+	tickets atomic.Int64
+	end     time.Time // zero: none
+}
+
+// Run sends until the time or the number of messages is reached, or ctx ends. A message that has begun is finished
+// first, unless ctx ends. progress, if not nil, is called about twice a second.
+func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, error) {
+	if err := cfg.check(); err != nil {
+		return Result{}, err
+	}
+	g := &run{cfg: cfg.withDefaults(), rec: newRecorder(len(cfg.Recipients)), id: rand.Uint32()}
+	sessions := make([]*session, cfg.Sessions)
+	for i := range sessions {
+		rnd := rand.New(rand.NewPCG(uint64(g.id), uint64(i)))
+		sessions[i] = &session{run: g, number: i,
+			msg: newMessage(cfg.Size, cfg.From, cfg.Recipients[i%len(cfg.Recipients)], time.Now(), rnd)}
+	}
+	start := time.Now()
+	if cfg.Duration > 0 {
+		g.end = start.Add(cfg.Duration)
+	}
+	done := make(chan struct{})
+	var shown sync.WaitGroup
+	if progress != nil {
+		shown.Go(func() { g.show(start, done, progress) })
+	}
+	var running sync.WaitGroup
+	for _, s := range sessions {
+		running.Go(func() { s.loop(ctx) })
+	}
+	running.Wait()
+	took := time.Since(start)
+	close(done)
+	shown.Wait()
+	return g.rec.result(&g.cfg, start, took), nil
+}
+
+// ticket gives the number of the next message, unless enough have been sent.
+func (g *run) ticket() (int64, bool) {
+	n := g.tickets.Add(1) - 1
+	if g.cfg.Messages > 0 {
+		return n, n < g.cfg.Messages
+	}
+	return n, time.Now().Before(g.end)
+}
+
+func (g *run) show(start time.Time, done <-chan struct{}, progress func(Snapshot)) {
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-t.C:
+			progress(Snapshot{
+				Elapsed: now.Sub(start), Messages: g.rec.messages.Load(), Failed: g.rec.failed.Load(),
+				P50: g.rec.data.quantile(0.5), P99: g.rec.data.quantile(0.99),
+			})
+		}
+	}
+}

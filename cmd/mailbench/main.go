@@ -1,0 +1,68 @@
+// Mailbench loads a mail server and says how it did; and it compares Postrider with Postfix and Dovecot on the machine
+// it runs on.
+//
+//	mailbench smtp --addr mx.example.org:25 --rcpt 'user%d@example.org' --rcpt-count 50 --sessions 20 --seconds 30
+//	mailbench compare --write docs/benchmarks.md
+//
+// It is a tool for anyone with a server of any make: `mailbench smtp` knows nothing of Postrider. Its own machinery
+// stands in the packages below: load (SMTP and LMTP traffic), gauge (what processes and disks do), peer (the systems
+// that are compared), compare (the order of runs, and the report).
+//
+// Files here: main.go (the command line), smtp.go, compare.go (the two commands), terminal.go (progress and numbers).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes of sysexits.h.
+const (
+	exUsage    = 64
+	exSoftware = 70
+)
+
+type cli struct {
+	SMTP    smtpCmd    `cmd:"" name:"smtp" help:"Send messages by SMTP or LMTP over closed-loop sessions and measure."`
+	Compare compareCmd `cmd:"" help:"Run Postrider beside Postfix and Dovecot on this machine, as root, and write the table."`
+}
+
+func main() {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("mailbench"), kong.UsageOnError(),
+		kong.Description("Load generator for mail servers, and benchmark beside Postfix and Dovecot."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		fail(exSoftware, err)
+	}
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fail(exUsage, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run()
+	stop()
+	var usage usageError
+	switch {
+	case err == nil:
+	case errors.As(err, &usage):
+		fail(exUsage, err)
+	default:
+		fail(exSoftware, err)
+	}
+}
+
+// usageError is a wrong word of the caller, found after the flags were parsed.
+type usageError struct{ error }
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "mailbench:", err)
+	os.Exit(code)
+}
