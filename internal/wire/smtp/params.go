@@ -185,14 +185,16 @@ func rcptParams(r *envelope.Recipient, params []param) error {
 	return nil
 }
 
-// decodeORcpt decodes "addr-type;xtext", RFC 3461 §4.2, or "utf-8;…" with \x{HEX} escapes, RFC 6533 §3.
+// decodeORcpt decodes "addr-type;xtext", RFC 3461 §4.2, or "utf-8;…" with \x{HEX} escapes, RFC 6533 §3. The type comes
+// out in lower case.
 func decodeORcpt(s string) (string, bool) {
 	kind, text, ok := strings.Cut(s, ";")
 	if !ok || len(s) > 500 || !isKeyword(kind) || text == "" {
 		return "", false
 	}
+	kind = strings.ToLower(kind)
 	var decoded string
-	if strings.EqualFold(kind, "utf-8") {
+	if kind == "utf-8" {
 		decoded, ok = decodeUnitext(text)
 	} else if decoded, ok = decodeXtext(text); ok && !isPrintable(decoded) {
 		ok = false
@@ -293,7 +295,7 @@ func encodeUnitext(s string, utf8OK bool) string {
 // encodeORcpt is decodeORcpt's inverse.
 func encodeORcpt(s string, utf8OK bool) string {
 	kind, text, _ := strings.Cut(s, ";")
-	if strings.EqualFold(kind, "utf-8") {
+	if kind == "utf-8" {
 		return kind + ";" + encodeUnitext(text, utf8OK)
 	}
 	return kind + ";" + encodeXtext(text)
