@@ -78,7 +78,7 @@ func (s *section) text(p *parser) {
 	case p.eatWord("TEXT"):
 		s.kind = sectionText
 		return
-	case p.eatWord("MIME") && len(s.path) > 0: // of a part only
+	case len(s.path) > 0 && p.eatWord("MIME"): // of a part only
 		s.kind = sectionMIME
 		return
 	default:

@@ -55,7 +55,8 @@ func parseLiteralHead(line []byte) (literalHead, bool) {
 }
 
 // appendLine appends the next line without its CRLF to dst. It takes in at most limit bytes of it; what is longer is read
-// to its end, up to maxDrain, and reported as errTooLong. A line that ends in a bare LF is errBareLF.
+// to its end and reported as errTooLong, unless it goes beyond limit * 128, where reading on has no point. A line that
+// ends in a bare LF is errBareLF.
 func appendLine(in *bufio.Reader, dst []byte, limit int) ([]byte, error) {
 	start, total := len(dst), 0
 	for {
@@ -64,7 +65,7 @@ func appendLine(in *bufio.Reader, dst []byte, limit int) ([]byte, error) {
 		if room := limit + 2 - (len(dst) - start); room > 0 {
 			dst = append(dst, piece[:min(room, len(piece))]...)
 		}
-		if err == bufio.ErrBufferFull && total < maxDrain {
+		if err == bufio.ErrBufferFull && total < max(limit, 512)*128 {
 			continue
 		}
 		if err == bufio.ErrBufferFull {
