@@ -3,6 +3,7 @@ package imap
 import (
 	"encoding/base64"
 	"errors"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -87,6 +88,9 @@ func decodeUTF7(s string) (string, error) {
 }
 
 func appendUTF16(out []byte, run string) ([]byte, error) {
+	if strings.ContainsAny(run, "\r\n") { // which Go's decoder skips
+		return nil, errUTF7
+	}
 	b, err := utf7Base64.DecodeString(run)
 	if err != nil || len(b)%2 != 0 {
 		return nil, errUTF7
