@@ -89,6 +89,7 @@ type Client struct {
 	ext   map[string]string // by keyword in upper case
 	tls   *tls.ConnectionState
 	fatal error
+	block []byte // for the octets of messages, kept from one to the next
 	// Banner and Greeting are the server's first replies.
 	Banner, Greeting Reply
 }

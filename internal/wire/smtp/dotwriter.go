@@ -17,8 +17,9 @@ type dotWriter struct {
 
 const dotBuffer = 32 << 10
 
-func newDotWriter(w io.Writer) *dotWriter {
-	return &dotWriter{w: w, buf: make([]byte, 0, dotBuffer)}
+// newDotWriter collects small runs in buf, which is empty and has room.
+func newDotWriter(w io.Writer, buf []byte) *dotWriter {
+	return &dotWriter{w: w, buf: buf}
 }
 
 // put appends to the buffer, or writes past it what is large.

@@ -92,7 +92,7 @@ func TestDotWriterRepairs(t *testing.T) {
 		pieces := rapid.SliceOfN(piece, 0, 30).Draw(rt, "pieces")
 		text := strings.Join(pieces, "")
 		var wire bytes.Buffer
-		w := newDotWriter(&wire)
+		w := newDotWriter(&wire, make([]byte, 0, 16))
 		for _, p := range pieces {
 			if n, err := w.Write([]byte(p)); n != len(p) || err != nil {
 				rt.Fatal(n, err)

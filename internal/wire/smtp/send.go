@@ -188,7 +188,7 @@ func (t *transfer) decideAll(o Outcome) {
 // sendData sends the message behind 354. Without a recipient (RFC 2920 §3.1: a server may answer 354 all the same) it
 // sends an empty one, which nobody gets.
 func (t *transfer) sendData(ctx context.Context, accepted int) error {
-	w := newDotWriter(&blockWriter{t.Client, ctx})
+	w := newDotWriter(&blockWriter{t.Client, ctx}, t.blockBuffer())
 	if accepted > 0 {
 		n, err := io.Copy(w, t.m.Body)
 		if err == nil && t.m.Size >= 0 && n != t.m.Size {
@@ -218,8 +218,7 @@ func (t *transfer) sendData(ctx context.Context, accepted int) error {
 // announced: once all are out, the server has the message.
 func (t *transfer) sendChunk(ctx context.Context) error {
 	w := &blockWriter{t.Client, ctx}
-	buf := make([]byte, 0, dotBuffer)
-	buf = append(buf, "BDAT "+strconv.FormatInt(t.m.Size, 10)+" LAST\r\n"...)
+	buf := append(t.blockBuffer(), "BDAT "+strconv.FormatInt(t.m.Size, 10)+" LAST\r\n"...)
 	for left := t.m.Size; ; {
 		n, err := io.ReadFull(t.m.Body, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -239,6 +238,14 @@ func (t *transfer) sendChunk(ctx context.Context) error {
 		}
 		buf = buf[:0]
 	}
+}
+
+// blockBuffer is the connection's one buffer for messages, empty.
+func (c *Client) blockBuffer() []byte {
+	if c.block == nil {
+		c.block = make([]byte, 0, dotBuffer)
+	}
+	return c.block[:0]
 }
 
 // cut ends a connection in the midst of a message, which the server must throw away (RFC 5321 §4.1.1.4). A server that
