@@ -111,6 +111,7 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"half a certificate", "[tls]\ncert = \"/c.pem\"\n", nil, []string{"x.toml:2: tls.cert: needs tls.key too"}},
 		{"password in clear", "[mta.smart_host]\nhost=\"r.test\"\nuser=\"u\"\npassword_file=\"/p\"\ntls=\"may\"\n", nil, []string{"x.toml:5: mta.smart_host.tls: a password is sent only under TLS"}},
 		{"open LMTP", "[listeners.lmtp]\nenabled = true\naddresses = [\":24\"]\n", nil, []string{"x.toml:3: listeners.lmtp.addresses: \":24\" is not a loopback address"}},
+		{"no address", "[listeners.imap]\naddresses = []\n", nil, []string{"x.toml:2: listeners.imap.addresses: is empty, and the service is enabled"}},
 		{"one address twice", "[listeners.imap]\naddresses = [\":25\"]\n", nil, []string{`listeners.imap.addresses: ":25" is taken by listeners.smtp.addresses`}},
 		{"relative folder", "data_dir = \"x\"\nrun_dir = \"/run/p\"\n", nil, []string{"x.toml:1: data_dir: wants an absolute path"}},
 		{"hostname", "hostname = \"a_-.test\"\n", nil, []string{"is not a host name"}},

@@ -54,7 +54,7 @@ func rules(c *Config) []rule {
 	return append(rs, clashes(c)...)
 }
 
-// clashes finds addresses that two services want.
+// clashes finds services that have no address, and addresses that two services want.
 func clashes(c *Config) []rule {
 	taken := map[string]string{}
 	var rs []rule
@@ -72,7 +72,9 @@ func clashes(c *Config) []rule {
 	v := reflect.ValueOf(c.Listeners)
 	for i := range v.NumField() {
 		if l := v.Field(i).Interface().(Listener); l.Enabled {
-			take("listeners."+v.Type().Field(i).Tag.Get("toml")+".addresses", l.Addresses)
+			key := "listeners." + v.Type().Field(i).Tag.Get("toml") + ".addresses"
+			rs = append(rs, rule{len(l.Addresses) == 0, key, "is empty, and the service is enabled"})
+			take(key, l.Addresses)
 		}
 	}
 	take("metrics.listen", c.Metrics.Listen)
