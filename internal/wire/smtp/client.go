@@ -136,6 +136,20 @@ func (c *Client) MaxSize() int64 {
 	return n
 }
 
+// Limit is one of the numbers that the server announces by LIMITS (RFC 9422), "RCPTMAX" or "MAILMAX" or
+// "RCPTDOMAINMAX"; 0 if it does not.
+func (c *Client) Limit(name string) int {
+	for _, word := range strings.Fields(strings.ToUpper(c.ext["LIMITS"])) {
+		if value, ok := strings.CutPrefix(word, name+"="); ok {
+			n, err := strconv.Atoi(value)
+			if err == nil && n > 0 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
 // watch makes ctx's end break whatever waits; call the result when the step is over.
 func (c *Client) watch(ctx context.Context) (stop func() bool) {
 	conn := c.conn

@@ -218,6 +218,9 @@ func TestClientAgainstServerWithTLSAndAuth(t *testing.T) {
 		if err := cl.Auth(context.Background(), sasl.Credentials{Name: "user", Password: "pencil"}); err != nil {
 			t.Fatalf("%v: %v", mechs, err)
 		}
+		if cl.Limit("RCPTMAX") != 3 || cl.Limit("MAILMAX") != 5 || cl.Limit("RCPTDOMAINMAX") != 0 || cl.MaxSize() != 1000 {
+			t.Fatal(cl.Greeting)
+		}
 		for range 3 { // several messages
 			if err := cl.Noop(context.Background()); err != nil {
 				t.Fatal(err)

@@ -257,3 +257,23 @@ func TestWriteTimeout(t *testing.T) {
 		client.Close()
 	})
 }
+
+// halfConn is a pipe's end that can close for writing, as TCP can.
+type halfConn struct {
+	net.Conn
+	closed *bool
+}
+
+func (h halfConn) CloseWrite() error { *h.closed = true; return nil }
+
+func TestHangUpLetsTheReplyArrive(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		closed := false
+		s := testServer(t, "", &backend{}, nil)
+		dialogue.Play(t, dialogue.Script{Name: "linger", Serve: func(c net.Conn) { s.ServeConn(context.Background(), halfConn{c, &closed}, TLSStart) },
+			Text: "S: 220 mx.example.test ESMTP\nC: GET / HTTP/1.1\nC*100: X: y\nS: 421 4.7.0 This is not an HTTP server; closing connection\nC: still talking\nS-close"})
+		if !closed {
+			t.Error("closed at once")
+		}
+	})
+}

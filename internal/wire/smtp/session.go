@@ -69,6 +69,7 @@ func (s *session) run(mode TLSMode) {
 		}
 	})
 	_ = s.flush() // the connection ends anyway
+	s.linger()
 	s.guard(s.finish)
 	s.event(EventClose)
 	s.in.drop()
@@ -85,6 +86,17 @@ func (s *session) guard(run func()) {
 		}
 	}()
 	run()
+}
+
+// linger lets a client that is still talking read why we hang up: closing with input unread would reset the connection
+// and throw our last reply away.
+func (s *session) linger() {
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok || s.end == EndQuit || s.end == EndLost || s.end == EndTLS || half.CloseWrite() != nil {
+		return
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(time.Second))
+	_, _ = io.CopyN(io.Discard, s.conn, maxSkip)
 }
 
 // finish is the last that the backend hears.
