@@ -1,0 +1,132 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postrider/postrider/cmd/mailbench/gauge"
+	"github.com/postrider/postrider/cmd/mailbench/load"
+	"github.com/postrider/postrider/cmd/mailbench/peer"
+)
+
+// All does the whole comparison. When ctx ends it stops what runs and returns what there is.
+func All(ctx context.Context, o Options) (*Outcome, error) {
+	if len(o.Systems) == 0 || o.Pairs < 1 || o.Users < 1 || len(o.Sessions) == 0 || o.Duration <= 0 {
+		return nil, errors.New("nothing to compare")
+	}
+	out := &Outcome{
+		Date: time.Now(), Duration: o.Duration.Seconds(), Pairs: o.Pairs, Users: o.Users, Size: o.Size,
+		Sessions: o.Sessions, Versions: map[string]string{}, Configs: map[string]string{},
+	}
+	var err error
+	if out.Machine, err = gauge.Describe(o.Dir); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Dir, err)
+	}
+	for _, s := range o.Systems {
+		out.Systems = append(out.Systems, s.Name())
+		out.Versions[s.Name()] = s.Version()
+	}
+	for _, sessions := range o.Sessions {
+		for pair := 1; pair <= o.Pairs; pair++ {
+			for _, s := range o.Systems {
+				if cut := o.turn(ctx, out, s, sessions, pair); cut {
+					return out, nil
+				}
+			}
+		}
+	}
+	for _, s := range o.Systems {
+		if o.Traced > 0 && ctx.Err() == nil {
+			out.Traces = append(out.Traces, o.trace(ctx, s)...)
+		}
+		out.Configs[s.Name()] = s.Config()
+	}
+	return out, nil
+}
+
+// turn does one run, again if the disk changed meanwhile. It tells whether the comparison is to end.
+func (o *Options) turn(ctx context.Context, out *Outcome, s peer.System, sessions, pair int) (cut bool) {
+	for range o.Retries + 1 {
+		r := o.run(ctx, s, sessions, pair)
+		out.Configs[s.Name()] = s.Config()
+		if ctx.Err() != nil {
+			out.Cut = fmt.Sprintf("ended early (%v), in a run of %s", context.Cause(ctx), s.Name())
+			return true
+		}
+		out.Runs = append(out.Runs, r)
+		o.Say(r.line())
+		if r.Discarded == "" {
+			return false
+		}
+	}
+	return false
+}
+
+func (r *Run) line() string {
+	s := fmt.Sprintf("%-40s %3d sessions  %7.1f/s in mailboxes  %7.1f/s accepted  p50 %6.2f p99 %7.2f ms  %5.2f ms CPU  %4d MiB",
+		r.System, r.Sessions, r.Rate, r.Load.Rate, r.Load.Data.P50, r.Load.Data.P99, r.CPU, r.Memory>>20)
+	if r.Lost+r.Extra > 0 {
+		s += fmt.Sprintf("  LOST %d EXTRA %d", r.Lost, r.Extra)
+	}
+	switch {
+	case r.Error != "":
+		s += "  failed: " + r.Error
+	case r.Discarded != "":
+		s += "  discarded: " + r.Discarded
+	}
+	return s
+}
+
+// trace counts the syncs of a few messages under strace, for each number of sessions.
+func (o *Options) trace(ctx context.Context, s peer.System) []Trace {
+	var traces []Trace
+	for _, sessions := range o.Sessions {
+		t := Trace{System: s.Name(), Sessions: sessions}
+		if err := o.traceOne(ctx, s, &t); err != nil {
+			t.Error = err.Error()
+		}
+		o.Say(fmt.Sprintf("%-40s %3d sessions  %.2f syncs a message %v %s", t.System, sessions, t.PerMessage(), t.Calls, t.Error))
+		traces = append(traces, t)
+	}
+	return traces
+}
+
+func (o *Options) traceOne(ctx context.Context, s peer.System, t *Trace) (err error) {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	boxes, err := openMailboxes(ctx, s.IMAP(), o.Users)
+	if err != nil {
+		return err
+	}
+	defer boxes.close()
+	cfg := o.config(s, t.Sessions)
+	cfg.Duration, cfg.Messages = 0, int64(max(o.Traced/10, t.Sessions)) // warm: all processes are there, files are open
+	if _, err := o.sendAndWait(ctx, boxes, cfg); err != nil {
+		return err
+	}
+	syncs, err := gauge.CountSyncs(ctx, o.Dir, s.Roots())
+	if err != nil {
+		return err
+	}
+	cfg.Messages = int64(o.Traced)
+	res, err := o.sendAndWait(ctx, boxes, cfg)
+	select { // what follows a delivery a little later belongs to it
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	calls, stopErr := syncs.Stop()
+	t.Calls, t.Messages = calls, res.Messages
+	return errors.Join(err, stopErr)
+}
+
+func (o *Options) sendAndWait(ctx context.Context, boxes *mailboxes, cfg load.Config) (load.Result, error) {
+	res, err := load.Run(ctx, cfg, nil)
+	if err == nil {
+		_, err = boxes.await(ctx, res.Accepted, o.Stall)
+	}
+	return res, err
+}

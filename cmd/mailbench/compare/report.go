@@ -1,0 +1,4 @@
+package compare
+
+// Markdown writes the report.
+func (o *Outcome) Markdown(note, command string) string { return "" }
