@@ -285,7 +285,7 @@ func encodeUnitext(s string, utf8OK bool) string {
 			b.WriteRune(r)
 		} else {
 			b.WriteString(`\x{`)
-			b.WriteString(strings.ToUpper(strconv.FormatInt(int64(r)|0, 16)))
+			b.WriteString(strings.ToUpper(strconv.FormatInt(int64(r), 16)))
 			b.WriteByte('}')
 		}
 	}
