@@ -114,3 +114,15 @@ func (s *Store) Namespace(ctx context.Context, account int64) (n Namespace, err 
 	})
 	return n, err
 }
+
+// Accounts lists the ids of all accounts that have mailboxes.
+func (s *Store) Accounts(ctx context.Context) (ids []int64, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		rows := tx.Query("SELECT account_id FROM account_state ORDER BY account_id")
+		for rows.Next() {
+			ids = append(ids, rows.Int64(0))
+		}
+		return rows.Err()
+	})
+	return ids, err
+}

@@ -148,3 +148,9 @@ func (s *Store) Open(ctx context.Context, e *Email) (*recipe.Reader, error) {
 	}
 	return recipe.NewReader(s.blobs, r), nil
 }
+
+// RefersTo tells whether an email's bytes lie in a pack; it is asked before the pack is condemned.
+func RefersTo(tx *db.Tx, pack int64) (bool, error) {
+	var one int64
+	return tx.QueryRow("SELECT 1 FROM email WHERE pack = ? LIMIT 1", pack).Scan(&one)
+}

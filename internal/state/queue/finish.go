@@ -17,6 +17,9 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 	for _, o := range outcomes {
 		byNo[o.Recipient] = o
 	}
+	q.mu.Lock()
+	expiry := q.retry.expiry(t.Job.From.IsZero())
+	q.mu.Unlock()
 	ended := make([]flow.Outcome, 0, len(t.Recipients))
 	for i := range t.Recipients {
 		r := &t.Recipients[i]
@@ -25,7 +28,7 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
 				Reply: "delivery was interrupted", At: now}
 		}
-		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.opt.Retry.expiry(t.Job.From.IsZero()) {
+		if !o.Result.Final() && now.Sub(t.Job.Received) >= expiry {
 			o = expired(o)
 		}
 		ended = append(ended, o)
@@ -108,7 +111,7 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		r.attempts++
 		r.last = o
 		r.last.Reply = clip(o.Reply)
-		r.next = now.Add(q.opt.Retry.Wait(r.attempts, q.opt.Jitter()))
+		r.next = now.Add(q.retry.Wait(r.attempts, q.opt.Jitter()))
 		again = append(again, r)
 	}
 	q.schedule(it, again)
@@ -155,7 +158,7 @@ func (q *Queue) unreadable(t *Task, err error) {
 	var again []*recipient
 	for _, no := range t.unit.Recipients {
 		if r := it.find(no); r != nil {
-			r.next = q.opt.Now().Add(q.opt.Retry.Wait(1, q.opt.Jitter()))
+			r.next = q.opt.Now().Add(q.retry.Wait(1, q.opt.Jitter()))
 			again = append(again, r)
 		}
 	}

@@ -103,6 +103,7 @@ type Queue struct {
 	admit    chan struct{}  // closed and replaced when incoming falls below the bound; nil when nobody waits
 	journal  []journalEntry // records that a start would replay, in the order of Submit
 	swept    int            // entries of journal before it are done with or have rows
+	retry    Retry
 	stopping bool
 	timer    *time.Timer
 	started  bool
@@ -191,7 +192,7 @@ func New(o Options) *Queue {
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
 	}
-	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{}}
+	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{}, retry: o.Retry}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l}
 	}
@@ -346,4 +347,11 @@ func (q *Queue) Known(ctx context.Context, id queueid.ID) (bool, error) {
 		return found, err
 	}
 	return q.opt.Ledger.Delivered(ctx, id, 0)
+}
+
+// Configure changes the schedule of attempts for attempts that end from now on.
+func (q *Queue) Configure(r Retry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.retry = r
 }

@@ -157,7 +157,7 @@ func (q *Queue) writeRows(it *item, done []int) {
 	for i, r := range it.rcpts {
 		rcpts[i] = *r
 	}
-	expires := received.Add(q.opt.Retry.expiry(it.job.From.IsZero()))
+	expires := received.Add(q.retry.expiry(it.job.From.IsZero()))
 	q.enqueue(func(tx *db.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO NOTHING`, id[:], int64(Queued), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), body); err != nil {
@@ -301,4 +301,10 @@ func (q *Queue) readJob(ctx context.Context, id queueid.ID) (job *flow.Job, err 
 func parseStatus(s string) status.Enhanced {
 	e, _, _ := status.ParseEnhanced(s)
 	return e
+}
+
+// RefersTo tells whether a job's message lies in a pack; it is asked before the pack is condemned.
+func RefersTo(tx *db.Tx, pack int64) (bool, error) {
+	var one int64
+	return tx.QueryRow("SELECT 1 FROM job WHERE pack = ? LIMIT 1", pack).Scan(&one)
 }

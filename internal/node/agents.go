@@ -1,0 +1,149 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/postrider/postrider/internal/agent/imapd"
+	"github.com/postrider/postrider/internal/agent/mda"
+	"github.com/postrider/postrider/internal/agent/msa"
+	"github.com/postrider/postrider/internal/agent/mx"
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/filter"
+	"github.com/postrider/postrider/internal/decide/route"
+	"github.com/postrider/postrider/internal/decide/sieve"
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/state/directory"
+	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/wire/imap"
+	"github.com/postrider/postrider/internal/wire/sasl"
+	"github.com/postrider/postrider/internal/wire/smtp"
+)
+
+// Mailbox deliveries: two transactions at once keep the database's writer busy, and what waits forms the next.
+const (
+	mailboxWorkers = 2
+	mailboxBatch   = 64
+	mailboxFlying  = 1024
+)
+
+// openQueue makes the queue with its agents.
+func (n *Node) openQueue(c *config.Config) error {
+	n.queue = queue.New(queue.Options{
+		DB: n.db, Journal: n.blobs, Ledger: n.store, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered,
+		Retry:  retry(c),
+		Limits: queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
+		Lanes: map[flow.Transport]queue.Lane{
+			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch},
+		},
+	})
+	return nil
+}
+
+func retry(c *config.Config) queue.Retry {
+	r := queue.Retry{Expire: c.MTA.ExpireAfter.D(), ExpireBounce: c.MTA.BounceExpireAfter.D()}
+	for _, d := range c.MTA.Retry {
+		r.Waits = append(r.Waits, d.D())
+	}
+	return r
+}
+
+// addressBook is the directory as routing asks it.
+type addressBook struct{ directory *directory.Directory }
+
+// Lookup implements route.Directory.
+func (b addressBook) Lookup(ctx context.Context, a address.Address) ([]route.Target, bool, error) {
+	r, err := b.directory.Resolve(ctx, a)
+	if err != nil || !r.Ours {
+		return nil, r.Ours, err
+	}
+	targets := make([]route.Target, len(r.Targets))
+	for i, t := range r.Targets {
+		targets[i] = route.Target{Account: t.Account, Address: t.Address}
+	}
+	return targets, true, nil
+}
+
+func (n *Node) router(c *config.Config) *route.Router {
+	r := &route.Router{Directory: addressBook{n.directory}}
+	if h := c.MTA.SmartHost; h.Host != "" {
+		r.SmartHost = net.JoinHostPort(trimBrackets(h.Host), strconv.Itoa(h.Port))
+	}
+	return r
+}
+
+func trimBrackets(host string) string {
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		return host[1 : len(host)-1]
+	}
+	return host
+}
+
+// mxConfig is the engine's configuration for port 25, or for LMTP.
+func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
+	agent := &mx.Agent{
+		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router(c)},
+		Intake:   n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store},
+		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+	}
+	e := n.smtpConfig(c, agent, tlsConfig)
+	e.LMTP = service == "lmtp"
+	return e
+}
+
+// msaConfig is the engine's configuration for a submission port.
+func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
+	agent := &msa.Agent{
+		Settings: msa.Settings{Hostname: c.Hostname, Service: service, Trusted: c.Submission.TrustedNetworks.Contains,
+			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router(c)},
+		Intake: n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
+		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+	}
+	e := n.smtpConfig(c, agent, tlsConfig)
+	e.Auth = sasl.NewServer(&authenticator{n.directory}, sasl.Options{})
+	e.RequireAuth = func(p *smtp.Peer) error {
+		if c.Submission.TrustedNetworks.Contains(p.Remote.Addr().Unmap()) {
+			return nil
+		}
+		if p.TLS == nil {
+			return smtp.ErrNeedTLS
+		}
+		return smtp.ErrAuthRequired
+	}
+	return e
+}
+
+func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls.Config) *smtp.Config {
+	return &smtp.Config{
+		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger,
+		LaxNewlines: func(a netip.Addr) bool { return c.SMTP.BareNewlineNetworks.Contains(a.Unmap()) },
+		Limits: smtp.Limits{Connections: c.SMTP.MaxConnections, PerAddress: c.SMTP.MaxConnectionsPerAddress,
+			MessageSize: int64(c.SMTP.MaxMessageSize), Recipients: c.SMTP.MaxRecipients, Messages: c.SMTP.MaxTransactions, Errors: c.SMTP.MaxErrors},
+		Timeouts: smtp.Timeouts{Command: c.SMTP.CommandTimeout.D(), Block: c.SMTP.DataTimeout.D(), Transaction: c.SMTP.TransactionTimeout.D()},
+	}
+}
+
+// imapAgent shows the mailstore to the IMAP engine.
+func (n *Node) imapAgent() *imapd.Agent {
+	return &imapd.Agent{Store: n.store, Intake: n.intake, IDs: n.ids, Now: n.opt.Now, Log: n.log.Logger}
+}
+
+func (n *Node) imapConfig(c *config.Config, tlsConfig *tls.Config) imap.Config {
+	return imap.Config{
+		Hostname: c.Hostname, TLS: tlsConfig, SASL: sasl.NewServer(&authenticator{n.directory}, sasl.Options{}),
+		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
+		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),
+		ID: []string{"name", "Postrider", "version", n.opt.Version},
+	}
+}
+
+// httpTimeouts bound the pages for operators.
+const (
+	httpHeaderTimeout = 10 * time.Second
+	httpIdleTimeout   = time.Minute
+)

@@ -1,0 +1,11 @@
+// Package node is the composition root: it opens the state, builds the agents, starts the services, and reloads, drains
+// and stops them. It is the only package that picks implementations.
+//
+// A Node is opened (state, under the lock of the data directory), then started (queue, listeners), reloaded any number of
+// times (all or nothing: a configuration that cannot be put in force changes nothing), and stopped (drain). Two nodes may
+// run in one process. When a disk fails, Fatal says so: the node has stopped acknowledging, and its process must end.
+//
+// Files: node.go (life) · state.go (what is durable) · services.go (listeners) · agents.go (what a configuration makes) ·
+// tls.go (certificates) · auth.go (logins) · admission.go (disk space, quota) · events.go (queue outcomes) · api.go (what
+// the operator may do) · lock.go.
+package node

@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/obs/metrics"
+	"github.com/postrider/postrider/internal/state/blob"
+	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/directory"
+	"github.com/postrider/postrider/internal/state/intake"
+	"github.com/postrider/postrider/internal/state/mailstore"
+	"github.com/postrider/postrider/internal/state/queue"
+)
+
+// Options of Open.
+type Options struct {
+	Config  *config.Config // resolved and validated
+	Log     *obs.Log
+	Now     func() time.Time // nil: time.Now
+	Version string
+	// Listeners already open, by service and address, are used instead of new ones: for socket activation and tests.
+	Listen func(network, address string) (net.Listener, error)
+}
+
+// Node is one running system. Its methods are safe for concurrent use.
+type Node struct {
+	opt     Options
+	log     *obs.Log
+	metrics *metrics.Metrics
+	events  obs.Events
+	config  atomic.Pointer[config.Config]
+
+	lock      *os.File
+	db        *db.DB
+	ids       *queueid.Source
+	blobs     *blob.Store
+	directory *directory.Directory
+	store     *mailstore.Store
+	queue     *queue.Queue
+	intake    *intake.Intake
+	space     *space
+
+	reload   sync.Mutex // one Reload or Stop at a time
+	services *services  // nil until Start
+	ready    atomic.Bool
+	fatal    chan error // capacity 1
+}
+
+// Open opens the state. Nothing is served and nothing delivered until Start; the operator's functions work already.
+func Open(ctx context.Context, o Options) (*Node, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Listen == nil {
+		o.Listen = net.Listen
+	}
+	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
+	n.events = obs.All(o.Log, n.metrics)
+	n.config.Store(o.Config)
+	if err := n.openState(ctx, o.Config); err != nil {
+		return nil, err
+	}
+	n.space = newSpace(o.Config.DataDir, o.Now)
+	if err := n.openQueue(o.Config); err != nil {
+		return nil, errors.Join(err, n.closeState(ctx))
+	}
+	n.intake = &intake.Intake{Blobs: n.blobs, Queue: n.queue}
+	n.watchMetrics()
+	return n, n.metrics.Err()
+}
+
+// fail is the state's word that the disk failed.
+func (n *Node) fail(err error) {
+	n.ready.Store(false)
+	select {
+	case n.fatal <- err:
+	default:
+	}
+}
+
+// Fatal delivers the error after which the process must end with a non-zero code. Nothing is acknowledged any more.
+func (n *Node) Fatal() <-chan error { return n.fatal }
+
+// Start replays the journal, begins deliveries and opens the listeners. After an error nothing is listening and Stop must
+// still be called.
+func (n *Node) Start(ctx context.Context) error {
+	n.reload.Lock()
+	defer n.reload.Unlock()
+	s, err := n.newServices(n.config.Load())
+	if err != nil {
+		return err
+	}
+	if err := s.listen(n.config.Load()); err != nil {
+		return err
+	}
+	n.services = s
+	if err := n.replay(ctx); err != nil {
+		return err
+	}
+	if err := n.queue.Start(ctx); err != nil {
+		return fmt.Errorf("start the queue: %w", err)
+	}
+	s.serve()
+	n.ready.Store(true)
+	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
+	return nil
+}
+
+// replay gives the queue what the last run acknowledged and may not have delivered.
+func (n *Node) replay(ctx context.Context) error {
+	jobs := 0
+	err := n.blobs.Replay(ctx, blob.Visitor{Record: func(r blob.Record) error {
+		jobs++
+		if jobs%10_000 == 0 {
+			n.log.Info("replaying the journal", "records", jobs)
+		}
+		if err := n.queue.Recover(ctx, r.Ref, r.Trailer); err != nil {
+			if errors.Is(err, flow.ErrCorrupt) {
+				// Its checksums are right, so it was written so. It stays in the journal, unsettled, and is shown at every start.
+				n.log.Error("a record of the journal cannot be understood; its message is kept in the pack",
+					obs.KeyQueueID, r.ID.String(), "pack", r.Ref.Pack, "offset", r.Ref.Offset, obs.KeyError, err)
+				return nil
+			}
+			return err
+		}
+		return nil
+	}})
+	if err != nil {
+		return fmt.Errorf("replay the journal: %w", err)
+	}
+	if jobs > 0 {
+		n.log.Info("journal replayed", "records", jobs)
+	}
+	return nil
+}
+
+// Reload puts a new configuration in force for connections and deliveries from now on. All or nothing: after an error
+// everything is as before. Keys that need a restart are left as they are, and named.
+func (n *Node) Reload(c *config.Config) (restart []string, err error) {
+	n.reload.Lock()
+	defer n.reload.Unlock()
+	if n.services == nil {
+		return nil, errors.New("the node has not been started")
+	}
+	old := n.config.Load()
+	restart = config.NeedsRestart(config.Diff(old, c))
+	if err := n.services.configure(c); err != nil {
+		return nil, err
+	}
+	n.config.Store(c)
+	return restart, nil
+}
+
+// Stop drains: listeners close, sessions and deliveries under way get until ctx ends, what they did is written down.
+func (n *Node) Stop(ctx context.Context) error {
+	n.reload.Lock()
+	defer n.reload.Unlock()
+	n.ready.Store(false)
+	var errs []error
+	if n.services != nil {
+		errs = append(errs, n.services.shutdown(ctx))
+	}
+	errs = append(errs, n.queue.Stop(ctx), n.closeState(context.WithoutCancel(ctx)))
+	return errors.Join(errs...)
+}
+
+// Config is the configuration in force.
+func (n *Node) Config() *config.Config { return n.config.Load() }
+
+// Addresses are the listeners by service, once started: the first address of each.
+func (n *Node) Addresses() map[string]netip.AddrPort {
+	if n.services == nil {
+		return nil
+	}
+	return n.services.addresses()
+}
+
+// readiness is /readyz's answer.
+func (n *Node) readiness() error {
+	if !n.ready.Load() {
+		return errors.New("starting, stopping or failed")
+	}
+	return n.blobs.Failed()
+}

@@ -1,0 +1,199 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/obs/metrics"
+	"github.com/postrider/postrider/internal/wire/imap"
+	"github.com/postrider/postrider/internal/wire/smtp"
+)
+
+// services are the listeners and the engines behind them.
+type services struct {
+	node *Node
+	smtp map[string]*smtp.Server // smtp, submission, submissions, lmtp
+	imap *imap.Server            // imap and imaps
+	http *http.Server            // http, and metrics.listen
+
+	mu        sync.Mutex
+	listeners []listener
+	ctx       context.Context // ends when accepting ends
+	cancel    context.CancelFunc
+	group     sync.WaitGroup
+}
+
+type listener struct {
+	service string
+	net.Listener
+}
+
+// newServices makes the engines by a configuration.
+func (n *Node) newServices(c *config.Config) (*services, error) {
+	certificates, err := loadTLS(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &services{node: n, smtp: map[string]*smtp.Server{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for service, e := range n.smtpConfigs(c, certificates) {
+		s.smtp[service] = smtp.NewServer(e)
+	}
+	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c, certificates))
+	s.http = &http.Server{Handler: metrics.Handler(n.metrics, n.readiness), ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout}
+	return s, nil
+}
+
+func (n *Node) smtpConfigs(c *config.Config, certificates *tls.Config) map[string]*smtp.Config {
+	return map[string]*smtp.Config{
+		"smtp":        n.mxConfig(c, "smtp", certificates),
+		"lmtp":        n.mxConfig(c, "lmtp", nil),
+		"submission":  n.msaConfig(c, "submission", certificates),
+		"submissions": n.msaConfig(c, "submissions", certificates),
+	}
+}
+
+// configure puts a new configuration in force. Whatever can fail fails before anything is changed.
+func (s *services) configure(c *config.Config) error {
+	certificates, err := loadTLS(c)
+	if err != nil {
+		return err
+	}
+	for service, e := range s.node.smtpConfigs(c, certificates) {
+		s.smtp[service].SetConfig(e)
+	}
+	s.imap.SetConfig(s.node.imapConfig(c, certificates))
+	s.node.queue.Configure(retry(c))
+	return nil
+}
+
+// listen opens all listeners, or none.
+func (s *services) listen(c *config.Config) (err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range s.listeners {
+				err = errors.Join(err, l.Close())
+			}
+			s.listeners = nil
+		}
+	}()
+	for _, l := range listenersOf(c) {
+		for _, addr := range l.addresses {
+			nl, err := s.node.opt.Listen("tcp", addr)
+			if err != nil {
+				return fmt.Errorf("listen for %s on %s: %w%s", l.service, addr, err, listenHint(err))
+			}
+			s.listeners = append(s.listeners, listener{l.service, nl})
+		}
+	}
+	return nil
+}
+
+type listenerConfig struct {
+	service   string
+	addresses []string
+}
+
+// listenersOf lists what a configuration asks for.
+func listenersOf(c *config.Config) []listenerConfig {
+	var out []listenerConfig
+	add := func(service string, l config.Listener) {
+		if l.Enabled {
+			out = append(out, listenerConfig{service, l.Addresses})
+		}
+	}
+	add("smtp", c.Listeners.SMTP)
+	add("submission", c.Listeners.Submission)
+	add("submissions", c.Listeners.Submissions)
+	add("lmtp", c.Listeners.LMTP)
+	add("imap", c.Listeners.IMAP)
+	add("imaps", c.Listeners.IMAPS)
+	add("http", c.Listeners.HTTP)
+	if len(c.Metrics.Listen) > 0 {
+		out = append(out, listenerConfig{"http", c.Metrics.Listen})
+	}
+	return out
+}
+
+// listenHint names the mend for the two things that usually go wrong.
+func listenHint(err error) string {
+	switch {
+	case strings.Contains(err.Error(), "permission denied"):
+		return " (ports below 1024 need CAP_NET_BIND_SERVICE, or choose another address in listeners)"
+	case strings.Contains(err.Error(), "address already in use"):
+		return " (another mail system is running, or another postrider)"
+	}
+	return ""
+}
+
+// serve begins to accept.
+func (s *services) serve() {
+	for _, l := range s.listeners {
+		s.group.Go(func() {
+			if err := s.serveOne(l); err != nil && s.ctx.Err() == nil {
+				s.node.log.Error("listener failed", obs.KeyService, l.service, obs.KeyError, err)
+			}
+		})
+	}
+}
+
+func (s *services) serveOne(l listener) error {
+	switch l.service {
+	case "smtp", "submission", "lmtp":
+		return s.smtp[l.service].Serve(s.ctx, l, smtp.TLSStart)
+	case "submissions":
+		return s.smtp[l.service].Serve(s.ctx, l, smtp.TLSImplicit)
+	case "imap":
+		return s.imap.Serve(s.ctx, l, imap.StartTLS)
+	case "imaps":
+		return s.imap.Serve(s.ctx, l, imap.Implicit)
+	}
+	err := s.http.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// shutdown stops accepting and lets sessions end, until ctx does.
+func (s *services) shutdown(ctx context.Context) error {
+	s.cancel()
+	var errs []error
+	for _, l := range s.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	var group sync.WaitGroup
+	for _, e := range s.smtp {
+		group.Go(func() { _ = e.Shutdown(ctx) }) // its error says that sessions were cut off, which was asked for
+	}
+	group.Go(func() { _ = s.imap.Shutdown(ctx) })
+	group.Go(func() { _ = s.http.Shutdown(ctx) })
+	group.Wait()
+	s.group.Wait()
+	return errors.Join(errs...)
+}
+
+// addresses are the first address of each service.
+func (s *services) addresses() map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	for _, l := range s.listeners {
+		if _, have := out[l.service]; have {
+			continue
+		}
+		if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+			out[l.service] = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		}
+	}
+	return out
+}

@@ -1,0 +1,128 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/state/blob"
+	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/directory"
+	"github.com/postrider/postrider/internal/state/mailstore"
+	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/state/schema"
+	"github.com/postrider/postrider/internal/vfs"
+)
+
+// nodeNumber is this node's; clusters will have more.
+const nodeNumber = 1
+
+// openState opens everything durable below the data directory, in the order of dependence.
+func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
+	if n.lock, err = lockDir(c.DataDir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.closeState(ctx))
+		}
+	}()
+	if n.db, err = db.Open(ctx, filepath.Join(c.DataDir, "store.db"), db.Options{Schema: schema.Store, Now: n.opt.Now,
+		Log: n.log.Logger, Fatal: n.fail}); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	boot, err := n.db.NextBoot(ctx, nodeNumber)
+	if err != nil {
+		return fmt.Errorf("count this start: %w", err)
+	}
+	n.ids = queueid.NewSource(n.opt.Now, boot.Node, boot.Count)
+	packs := filepath.Join(c.DataDir, "packs")
+	if err := os.MkdirAll(packs, 0o700); err != nil {
+		return err
+	}
+	if n.blobs, err = blob.Open(ctx, blob.Options{FS: vfs.OS{}, Dir: packs, Node: nodeNumber, Epoch: int64(boot.Count), Clock: n.opt.Now,
+		Catalog: blob.NewDBCatalog(n.db, mailstore.RefersTo, queue.RefersTo), Log: n.log.Logger, Fatal: n.fail}); err != nil {
+		return fmt.Errorf("open the packs: %w", err)
+	}
+	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger}); err != nil {
+		return fmt.Errorf("open the directory: %w", err)
+	}
+	n.store = mailstore.New(mailstore.Options{DB: n.db, Blobs: n.blobs, Now: n.opt.Now})
+	return n.firstStart(ctx, c)
+}
+
+// firstStart makes the host's own domain and its postmaster where they do not exist.
+func (n *Node) firstStart(ctx context.Context, c *config.Config) error {
+	if _, err := n.directory.Domain(ctx, c.Domain); errors.Is(err, directory.ErrNotFound) {
+		if _, err := n.directory.AddDomain(ctx, c.Domain); err != nil {
+			return fmt.Errorf("make the host's domain: %w", err)
+		}
+	} else if err != nil {
+		return err
+	}
+	postmaster := address.Address{Local: "postmaster", Domain: c.Domain}
+	if _, err := n.directory.Account(ctx, postmaster); errors.Is(err, directory.ErrNotFound) {
+		if _, err := n.addAccount(ctx, directory.NewAccount{Address: postmaster, NoLogin: true}); err != nil && !errors.Is(err, directory.ErrExists) {
+			return fmt.Errorf("make the postmaster's account: %w", err)
+		}
+	} else if err != nil {
+		return err
+	}
+	return n.reconcileAccounts(ctx)
+}
+
+// reconcileAccounts gives mailboxes to accounts that have none: the process may have ended between the two.
+func (n *Node) reconcileAccounts(ctx context.Context) error {
+	have, err := n.store.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := n.directory.ListAccounts(ctx, "")
+	if err != nil {
+		return err
+	}
+	known := make(map[int64]bool, len(have))
+	for _, id := range have {
+		known[id] = true
+	}
+	for _, a := range all {
+		if known[a.ID] {
+			continue
+		}
+		n.log.Warn("account had no mailboxes; they are made now", obs.KeyAccount, a.Address.String())
+		if err := n.store.CreateAccount(ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addAccount makes an account and its mailboxes.
+func (n *Node) addAccount(ctx context.Context, a directory.NewAccount) (directory.Account, error) {
+	acc, err := n.directory.AddAccount(ctx, a)
+	if err != nil {
+		return acc, err
+	}
+	return acc, n.store.CreateAccount(ctx, acc.ID)
+}
+
+// closeState closes in the reverse order.
+func (n *Node) closeState(ctx context.Context) error {
+	var errs []error
+	if n.blobs != nil {
+		errs = append(errs, n.blobs.Close(ctx))
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+)
+
+// loadTLS returns the TLS settings of all services: the configured certificate, or the self-signed one of the data
+// directory, which is made when it is not there.
+func loadTLS(c *config.Config) (*tls.Config, error) {
+	certFile, keyFile := c.TLS.Cert, c.TLS.Key
+	if certFile == "" {
+		certFile, keyFile = filepath.Join(c.DataDir, "tls", "cert.pem"), filepath.Join(c.DataDir, "tls", "key.pem")
+		if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
+			if err := MakeCertificates(filepath.Join(c.DataDir, "tls"), c.Hostname, time.Now()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", certFile, keyFile, err)
+	}
+	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: versions[c.TLS.MinVersion]}, nil
+}
+
+const certificateLife = 10 * 365 * 24 * time.Hour
+
+// MakeCertificates makes a certification authority of its own (ca.pem) and a certificate for hostname, localhost and the
+// loopback addresses signed by it (cert.pem, key.pem) in dir. The authority's key is not kept: it has nothing else to
+// sign.
+func MakeCertificates(dir, hostname string, now time.Time) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	ca := &x509.Certificate{
+		SerialNumber: serial(now, 1), Subject: pkix.Name{CommonName: "Postrider local authority of " + hostname},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	if err != nil {
+		return err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: serial(now, 2), Subject: pkix.Name{CommonName: hostname},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: []string{hostname, "localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
+	if err != nil {
+		return err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	// The certificate comes last: where it is, everything is.
+	for _, f := range []struct {
+		name, kind string
+		der        []byte
+	}{{"ca.pem", "CERTIFICATE", caDER}, {"key.pem", "PRIVATE KEY", keyDER}, {"cert.pem", "CERTIFICATE", der}} {
+		text := pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der})
+		if err := writeFile(filepath.Join(dir, f.name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serial differs between the certificates of one authority and those made later.
+func serial(now time.Time, n int64) *big.Int {
+	return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(now.UnixNano()), 8), big.NewInt(n))
+}
+
+// writeFile writes a file in whole: a reader sees the old one or the new one.
+func writeFile(name string, text []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
