@@ -40,8 +40,10 @@ func testConfig(s *imaptest.Store) imap.Config {
 }
 
 func newServer(s *imaptest.Store, config imap.Config) *imap.Server {
-	return imap.New(s, slog.New(slog.NewTextHandler(io.Discard, nil)), config)
+	return imap.New(s, discard(), config)
 }
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // TestDialogues plays the scripts over protected connections.
 func TestDialogues(t *testing.T) {

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
@@ -10,6 +11,8 @@ import (
 // keepMessages is how many messages the views may hold that no session uses any more, so that the next SELECT need not
 // load them again: at 12 bytes each, 12 MB.
 const keepMessages = 1_000_000
+
+var errNotLoaded = errors.New("mailbox could not be loaded")
 
 // hub owns the views of mailboxes, one for all sessions of this process that select the same one.
 //
@@ -53,40 +56,52 @@ func (h *hub) open(ctx context.Context, id MailboxID, t *transport) (*shared, er
 	}
 	s.users++
 	h.mu.Unlock()
+	opened := false
+	defer func() { // also if the Backend panics
+		if !opened {
+			h.close(s, nil)
+		}
+	}()
 	if first {
 		h.load(ctx, s)
 	}
-	var err error
 	select {
 	case <-s.ready:
-		err = s.err
 	case <-ctx.Done():
-		err = ctx.Err()
+		return nil, ctx.Err()
 	}
-	if err != nil {
-		h.close(s, nil)
-		return nil, err
+	if s.err != nil {
+		return nil, s.err
 	}
 	s.mu.Lock()
 	s.sessions[t] = struct{}{}
 	s.mu.Unlock()
+	opened = true
 	return s, nil
 }
 
 func (h *hub) load(ctx context.Context, s *shared) {
 	defer close(s.ready)
+	s.err = errNotLoaded
+	defer func() {
+		if s.err != nil {
+			h.mu.Lock()
+			delete(h.views, s.id)
+			h.mu.Unlock()
+		}
+	}()
 	// Watch first: what is committed between here and the snapshot comes twice, which is harmless, and nothing is missed.
-	if s.stop, s.err = h.backend.Watch(s.id, s.feed); s.err == nil {
-		var next uint32
-		var modseq uint64
-		next, modseq, s.err = h.backend.Load(ctx, s.id, s.mailbox.Add)
-		s.mailbox.Loaded(next, modseq)
+	stop, err := h.backend.Watch(s.id, s.feed)
+	if err != nil {
+		s.err = err
+		return
 	}
-	if s.err != nil {
-		h.mu.Lock()
-		delete(h.views, s.id)
-		h.mu.Unlock()
+	s.stop = stop
+	next, modseq, err := h.backend.Load(ctx, s.id, s.mailbox.Add)
+	if s.err = err; err != nil {
+		return
 	}
+	s.mailbox.Loaded(next, modseq)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loaded = true

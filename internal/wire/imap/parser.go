@@ -28,7 +28,7 @@ type parser struct {
 	short  bool // the text ended behind a literal's head: the literal has not been read
 	tables *tables
 	keys   int  // search keys so far
-	utf8   bool // quoted strings and names may be UTF-8: RFC 6855 §3, RFC 9051 §6.3.1
+	utf8   bool // mailbox names are UTF-8: RFC 6855 §3, RFC 9051 §6.3.1
 }
 
 // fail records a syntax error.
@@ -151,6 +151,8 @@ func (p *parser) str() string {
 	return string(b)
 }
 
+// quoted takes a quoted string. UTF-8 is let in even before it is enabled: go-imap v2's client writes it as soon as it has
+// seen IMAP4rev2 advertised.
 func (p *parser) quoted() string {
 	p.need('"')
 	var out []byte
@@ -172,10 +174,8 @@ func (p *parser) quoted() string {
 				p.fail("Bad escape in a quoted string")
 			}
 			p.i++
-		case c == '\r' || c == '\n':
-			p.fail("Line break in a quoted string")
-		case c >= 0x80 && !p.utf8:
-			p.fail("8-bit character in a quoted string; use a literal or ENABLE UTF8=ACCEPT")
+		case c == 0 || c == '\r' || c == '\n':
+			p.fail("NUL or line break in a quoted string")
 		}
 		out = append(out, c)
 	}
@@ -362,10 +362,10 @@ func (p *parser) decodeName(s string) string {
 	if p.err != nil {
 		return ""
 	}
-	// A client that enabled UTF-8 writes names so (RFC 6855 §3); the others, and some of these, in modified UTF-7.
-	if p.utf8 {
+	// A client that enabled UTF-8 writes names so (RFC 6855 §3), the others in modified UTF-7, which is ASCII.
+	if p.utf8 || !isASCII(s) {
 		if !utf8.ValidString(s) {
-			p.fail("Mailbox name is not valid UTF-8")
+			p.err = &failure{status: "NO", code: "CANNOT", text: "Mailbox name is not valid UTF-8"}
 		}
 		return s
 	}
@@ -374,6 +374,15 @@ func (p *parser) decodeName(s string) string {
 		p.err = &failure{status: "NO", code: "CANNOT", text: "Mailbox name is not valid modified UTF-7"}
 	}
 	return name
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // listMailbox takes a pattern of LIST or LSUB: RFC 9051 §9, list-mailbox.

@@ -217,3 +217,18 @@ func (m *mailbox) add(e *email, flags view.Flags, date, saved time.Time) uint32 
 	m.uidNext++
 	return m.uidNext - 1
 }
+
+// DeliverMany appends n messages at once; equal texts are parsed once.
+func (s *Store) DeliverMany(name string, mailbox imap.Name, n int, message func(i int) (raw string, flags view.Flags)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, known := s.users[name].find(mailbox), map[string]*email{}
+	for i := range n {
+		raw, flags := message(i)
+		if known[raw] == nil {
+			known[raw] = newEmail([]byte(raw))
+		}
+		m.add(known[raw], flags, s.clock(), s.clock())
+	}
+	s.feedLast(m, n)
+}
