@@ -18,6 +18,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/wire/imap"
@@ -25,11 +26,13 @@ import (
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
-// Mailbox deliveries: two transactions at once keep the database's writer busy, and what waits forms the next.
+// Mailbox deliveries are paced: nobody waits for them (250 was said), and a commit shared by what comes within some
+// milliseconds costs a fraction. docs/design/0001-commit-path.md has the measurement.
 const (
-	mailboxWorkers = 2
+	mailboxWorkers = 1
 	mailboxBatch   = 64
 	mailboxFlying  = 1024
+	mailboxPace    = 5 * time.Millisecond
 )
 
 // openQueue makes the queue with its agents.
@@ -39,7 +42,7 @@ func (n *Node) openQueue(c *config.Config) error {
 		Retry:  retry(c),
 		Limits: queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
 		Lanes: map[flow.Transport]queue.Lane{
-			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch},
+			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
 		},
 	})
 	return nil
@@ -113,10 +116,13 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 		if p.TLS == nil {
 			return smtp.ErrNeedTLS
 		}
-		return smtp.ErrAuthRequired
+		return errAuthRequired
 	}
 	return e
 }
+
+// errAuthRequired names the setting that would let a client in without AUTH.
+var errAuthRequired = status.Perm(530, 7, 0, "Authentication required (without AUTH only clients in submission.trusted_networks may send)")
 
 func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls.Config) *smtp.Config {
 	return &smtp.Config{

@@ -39,7 +39,7 @@ type Router struct {
 }
 
 // ErrRelay refuses a recipient elsewhere from a client that may not relay. It names the mend.
-var ErrRelay = status.Perm(554, 7, 1, "Relay access denied: not a domain of this system, and you are not authenticated")
+var ErrRelay = status.Perm(554, 7, 1, "Relay access denied: not a domain of this system; our users send through the submission ports")
 
 // Recipient decides the way for one envelope recipient. mayRelay is true for clients that may send to elsewhere. The
 // recipients' numbers are left zero; Plan sets them.

@@ -69,6 +69,8 @@ type Lane struct {
 	Agent   Agent
 	Workers int // calls of Deliver at once
 	Batch   int // tasks given to one call
+	// Pace is the least time between two calls unless a whole batch waits: tasks gather meanwhile, and share a commit.
+	Pace time.Duration
 }
 
 // Options of New. DB, Journal, Ledger, Lanes and Reporter are required.
@@ -194,7 +196,7 @@ func New(o Options) *Queue {
 	}
 	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{}, retry: o.Retry}
 	for t, l := range o.Lanes {
-		q.lanes[t] = &lane{Lane: l}
+		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.ops.wake = make(chan struct{}, 1)

@@ -13,6 +13,16 @@ type lane struct {
 	Lane
 	pending []*Task
 	running int
+	began   time.Time     // of the last call of Deliver
+	full    chan struct{} // capacity 1: a whole batch is pending
+}
+
+// pause is how long a worker should wait for more tasks to come together. q.mu is held.
+func (l *lane) pause(now time.Time) time.Duration {
+	if l.Pace == 0 || len(l.pending) == 0 || len(l.pending) >= l.Batch {
+		return 0
+	}
+	return l.began.Add(l.Pace).Sub(now)
 }
 
 // Start loads the rows and begins to deliver. Recover has been called for every unsettled record of the journal.
@@ -100,7 +110,12 @@ func (q *Queue) pump() {
 			continue
 		}
 		l := q.lanes[u.Transport]
-		l.pending = append(l.pending, t)
+		if l.pending = append(l.pending, t); len(l.pending) >= l.Batch {
+			select {
+			case l.full <- struct{}{}:
+			default:
+			}
+		}
 		if l.running < l.Workers {
 			l.running++
 			q.wg.Add(1)
@@ -139,6 +154,18 @@ func (q *Queue) work(l *lane) {
 	defer q.wg.Done()
 	for {
 		q.mu.Lock()
+		if wait := l.pause(q.opt.Now()); wait > 0 && !q.stopping {
+			q.mu.Unlock()
+			gather := time.NewTimer(wait)
+			select {
+			case <-gather.C:
+			case <-l.full:
+				gather.Stop()
+			case <-q.ctx.Done():
+				gather.Stop()
+			}
+			q.mu.Lock()
+		}
 		n := min(len(l.pending), l.Batch)
 		if n == 0 || q.stopping {
 			l.running--
@@ -155,6 +182,7 @@ func (q *Queue) work(l *lane) {
 		}
 		tasks := append([]*Task(nil), l.pending[:n]...)
 		l.pending = l.pending[n:]
+		l.began = q.opt.Now()
 		q.mu.Unlock()
 		q.attempt(l, tasks)
 	}
