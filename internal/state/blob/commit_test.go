@@ -112,7 +112,7 @@ func TestGroups(t *testing.T) {
 		}
 		return nil
 	})
-	s, err := blob.Open(ctx, blob.Options{FS: disk, Dir: "p", Catalog: blob.NewMemoryCatalog(nil), Ready: 1})
+	s, err := blob.Open(ctx, blob.Options{FS: disk, Dir: "p", Catalog: blob.NewMemoryCatalog(nil), Ready: 1, Fill: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (m *machine) boot(stopAt int64) (*blob.Store, error) {
 	})
 	return blob.Open(context.Background(), blob.Options{
 		FS: m.faulty, Dir: "var/packs", Catalog: haltingCatalog{m.catalog, m},
-		SmallMax: 2 << 10, PackSize: 24 << 10, Ready: 2,
+		SmallMax: 2 << 10, PackSize: 24 << 10, Ready: 2, Fill: 20 << 10,
 	})
 }
 

@@ -24,7 +24,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, opt: Options{FS: vfs.NewVolatile(), Dir: "p", Catalog: NewMemoryCatalog(nil), SmallMax: 4 << 10, Ready: 1}}
+	r := &rig{t: t, opt: Options{FS: vfs.NewVolatile(), Dir: "p", Catalog: NewMemoryCatalog(nil), SmallMax: 4 << 10, Ready: 1, Fill: -1}}
 	r.open()
 	return r
 }
@@ -137,6 +137,9 @@ func TestTornTail(t *testing.T) {
 			}
 			want := Tail{End: last, Size: int64(len(b)), Torn: last}
 			if cut == last && len(b) == int(last) {
+				want.Torn = 0
+			}
+			if len(bytes.Trim(b[last:], "\x00")) == 0 { // space written ahead
 				want.Torn = 0
 			}
 			if err != nil || len(bad) != 0 || !slices.Equal(ids, []int64{1, 2}) || tail != want {

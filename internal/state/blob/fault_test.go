@@ -37,7 +37,7 @@ func TestFailEveryIO(t *testing.T) {
 			})
 			var told atomic.Int32
 			opt := blob.Options{
-				FS: faulty, Dir: "packs", Catalog: catalog, SmallMax: 1 << 10, PackSize: 4 << 10, Ready: 1,
+				FS: faulty, Dir: "packs", Catalog: catalog, SmallMax: 1 << 10, PackSize: 4 << 10, Ready: 1, Fill: 12 << 10,
 				Fatal: func(error) { told.Add(1) },
 			}
 			s, err := blob.Open(ctx, opt)
@@ -142,7 +142,7 @@ func TestDiskFullAndBack(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
 		disk, catalog := vfs.NewMem(), blob.NewMemoryCatalog(nil)
 		faulty := vfs.NewFaulty(disk, nil)
-		opt := blob.Options{FS: faulty, Dir: "packs", Catalog: catalog, SmallMax: 1 << 10, PackSize: 4 << 10, Ready: 2}
+		opt := blob.Options{FS: faulty, Dir: "packs", Catalog: catalog, SmallMax: 1 << 10, PackSize: 4 << 10, Ready: 2, Fill: 12 << 10}
 		s, err := blob.Open(ctx, opt)
 		if err != nil {
 			t.Fatal(err)

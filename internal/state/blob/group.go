@@ -88,10 +88,14 @@ func (s *Store) appendGroup(g *group) error {
 	s.stats.groups.Add(1)
 	s.stats.syncs.Add(1)
 	s.stats.bytes.Add(g.bytes)
+	s.countGroup(g.bytes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range g.writers {
 		p.track(w.ref.Offset, w.end)
+	}
+	if !p.inFill(0) {
+		s.askFill()
 	}
 	return nil
 }
@@ -114,15 +118,22 @@ func (g *group) place(p *pack) (end int64) {
 	return end
 }
 
-// roomFor returns the pack to append n bytes to: the current one, or a new one where that has reached its size.
+// roomFor returns the pack to append n bytes to: the current one while it has written space; else a filled one; else the
+// current one until it has reached its size; else a new one.
 func (s *Store) roomFor(n int64) (*pack, error) {
 	c := s.current
-	if c != nil && (c.written+n <= s.opt.PackSize || c.written == packHeaderSize) {
+	if c != nil && c.inFill(n) {
 		return c, nil
 	}
-	p, err := s.take()
-	if err != nil {
-		return nil, err
+	p := s.takeFilled(n)
+	if p == nil {
+		if c != nil && (c.written+n <= s.opt.PackSize || c.written == packHeaderSize) {
+			return c, nil
+		}
+		var err error
+		if p, err = s.take(); err != nil {
+			return nil, err
+		}
 	}
 	if c != nil {
 		s.retire(c)
@@ -137,9 +148,5 @@ func (s *Store) cutTail(p *pack) error {
 	if !p.dirty {
 		return nil
 	}
-	if err := p.file.Truncate(p.written); err != nil {
-		return s.failWrite("truncate", err)
-	}
-	p.dirty = false
-	return nil
+	return s.cutFill(p)
 }

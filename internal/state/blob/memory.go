@@ -7,8 +7,8 @@ import (
 )
 
 // NewMemory opens an empty store that lives in memory, for tests: the same code over a disk without durability and a
-// catalog without a database. Of opt, FS, Dir and Catalog are replaced.
+// catalog without a database. Of opt, FS, Dir, Catalog and Fill are replaced.
 func NewMemory(ctx context.Context, opt Options) (*Store, error) {
-	opt.FS, opt.Dir, opt.Catalog = vfs.NewVolatile(), "packs", NewMemoryCatalog(nil)
+	opt.FS, opt.Dir, opt.Catalog, opt.Fill = vfs.NewVolatile(), "packs", NewMemoryCatalog(nil), -1
 	return Open(ctx, opt)
 }

@@ -20,7 +20,8 @@ type pack struct {
 
 	// Of the one goroutine that writes the pack.
 	written int64 // end of the last durable record
-	dirty   bool  // behind it lie bytes of a failed write
+	filled  int64 // zeros were written up to here; 0: none were
+	dirty   bool  // behind written lie bytes of a failed write
 
 	// Guarded by Store.mu.
 	streaming bool  // a large body is being written into it
@@ -138,9 +139,9 @@ func (s *Store) makeFile(number int64) (*pack, error) {
 	return &pack{number: number, mark: h.mark, file: f, written: packHeaderSize, end: packHeaderSize}, nil
 }
 
-// retire hands a pack that gets no more records to the keeper, which seals it.
+// retire hands a pack that gets no more records to the keeper, which seals it; one without records is ready again.
 func (s *Store) retire(p *pack) {
-	if p.written == packHeaderSize && !p.dirty {
+	if p.written == packHeaderSize && s.Failed() == nil && s.cutFill(p) == nil {
 		s.giveBack(p)
 		return
 	}
@@ -168,15 +169,21 @@ func (s *Store) keep() {
 		case <-s.kick:
 		}
 		s.sealAll(s.ctx)
-		for s.ctx.Err() == nil && s.Failed() == nil && s.readyPacks() < s.opt.Ready {
-			p, err := s.makePack(s.ctx)
-			if err != nil {
-				// The next Commit that needs a pack tries again, and answers with the error.
-				s.log.Warn("no empty pack could be made ready", "err", err)
-				break
-			}
-			s.giveBack(p)
+		s.keepReady()
+		s.keepFilled()
+	}
+}
+
+// keepReady makes empty packs.
+func (s *Store) keepReady() {
+	for s.ctx.Err() == nil && s.Failed() == nil && s.readyPacks() < s.opt.Ready {
+		p, err := s.makePack(s.ctx)
+		if err != nil {
+			// The next Commit that needs a pack tries again, and answers with the error.
+			s.log.Warn("no empty pack could be made ready", "err", err)
+			return
 		}
+		s.giveBack(p)
 	}
 }
 
@@ -194,6 +201,11 @@ func (s *Store) sealAll(ctx context.Context) {
 	s.seal = nil
 	s.mu.Unlock()
 	for i, p := range list {
+		if p.file != nil && s.Failed() == nil {
+			if err := s.cutFill(p); err != nil { // what stays is torn or zeros, and known as such
+				s.log.Warn("pack keeps what lies behind its records", "pack", p.number, "err", err)
+			}
+		}
 		if err := s.opt.Catalog.Seal(ctx, p.number, p.written); err != nil {
 			s.log.Warn("pack not sealed yet", "pack", p.number, "err", err)
 			s.mu.Lock()

@@ -62,15 +62,21 @@ func (s *Store) replayPack(ctx context.Context, r Row, v Visitor) error {
 	case errors.Is(err, ErrMissing) || errors.Is(err, ErrDamaged): // no file, or one whose beginning tells nothing
 		tail.Size = max(r.Size, s.fileSize(r.Pack))
 		err = s.reportDamage(Damage{Pack: r.Pack, From: r.Settled, To: tail.Size, Err: err}, v)
-	case err == nil && tail.Torn > 0:
+	case err != nil:
+	case r.Settled > tail.Size:
+		// What was settled was durable; now it is not there.
+		err = s.reportDamage(Damage{Pack: r.Pack, From: tail.Size, To: r.Settled, Err: damaged("the pack ends early")}, v)
+	case tail.Torn > 0:
 		s.log.Info("pack ends in a write that was never acknowledged", "pack", r.Pack, "from", tail.Torn, "size", tail.Size)
+	case tail.End < tail.Size && r.State == PackOpen:
+		tail.Size = s.cutZeros(r.Pack, tail)
 	}
 	if err != nil {
 		return err
 	}
 	p.written = tail.Size
 	s.mu.Lock()
-	p.end = tail.Size
+	p.end = max(tail.Size, r.Size)
 	if r.State == PackOpen {
 		s.seal = append(s.seal, p)
 	}
@@ -94,6 +100,20 @@ func (s *Store) fileSize(pack int64) int64 {
 		return 0
 	}
 	return n
+}
+
+// cutZeros frees the space that was written ahead in a pack of an earlier run.
+// It returns the size of the file.
+func (s *Store) cutZeros(pack int64, tail Tail) int64 {
+	f, err := s.opt.FS.OpenWrite(s.path(pack))
+	if err == nil {
+		err = errors.Join(f.Truncate(tail.End), f.Close())
+	}
+	if err != nil {
+		s.log.Warn("pack keeps the space behind its records", "pack", pack, "err", err)
+		return tail.Size
+	}
+	return tail.End
 }
 
 // syncExisting makes the contents of a pack of an earlier run durable.

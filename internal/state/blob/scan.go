@@ -38,7 +38,8 @@ type Tail struct {
 	End  int64 // behind the last sound record
 	Size int64 // of the file
 	// Torn is where the first unfinished record of the last group begins: a write that no sync had covered when the power
-	// went. Nothing from there on was acknowledged, though sound records there are reported like others. 0: none.
+	// went. Nothing from there on was acknowledged, though sound records there are reported like others. 0: none; what lies
+	// behind End is then zeros, space written ahead.
 	Torn int64
 }
 
@@ -143,8 +144,31 @@ func (sc *scanner) bad(at int64, fr frame, headed bool, cause error) (int64, err
 		}
 		d.To = next
 	}
+	if d.To == sc.size {
+		unused, err := sc.zeros(at)
+		if err != nil || unused {
+			return sc.size, err
+		}
+	}
 	sc.pending = append(sc.pending, d)
 	return d.To, nil
+}
+
+// zeros tells whether there is nothing but zeros from an offset on.
+func (sc *scanner) zeros(from int64) (bool, error) {
+	for from < sc.size {
+		b := sc.buf[:min(int64(len(sc.buf)), sc.size-from)]
+		if err := readFull(sc.r, b, from); err != nil {
+			return false, err
+		}
+		for _, c := range b {
+			if c != 0 {
+				return false, nil
+			}
+		}
+		from += int64(len(b))
+	}
+	return true, nil
 }
 
 // settlePending reports those bad stretches that lie where a later record says everything was durable.

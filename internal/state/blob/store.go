@@ -37,6 +37,7 @@ type Options struct {
 	PackSize int64 // a pack that would grow beyond it is sealed; default 256 MiB
 	SmallMax int   // the longest body that is collected in memory, bytes; default 256 KiB
 	Ready    int   // empty packs kept ready; default 3
+	Fill     int64 // zeros written ahead of the records, at most, bytes; default 32 MiB; negative: none
 	Handles  int   // packs open for reading at once; default 128
 	Queue    int   // Commits that may wait for the appending goroutine; default 1024
 }
@@ -45,6 +46,7 @@ const (
 	defaultPackSize = 256 << 20
 	defaultSmallMax = 256 << 10
 	defaultReady    = 3
+	defaultFill     = 32 << 20
 	defaultHandles  = 128
 	defaultQueue    = 1024
 )
@@ -66,6 +68,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.SmallMax, defaultSmallMax)
 	setDefault(&o.Ready, defaultReady)
 	setDefault(&o.Handles, defaultHandles)
+	if o.Fill == 0 {
+		o.Fill = defaultFill
+	}
 	setDefault(&o.Queue, defaultQueue)
 }
 
@@ -82,7 +87,9 @@ type Store struct {
 	bufs    *buffers
 	handles *handles
 	stats   counters
-	fatal   atomic.Pointer[status.Error]
+
+	groupBytes atomic.Int64 // of a group, moving average
+	fatal      atomic.Pointer[status.Error]
 
 	ctx  context.Context // of the goroutines; ends at the end of Close
 	stop context.CancelFunc
@@ -100,8 +107,11 @@ type Store struct {
 	closed bool
 	packs  map[int64]*pack // being written, or with unsettled records
 	ready  []*pack         // empty, durable, name and all
+	filled *pack           // the same, with zeros written ahead; or nil
 	seal   []*pack         // complete, the catalog does not know yet
 	replay []Row           // found at Open, not replayed yet
+
+	fillAt int64 // no filling before so many bytes were appended
 
 	current *pack // of the appending goroutine
 }
@@ -215,6 +225,9 @@ func (s *Store) Close(ctx context.Context) error {
 		if s.current != nil {
 			s.retire(s.current)
 		}
+		if s.filled != nil {
+			s.retire(s.filled)
+		}
 		s.sealAll(ctx)
 		err = s.FlushSettled(ctx)
 	}
@@ -229,12 +242,15 @@ func (s *Store) closeFiles() error {
 	for _, p := range s.ready {
 		errs = append(errs, p.close())
 	}
+	if s.filled != nil {
+		errs = append(errs, s.filled.close())
+	}
 	for _, p := range s.packs {
 		if !p.streaming {
 			errs = append(errs, p.close())
 		}
 	}
-	s.ready = nil
+	s.ready, s.filled = nil, nil
 	return errors.Join(errs...)
 }
 

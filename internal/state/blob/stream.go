@@ -25,6 +25,10 @@ func (w *Writer) openStream() error {
 	w.s.mu.Lock()
 	p.streaming = true
 	w.s.mu.Unlock()
+	if err := w.s.cutFill(p); err != nil { // the record ends where the file ends
+		w.s.setAside(p)
+		return err
+	}
 	st := &stream{s: w.s, p: p, buf: w.s.bufs.getPiece(), off: p.written}
 	w.big = st
 	h := header{mark: p.mark, version: formatVersion, flags: flagStreamed, id: w.id, durable: p.written}
