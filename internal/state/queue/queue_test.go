@@ -93,7 +93,7 @@ func (w *world) Deliver(_ context.Context, tasks []*Task) (out [][]flow.Outcome)
 func (w *world) start() *Queue {
 	w.t.Helper()
 	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Limits: Limits{PerRoute: 2, Total: 5, Mailbox: 50},
-		Lanes: map[flow.Transport]Lane{flow.Mailbox: {w, 2, 20}, flow.SMTP: {w, 5, 1}}, Jitter: func() float64 { return 0.5 }})
+		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: w, Workers: 2, Batch: 20, Pace: 5 * time.Millisecond}, flow.SMTP: {Agent: w, Workers: 5, Batch: 1}}, Jitter: func() float64 { return 0.5 }})
 	w.mu.Lock()
 	records := map[recipe.BlobRef][]byte{}
 	for ref, b := range w.records {
