@@ -2,6 +2,7 @@ package obs
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/address"
@@ -42,6 +43,11 @@ type Peer struct {
 	Name    string         // its verified name; empty if it has none
 	Local   netip.Addr     // our address that it connected to
 	TLS     string         // version and cipher; empty without TLS
+}
+
+// SessionID names a connection of a service by the engine's number of it; each engine counts on its own.
+func SessionID(service string, number uint64) string {
+	return service + "-" + strconv.FormatUint(number, 36)
 }
 
 // Connect: a client connected.

@@ -2,7 +2,6 @@ package msa
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -80,11 +79,7 @@ func (s *session) Reset(context.Context) { s.tx = nil }
 
 // Close tells the log how the session went.
 func (s *session) Close(st smtp.Stats) {
-	reason := string(st.Reason)
-	if st.Reason == smtp.EndQuit {
-		reason = ""
-	}
-	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: reason})
+	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: st.Trouble()})
 }
 
 // rejected logs a refusal and returns it.
@@ -102,6 +97,7 @@ func (s *session) rejected(command string, e *envelope.Envelope, to string, reas
 }
 
 func (s *session) obs() obs.Peer {
-	return obs.Peer{Service: s.agent.Settings.Service, Session: strconv.FormatUint(s.peer.ID, 36), Addr: addrPort(s.peer.Remote),
+	service := s.agent.Settings.Service
+	return obs.Peer{Service: service, Session: obs.SessionID(service, s.peer.ID), Addr: addrPort(s.peer.Remote),
 		Local: s.peer.Local.Addr().Unmap(), TLS: s.peer.TLSText()}
 }

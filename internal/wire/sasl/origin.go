@@ -8,9 +8,12 @@ import (
 // Origin says where a login comes from. Engines put it into the context of an exchange; Authenticators use it for
 // throttling and for the log.
 type Origin struct {
-	Remote  netip.AddrPort // zero for a local socket
-	Service string         // "smtp", "imap", …
-	Session uint64         // the engine's number of the connection
+	Remote   netip.AddrPort // zero for a local socket
+	Local    netip.AddrPort // our side of it
+	Service  string         // "smtp", "imap", …
+	Session  uint64         // the engine's number of the connection
+	TLS      string         // version and cipher; empty in the clear
+	Failures int            // failed logins on this connection before
 }
 
 type originKey struct{}

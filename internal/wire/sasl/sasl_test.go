@@ -321,3 +321,38 @@ func TestFraming(t *testing.T) {
 		t.Error("the empty response")
 	}
 }
+
+// Every exchange that ends is reported once, with the name that was tried, and with where it came from.
+func TestReport(t *testing.T) {
+	var got []Result
+	var from Origin
+	s := NewServer(book{}, Options{Report: func(ctx context.Context, r Result) { got, from = append(got, r), OriginOf(ctx) }})
+	ctx := WithOrigin(t.Context(), Origin{Service: "imaps", Session: 7, Failures: 2})
+	for _, mech := range []string{Plain, Login, ScramSHA256} {
+		for _, password := range []string{"pencil", "wrong"} {
+			got, from = nil, Origin{}
+			c, err := NewClient([]string{mech}, Credentials{Name: "user", Password: password})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, _ := s.Start(mech)
+			response, _ := c.Initial()
+			for {
+				challenge, done, err := x.Next(ctx, response)
+				if done || err != nil {
+					break
+				}
+				if response, err = c.Next(challenge); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := Result{Mechanism: mech, Name: "user", Err: ErrCredentials}
+			if password == "pencil" {
+				want.Identity, want.Err = Identity{4, "user"}, nil
+			}
+			if len(got) != 1 || got[0] != want || from != (Origin{Service: "imaps", Session: 7, Failures: 2}) {
+				t.Errorf("%s %s: %+v from %+v", mech, password, got, from)
+			}
+		}
+	}
+}

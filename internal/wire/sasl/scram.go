@@ -68,6 +68,7 @@ func (x *Exchange) scramFirst(ctx context.Context, response []byte) ([]byte, boo
 	if err != nil {
 		return nil, false, err
 	}
+	x.name = name
 	keys, id, err := x.server.auth.Keys(ctx, name)
 	if err != nil && status.Of(err).Code == ErrCredentials.Code {
 		x.scram.refuse = err

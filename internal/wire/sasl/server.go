@@ -52,6 +52,16 @@ type Options struct {
 	Random io.Reader
 	// Iterations of the keys invented for unknown users; should be the directory's own number; 0 means DefaultIterations.
 	Iterations int
+	// Report hears how each exchange ended. ctx is the one given to Next, with its Origin. It must not block; nil: nobody.
+	Report func(ctx context.Context, r Result)
+}
+
+// Result is how an exchange ended.
+type Result struct {
+	Mechanism string
+	Name      string   // as the client sent it; empty if it did not get so far
+	Identity  Identity // zero after a failure
+	Err       error    // nil: logged in
 }
 
 // Server starts exchanges for one service. It is safe for concurrent use.
@@ -108,7 +118,7 @@ type Exchange struct {
 	server *Server
 	mech   string
 	next   func(ctx context.Context, response []byte) (challenge []byte, done bool, err error)
-	name   string // LOGIN: between its two steps
+	name   string // authentication identity, once the client has sent it
 	scram  scramState
 	id     Identity
 }
@@ -137,6 +147,9 @@ func (x *Exchange) Next(ctx context.Context, response []byte) (challenge []byte,
 	if err != nil {
 		x.id = Identity{}
 	}
+	if report := x.server.opt.Report; report != nil && x.next == nil {
+		report(ctx, Result{Mechanism: x.mech, Name: x.name, Identity: x.id, Err: err})
+	}
 	return challenge, done, err
 }
 
@@ -158,6 +171,9 @@ func (x *Exchange) loginName(_ context.Context, response []byte) ([]byte, bool, 
 	if response == nil {
 		return []byte("Username:"), false, nil
 	}
+	if len(response) > MaxName {
+		return nil, false, ErrCredentials
+	}
 	x.name = string(response)
 	x.next = x.loginPassword
 	return []byte("Password:"), false, nil
@@ -171,6 +187,7 @@ func (x *Exchange) password(ctx context.Context, name, password string) ([]byte,
 	if len(name) > MaxName || len(password) > MaxPassword {
 		return nil, false, ErrCredentials
 	}
+	x.name = name
 	for _, s := range []string{name, password} {
 		if s == "" || strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
 			return nil, false, ErrMalformed

@@ -105,13 +105,33 @@ func (p *Peer) TLSText() string {
 type Stats struct {
 	Duration   time.Duration
 	Commands   int
-	Messages   int   // accepted
-	Recipients int   // accepted, in accepted messages
-	Octets     int64 // of messages, read
-	Errors     int   // malformed, unknown, misplaced commands
-	Refusals   int   // by the Backend or a limit
-	BareLines  int   // commands and messages with a bare LF or CR
-	Reason     End   // why the session ended
+	Messages   int    // accepted
+	Recipients int    // accepted, in accepted messages
+	Octets     int64  // of messages, read
+	Errors     int    // malformed, unknown, misplaced commands
+	Refusals   int    // by the Backend or a limit
+	BareLines  int    // commands and messages with a bare LF or CR
+	Last       string // verb of the last command: CONNECT before the first, UNKNOWN for one that there is not
+	Reason     End    // why the session ended
+}
+
+// Trouble is Reason in the words that logs of mail servers have for it; empty for an orderly end.
+func (s Stats) Trouble() string {
+	last := s.Last
+	if last == "" {
+		last = "CONNECT"
+	}
+	switch s.Reason {
+	case EndQuit, "":
+		return ""
+	case EndLost:
+		return "lost connection after " + last
+	case EndTimeout:
+		return "timeout after " + last
+	case EndLimit:
+		return "too many errors after " + last
+	}
+	return string(s.Reason) + " after " + last
 }
 
 // End is why a session ended.

@@ -199,8 +199,8 @@ func TestStatsAndSecrets(t *testing.T) {
 		b := &backend{}
 		s := testServer(t, "", b, nil)
 		play(t, s, TLSStart, "S: 220 mx.example.test ESMTP\nC> EHLO c\\r\\nFROB\\r\\nMAIL FROM:<broken@b.example>\\r\\nMAIL FROM:<a@b.example>\\r\\nRCPT TO:<unknown@example.test>\\r\\nRCPT TO:<b@example.test>\\r\\nDATA\\r\\nx\\r\\n.\\r\\n\nS...: /250 2.0.0 Ok: .*/\nsleep 1m\nC-close")
-		want := Stats{Duration: time.Minute, Commands: 7, Messages: 1, Recipients: 1, Octets: 3, Errors: 1, Refusals: 2, Reason: EndLost}
-		if got := b.stats[0]; got != want {
+		want := Stats{Duration: time.Minute, Commands: 7, Messages: 1, Recipients: 1, Octets: 3, Errors: 1, Refusals: 2, Last: "DATA", Reason: EndLost}
+		if got := b.stats[0]; got != want || got.Trouble() != "lost connection after DATA" {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	})

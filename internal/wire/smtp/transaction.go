@@ -32,7 +32,7 @@ func (s *session) mail(args string) {
 		return
 	}
 	if s.stats.Messages >= s.cfg.Limits.Messages {
-		s.hangUp(errMessages, EndLimit)
+		s.hangUp(errMessages, EndRefused)
 		return
 	}
 	if s.cfg.RequireAuth != nil && s.peer.Identity.IsZero() {

@@ -65,6 +65,9 @@ func (s *session) dispatch(line string) {
 	}
 	name, args := splitCommand(line)
 	v, known := s.srv.verbs[name]
+	if s.stats.Last = name; !known {
+		s.stats.Last = "UNKNOWN"
+	}
 	// MAIL and RCPT judge their octets themselves, since SMTPUTF8 may allow more.
 	if plain := !known || name != "MAIL" && name != "RCPT"; plain && !isPrintable(strings.ReplaceAll(line, "\t", " ")) {
 		s.fault(errLine8Bit)
