@@ -1,0 +1,167 @@
+package mta
+
+import (
+	"context"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/mime"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/state/queue"
+)
+
+// Bounds of one attempt, so that a domain of many dead hosts holds nobody up; the next attempt draws anew among equals.
+const (
+	maxAddresses = 10 // connections tried
+	maxSessions  = 2  // transactions begun, on different hosts
+)
+
+// attempt is one task on its way.
+type attempt struct {
+	*Agent
+	set      *Settings
+	task     *queue.Task
+	facts    facts
+	pending  []flow.Recipient     // without a final outcome
+	later    map[int]flow.Outcome // of pending ones: what a host said of them in particular
+	soft     *failure             // the last temporary failure of a host
+	hard     *failure             // the last permanent one
+	out      []flow.Outcome
+	started  time.Time
+	ready    time.Time // when the connection stood; zero: none does
+	sessions int
+}
+
+// facts is what the message demands of the next hop.
+type facts struct {
+	body envelope.Body
+	utf8 bool // SMTPUTF8, whoever the recipients are
+}
+
+func newAttempt(a *Agent, t *queue.Task) *attempt {
+	x := &attempt{Agent: a, set: a.settings.Load(), task: t, later: map[int]flow.Outcome{}, started: a.opt.Now()}
+	x.pending = append(x.pending, t.Recipients...)
+	x.facts = factsOf(t.Job)
+	return x
+}
+
+// factsOf believes the message more than its sender: a client that says BODY=8BITMIME for everything must not make
+// 7-bit text undeliverable, nor one that says nothing hide what is there. SMTPUTF8 is needed for what is UTF-8 in fact
+// (RFC 6531 §3.6), and was allowed by the sender only if he said so.
+func factsOf(j *flow.Job) facts {
+	f := facts{body: j.Body, utf8: j.UTF8}
+	if m, err := mime.DecodeFacts(j.Index); err == nil && m.Flags&mime.Limited == 0 {
+		f.utf8 = j.UTF8 && m.Flags&mime.EightBitHeader != 0
+		f.body = envelope.Body7Bit
+		if m.Flags&(mime.EightBitBody|mime.EightBitHeader) != 0 {
+			f.body = envelope.Body8BitMIME
+		}
+	}
+	f.utf8 = f.utf8 || j.From.NeedsUTF8()
+	return f
+}
+
+// run tries one address after the other until every recipient has its outcome.
+func (x *attempt) run(ctx context.Context) []flow.Outcome {
+	if len(x.pending) == 0 {
+		return nil
+	}
+	rt, f := routeOf(x.set, &x.pending[0])
+	if f != nil {
+		x.failed(f)
+		return x.giveUp()
+	}
+	tried := 0
+	for h, f := range x.hops(ctx, rt) {
+		if f == nil {
+			tried++
+			f = x.try(ctx, rt, h)
+		}
+		if f != nil && ctx.Err() == nil {
+			x.failed(f)
+		}
+		if len(x.pending) == 0 || ctx.Err() != nil || tried == maxAddresses || x.sessions == maxSessions {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return x.out // no report means not done
+	}
+	return x.giveUp()
+}
+
+// try uses one address: the connection that waits there, or a new one.
+func (x *attempt) try(ctx context.Context, rt *route, h hop) *failure {
+	x.ready = time.Time{}
+	if c := x.pool.take(rt.key(h)); c != nil {
+		x.ready = x.opt.Now()
+		if f, stale := x.session(ctx, c); !stale {
+			return f
+		}
+	}
+	c, f := x.connect(ctx, rt, h)
+	if f != nil {
+		return f
+	}
+	x.ready = x.opt.Now()
+	f, _ = x.session(ctx, c)
+	return f
+}
+
+// failed remembers the failure of a host.
+func (x *attempt) failed(f *failure) {
+	x.opt.Log.Info("next hop failed", obs.KeyComponent, "mta", obs.KeyQueueID, x.task.Job.ID.String(), obs.KeyRelay, f.relay, obs.KeyReply, f.text,
+		obs.KeyError, f.cause)
+	if f.status.Class == status.Permanent {
+		x.hard = f
+	} else {
+		x.soft = f
+	}
+}
+
+// giveUp gives those who are left what was said of them, or of the hosts. One host that may be better tomorrow keeps the
+// recipients in the queue.
+func (x *attempt) giveUp() []flow.Outcome {
+	f := x.soft
+	if f == nil {
+		f = x.hard
+	}
+	if f == nil { // hops gave nothing: we are the best exchanger but one, and that one is gone
+		f = ours(status.Temp(451, 4, 4, "no host left to try"), nil)
+	}
+	for _, r := range x.pending {
+		o, ok := x.later[r.No]
+		if !ok {
+			o = f.outcome()
+		}
+		x.report(r.No, o)
+	}
+	x.pending = nil
+	return x.out
+}
+
+// decide ends a recipient for this attempt.
+func (x *attempt) decide(no int, o flow.Outcome) {
+	for i := range x.pending {
+		if x.pending[i].No == no {
+			x.pending = append(x.pending[:i], x.pending[i+1:]...)
+			x.report(no, o)
+			return
+		}
+	}
+}
+
+// postpone leaves a recipient to the next host; o is its outcome if there is none.
+func (x *attempt) postpone(no int, o flow.Outcome) { x.later[no] = o }
+
+// report completes an outcome with its times.
+func (x *attempt) report(no int, o flow.Outcome) {
+	o.Recipient, o.At = no, x.opt.Now()
+	o.Delays = [4]time.Duration{x.task.Due.Sub(x.task.Job.Received), x.started.Sub(x.task.Due), o.At.Sub(x.started), 0}
+	if !x.ready.IsZero() {
+		o.Delays[2], o.Delays[3] = x.ready.Sub(x.started), o.At.Sub(x.ready)
+	}
+	x.out = append(x.out, o)
+}

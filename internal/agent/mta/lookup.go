@@ -1,0 +1,169 @@
+package mta
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/postrider/postrider/internal/dns"
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/status"
+)
+
+// maxHosts bounds the mail exchangers of a domain whose addresses are looked up.
+const maxHosts = 20
+
+// hops gives the addresses of a route in the order in which they are to be tried; in the place of a host that has none, or
+// whose addresses cannot be known now, the failure. It asks the DNS only as far as the caller goes.
+func (a *Agent) hops(ctx context.Context, rt *route) iter.Seq2[hop, *failure] {
+	return func(yield func(hop, *failure) bool) {
+		if rt.host != "" {
+			a.direct(ctx, rt, yield)
+			return
+		}
+		if ip, ok := address.LiteralIP(rt.domain); ok { // RFC 5321 §4.1.3
+			to := hop{ip.String(), netip.AddrPortFrom(ip.Unmap(), rt.port)}
+			if a.opt.Own(to.addr) || !reachable(ip) {
+				yield(hop{}, loops(rt.domain))
+				return
+			}
+			yield(to, nil)
+			return
+		}
+		mxs, f := a.exchangers(ctx, rt)
+		if f != nil {
+			yield(hop{}, f)
+			return
+		}
+		a.walk(ctx, rt, mxs, yield)
+	}
+}
+
+// direct gives the addresses of a next hop that somebody configured: what is wrong with it can be mended, so that nothing
+// fails for good.
+func (a *Agent) direct(ctx context.Context, rt *route, yield func(hop, *failure) bool) {
+	addrs := []netip.Addr{}
+	if ip, err := netip.ParseAddr(rt.host); err == nil {
+		addrs = append(addrs, ip.Unmap())
+	} else {
+		var f *failure
+		if addrs, f = a.addresses(ctx, rt.set, rt.host); f != nil {
+			yield(hop{}, f.temporary())
+			return
+		}
+	}
+	for _, addr := range addrs {
+		to := hop{rt.host, netip.AddrPortFrom(addr, rt.port)}
+		if a.opt.Own(to.addr) {
+			yield(hop{}, loops(rt.host).temporary())
+			return
+		}
+		if !yield(to, nil) {
+			return
+		}
+	}
+}
+
+// exchangers are the mail exchangers of a domain: by preference, equals in random order.
+func (a *Agent) exchangers(ctx context.Context, rt *route) ([]dns.MX, *failure) {
+	mxs, _, err := rt.set.Resolver.LookupMX(ctx, rt.domain)
+	switch {
+	case err == nil:
+	case dns.KindOf(err) == dns.NoData: // RFC 5321 §5.1: the domain itself is its exchanger
+		return []dns.MX{{Host: rt.domain}}, nil
+	default:
+		return nil, lookupFailed(rt.domain, err)
+	}
+	mxs = slices.DeleteFunc(slices.Clone(mxs), func(m dns.MX) bool { return m.Host == "" })
+	if len(mxs) == 0 { // RFC 7505 §3
+		return nil, ours(status.Perm(556, 1, 10, "domain "+rt.domain+" says that it takes no mail (null MX)"), nil)
+	}
+	a.opt.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
+	slices.SortStableFunc(mxs, func(a, b dns.MX) int { return int(a.Preference) - int(b.Preference) })
+	return mxs[:min(len(mxs), maxHosts)], nil
+}
+
+// walk gives the addresses of exchangers, those of one preference at a time, since we may be among them: RFC 5321 §5.1
+// forbids to send to exchangers of our own preference or worse.
+func (a *Agent) walk(ctx context.Context, rt *route, mxs []dns.MX, yield func(hop, *failure) bool) {
+	for at := 0; at < len(mxs); {
+		end := at
+		var hops []hop
+		var failures []*failure
+		for ; end < len(mxs) && mxs[end].Preference == mxs[at].Preference; end++ {
+			addrs, f := a.addresses(ctx, rt.set, mxs[end].Host)
+			if f != nil {
+				failures = append(failures, f)
+			}
+			for _, addr := range addrs {
+				hops = append(hops, hop{mxs[end].Host, netip.AddrPortFrom(addr, rt.port)})
+			}
+		}
+		if slices.ContainsFunc(hops, func(h hop) bool { return a.opt.Own(h.addr) }) {
+			if at == 0 { // nobody is better than we, and we do not know the domain
+				yield(hop{}, loops(rt.domain))
+			}
+			return
+		}
+		for _, h := range hops {
+			if !yield(h, nil) {
+				return
+			}
+		}
+		for _, f := range failures {
+			if !yield(hop{}, f) {
+				return
+			}
+		}
+		at = end
+	}
+}
+
+// addresses are those of one host, IPv6 and IPv4 in turn, so that a broken family does not use up all attempts.
+func (a *Agent) addresses(ctx context.Context, s *Settings, host string) ([]netip.Addr, *failure) {
+	found, _, err := s.Resolver.LookupIP(ctx, host, s.IP)
+	if err != nil {
+		return nil, lookupFailed(host, err)
+	}
+	var six, four []netip.Addr
+	for _, ip := range found {
+		switch ip = ip.Unmap(); {
+		case !reachable(ip):
+		case ip.Is4():
+			four = append(four, ip)
+		default:
+			six = append(six, ip)
+		}
+	}
+	var addrs []netip.Addr
+	for i := range max(len(six), len(four)) {
+		addrs = append(addrs, six[min(i, len(six)):min(i+1, len(six))]...)
+		addrs = append(addrs, four[min(i, len(four)):min(i+1, len(four))]...)
+	}
+	if len(addrs) == 0 {
+		return nil, ours(status.Perm(550, 4, 4, "host "+host+" has no address that mail could be sent to"), nil)
+	}
+	return addrs, nil
+}
+
+// reachable tells whether an address can be a mail host's. To connect to the unspecified address is to connect to
+// ourselves.
+func reachable(ip netip.Addr) bool { return !ip.IsUnspecified() && !ip.IsMulticast() }
+
+func loops(name string) *failure {
+	return ours(status.Perm(554, 4, 6, "mail for "+name+" comes back to this host, which does not take it"), nil)
+}
+
+func lookupFailed(name string, err error) *failure {
+	switch dns.KindOf(err) {
+	case dns.NXDomain:
+		return ours(status.Perm(550, 1, 2, "domain name "+name+" does not exist"), err)
+	case dns.NoData:
+		return ours(status.Perm(550, 4, 4, "host "+name+" has no address"), err)
+	case dns.Invalid:
+		return ours(status.Perm(550, 1, 2, fmt.Sprintf("%q is not, or leads to no valid, domain name", name)), err)
+	}
+	return ours(status.Temp(451, 4, 3, "the DNS gives no answer for "+name+" at present"), err)
+}

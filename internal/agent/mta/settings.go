@@ -1,0 +1,111 @@
+package mta
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/dns"
+	"github.com/postrider/postrider/internal/wire/smtp"
+)
+
+// TLS says how much TLS a connection must have.
+type TLS uint8
+
+// The levels, from the mildest.
+const (
+	TLSNone    TLS = iota // not even if offered
+	TLSMay                // if offered, and in the clear if it fails; nothing is verified (RFC 7435)
+	TLSEncrypt            // no mail without it; nothing is verified
+	TLSVerify             // and the certificate must be the host's
+)
+
+// Settings are what a reload may change.
+type Settings struct {
+	Resolver Resolver
+	Hello    string // our name for EHLO
+	Port     uint16 // of mail exchangers, and of next hops that name none
+	TLS      TLS    // to all but the smart host
+	// RootCAs are who is believed at TLSVerify; nil: the system's.
+	RootCAs       *x509.CertPool
+	SmartHost     SmartHost
+	IP            dns.IPVersions
+	SourceIPv4    netip.Addr // to connect from; invalid: the system's choice
+	SourceIPv6    netip.Addr
+	Bounce8Bit    bool // 8-bit text for a host without 8BITMIME fails with 5.6.3, instead of going as it is
+	MaxRecipients int  // of one transaction; 0: 100
+	Connect       time.Duration
+	Timeouts      smtp.ClientTimeouts
+	Idle          time.Duration // how long a connection waits for its next message
+}
+
+// SmartHost takes the recipients that have no next hop of their own, and those whose next hop it is.
+type SmartHost struct {
+	Host     string // name or address, no brackets; empty: there is none
+	Port     uint16 // 465: TLS from the first byte (RFC 8314)
+	User     string // empty: no AUTH. With one TLS must be TLSEncrypt or TLSVerify, or Port 465
+	Password string
+	TLS      TLS
+}
+
+// Ports that mean something.
+const (
+	portLMTP        = 24
+	portSubmissions = 465
+)
+
+// NewSettings makes settings of a valid configuration. password is the content of the smart host's password file, roots
+// are the system's authorities together with tls.ca.
+func NewSettings(c *config.Config, r Resolver, password string, roots *x509.CertPool) *Settings {
+	m := &c.MTA
+	s := &Settings{
+		Resolver: r, Hello: m.HeloName, Port: uint16(m.Port), TLS: level(m.TLS), RootCAs: roots,
+		IP:         map[string]dns.IPVersions{"ipv4": dns.IPv4, "ipv6": dns.IPv6}[m.InetProtocols],
+		Bounce8Bit: m.EightBit == "bounce", MaxRecipients: m.MaxRecipients, Connect: m.ConnectTimeout.D(),
+		Timeouts: smtp.ClientTimeouts{Greeting: m.CommandTimeout.D(), Command: m.CommandTimeout.D(), DataInit: m.CommandTimeout.D(),
+			Block: m.DataTimeout.D(), DataEnd: m.DataDoneTimeout.D()},
+		Idle: m.IdleTimeout.D(),
+	}
+	if s.Hello == "" {
+		s.Hello = c.Hostname
+	}
+	// What cannot be read is the zero Addr, the system's choice; validation has seen it before.
+	s.SourceIPv4, _ = netip.ParseAddr(m.SourceIPv4)
+	s.SourceIPv6, _ = netip.ParseAddr(m.SourceIPv6)
+	if h := &m.SmartHost; h.Host != "" {
+		s.SmartHost = SmartHost{Host: strings.Trim(h.Host, "[]"), Port: uint16(h.Port), User: h.User, Password: strings.TrimRight(password, "\r\n"),
+			TLS: level(h.TLS)}
+	}
+	return s
+}
+
+func level(word string) TLS {
+	return map[string]TLS{"may": TLSMay, "encrypt": TLSEncrypt, "verify": TLSVerify}[word]
+}
+
+// tlsConfig is the client's side for one host.
+func (s *Settings) tlsConfig(level TLS, host string) *tls.Config {
+	c := &tls.Config{ServerName: host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
+	if level != TLSVerify {
+		c.InsecureSkipVerify = true
+	}
+	if level == TLSMay {
+		c.MinVersion = tls.VersionTLS10 // old TLS is better than none, RFC 7435 §3
+	}
+	return c
+}
+
+// local is the address to connect from to reach ip; the loopback is reached from itself alone.
+func (s *Settings) local(ip netip.Addr) netip.Addr {
+	from := s.SourceIPv4
+	if ip.Is6() {
+		from = s.SourceIPv6
+	}
+	if from.IsValid() && from.IsLoopback() != ip.IsLoopback() {
+		return netip.Addr{}
+	}
+	return from
+}
