@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"context"
 	"strconv"
-
-	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
 // copyExtension is COPY and MOVE (RFC 9051 §6.4.7, §6.4.8, RFC 6851), with COPYUID (RFC 4315 §3).
@@ -22,14 +20,14 @@ func copyExtension() extension {
 }
 
 type copyCommand struct {
-	set       view.Set
+	set       numbers
 	uid, move bool
 	dest      string
 }
 
 func parseCopy(p *parser, uid, move bool) runner {
 	p.sp()
-	cmd := &copyCommand{set: p.set(), uid: uid, move: move}
+	cmd := &copyCommand{set: p.numbers(), uid: uid, move: move}
 	p.sp()
 	cmd.dest = p.mailbox()
 	return cmd
@@ -98,12 +96,13 @@ func expungeExtension() extension {
 		commands: map[string]command{"EXPUNGE": {states: selected, parse: fixed(&expungeCommand{})}},
 		uid: map[string]command{"EXPUNGE": {states: selected, parse: func(p *parser) runner {
 			p.sp()
-			return &expungeCommand{set: p.set()}
+			set := p.numbers()
+			return &expungeCommand{&set}
 		}}},
 	}
 }
 
-type expungeCommand struct{ set view.Set } // nil: all
+type expungeCommand struct{ set *numbers } // nil: all
 
 func (cmd *expungeCommand) run(ctx context.Context, c *conn) (done, error) {
 	if err := c.sel.writable(); err != nil {
@@ -111,7 +110,10 @@ func (cmd *expungeCommand) run(ctx context.Context, c *conn) (done, error) {
 	}
 	spans := c.sel.view.All()
 	if cmd.set != nil {
-		spans = c.sel.view.ByUID(cmd.set)
+		var err error
+		if spans, err = c.sel.resolve(*cmd.set, true); err != nil {
+			return done{}, err
+		}
 	}
 	uids := c.sel.deleted(spans)
 	if len(uids) == 0 {

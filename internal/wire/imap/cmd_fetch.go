@@ -17,9 +17,11 @@ type fetchItem func(p *parser) fetchAttr
 
 // fetchAttr is one parsed item.
 type fetchAttr struct {
-	name  string // as it stands in the response
-	want  Want
-	seen  bool // sets \Seen
+	name string // as it stands in the response
+	want Want
+	seen bool // sets \Seen
+	// check, if there is one, may refuse a message before its response begins.
+	check func(m *fetched) error
 	write func(c *conn, m *fetched) error
 }
 
@@ -42,7 +44,7 @@ func fetchExtension() extension {
 }
 
 type fetchCommand struct {
-	set   view.Set
+	set   numbers
 	uid   bool
 	items []fetchAttr
 	want  Want
@@ -53,7 +55,7 @@ type fetchCommand struct {
 func parseFetch(p *parser, uid bool) runner {
 	f := &fetchCommand{uid: uid}
 	p.sp()
-	f.set = p.set()
+	f.set = p.numbers()
 	p.sp()
 	if p.peek() == '(' {
 		p.list(func() { f.item(p) })
@@ -132,7 +134,7 @@ func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 	if f.want != 0 || f.seen {
 		size = MaxBatch
 	}
-	b := fetchBatch{rows: make([]view.Row, 0, min(size, spans.Len()))}
+	b := &fetchBatch{rows: make([]view.Row, 0, min(size, spans.Len()))}
 	gone := false
 	for _, sp := range spans {
 		for sp.From < sp.To {
@@ -140,7 +142,7 @@ func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 			sh.mu.Lock()
 			b.rows, sp = c.sel.view.Rows(sh.mailbox, sp, b.rows[:0])
 			sh.mu.Unlock()
-			g, err := f.batch(ctx, c, &b)
+			g, err := f.batch(ctx, c, b)
 			gone = gone || g
 			if err != nil {
 				return done{}, err
@@ -159,6 +161,7 @@ type fetchBatch struct {
 	rows []view.Row
 	msgs []Message
 	uids []uint32
+	cur  fetched
 }
 
 // batch writes the responses for some messages. gone: some of them exist no more.
@@ -180,7 +183,8 @@ func (f *fetchCommand) batch(ctx context.Context, c *conn, b *fetchBatch) (gone 
 	}
 	k := 0
 	for i := range b.rows {
-		m := fetched{row: b.rows[i]}
+		b.cur = fetched{row: b.rows[i]}
+		m := &b.cur
 		if f.want != 0 {
 			for k < len(b.msgs) && b.msgs[k].UID < m.row.UID {
 				k++
@@ -195,7 +199,7 @@ func (f *fetchCommand) batch(ctx context.Context, c *conn, b *fetchBatch) (gone 
 			gone = true
 			continue
 		}
-		if err := f.write(c, &m, changed[m.row.UID]); err != nil {
+		if err := f.write(c, m, changed[m.row.UID]); err != nil {
 			return gone, err
 		}
 	}
@@ -242,11 +246,14 @@ func (s *selection) refresh(rows []view.Row) {
 }
 
 // resolve makes spans of a sequence set.
-func (s *selection) resolve(set view.Set, uid bool) (view.Spans, error) {
-	if uid {
-		return s.view.ByUID(set), nil
+func (s *selection) resolve(set numbers, uid bool) (view.Spans, error) {
+	if set.saved {
+		return s.view.ByUID(s.saved), nil // RFC 5182 §2.1: what has been expunged since is left out
 	}
-	spans, ok := s.view.BySeq(set)
+	if uid {
+		return s.view.ByUID(set.set), nil
+	}
+	spans, ok := s.view.BySeq(set.set)
 	if !ok {
 		return nil, bad("No such message sequence number")
 	}
@@ -255,6 +262,13 @@ func (s *selection) resolve(set view.Set, uid bool) (view.Spans, error) {
 
 // write writes one FETCH response.
 func (f *fetchCommand) write(c *conn, m *fetched, changed bool) error {
+	for i := range f.items {
+		if check := f.items[i].check; check != nil {
+			if err := check(m); err != nil {
+				return err
+			}
+		}
+	}
 	c.out.str("* ")
 	c.out.num(uint64(m.row.Seq))
 	c.out.str(" FETCH (")

@@ -3,12 +3,15 @@ package imap
 import (
 	"context"
 	"strings"
+
+	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
-// searchExtension is SEARCH and UID SEARCH, RFC 9051 §6.4.4, with ESEARCH (RFC 4731).
+// searchExtension is SEARCH and UID SEARCH, RFC 9051 §6.4.4, with ESEARCH (RFC 4731) and SEARCHRES
+// (RFC 5182).
 func searchExtension() extension {
 	return extension{
-		capabilities: afterLogin("ESEARCH"),
+		capabilities: afterLogin("ESEARCH", "SEARCHRES"),
 		commands: map[string]command{
 			"SEARCH": {states: selected, silent: true, parse: func(p *parser) runner { return parseSearch(p, false) }},
 		},
@@ -23,8 +26,8 @@ type searchCommand struct {
 	program *searchNode
 }
 
-// searchReturn is the result options of RFC 4731 §3.1.
-type searchReturn struct{ given, min, max, all, count bool }
+// searchReturn is the result options of RFC 4731 §3.1 and RFC 5182 §2.
+type searchReturn struct{ given, min, max, all, count, save bool }
 
 func parseSearch(p *parser, uid bool) runner {
 	s := &searchCommand{uid: uid}
@@ -57,30 +60,35 @@ func (r *searchReturn) parse(p *parser) {
 			r.all = true
 		case "COUNT":
 			r.count = true
+		case "SAVE":
+			r.save = true
 		default:
 			p.fail("Unknown SEARCH return option %s", w)
 		}
 	})
-	if !r.min && !r.max && !r.count { // RFC 4731 §3.1: () is (ALL)
+	if !r.min && !r.max && !r.count && !r.save { // RFC 4731 §3.1: () is (ALL)
 		r.all = true
 	}
 }
 
 func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
 	hits, err := c.search(ctx, s.program)
+	if s.returns.save {
+		s.save(c, hits) // RFC 5182 §2.1: a failed search saves nothing, and forgets what was saved
+	}
 	if err != nil {
 		return done{}, err
 	}
-	numbers := make([]uint32, len(hits))
+	found := make([]uint32, len(hits))
 	for i, index := range hits {
-		if numbers[i] = uint32(index) + 1; s.uid {
-			numbers[i] = c.sel.view.UID(numbers[i])
+		if found[i] = uint32(index) + 1; s.uid {
+			found[i] = c.sel.view.UID(found[i])
 		}
 	}
 	// RFC 9051 §6.4.4: SEARCH of RFC 3501 is answered with ESEARCH once rev2 is enabled.
 	if !s.returns.given && !c.rev2 {
 		c.out.str("* SEARCH")
-		for _, n := range numbers {
+		for _, n := range found {
 			c.out.WriteByte(' ')
 			c.out.num(uint64(n))
 		}
@@ -90,12 +98,36 @@ func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
 	if !s.returns.given {
 		s.returns.all = true
 	}
-	s.esearch(c, numbers)
+	if r := s.returns; r.min || r.max || r.all || r.count { // SAVE alone is not answered
+		s.esearch(c, found)
+	}
 	return done{}, nil
 }
 
+// save keeps the result for "$". RFC 5182 §2.4: with MIN or MAX alone, only these.
+func (s *searchCommand) save(c *conn, hits []int) {
+	if r := s.returns; (r.min || r.max) && !r.all && !r.count && len(hits) > 0 {
+		ends := []int{hits[0], hits[len(hits)-1]}
+		if !r.max {
+			ends = ends[:1]
+		} else if !r.min {
+			ends = ends[1:]
+		}
+		hits = ends
+	}
+	c.sel.saved = nil
+	for _, index := range hits {
+		uid := c.sel.view.UID(uint32(index) + 1)
+		if n := len(c.sel.saved); n > 0 && c.sel.saved[n-1].Last+1 == uid {
+			c.sel.saved[n-1].Last = uid
+		} else {
+			c.sel.saved = append(c.sel.saved, view.Range{First: uid, Last: uid})
+		}
+	}
+}
+
 // esearch writes the ESEARCH response, RFC 9051 §7.3.4.
-func (s *searchCommand) esearch(c *conn, numbers []uint32) {
+func (s *searchCommand) esearch(c *conn, found []uint32) {
 	c.out.str("* ESEARCH (TAG ")
 	c.out.string(c.tag)
 	c.out.str(")")
@@ -106,20 +138,20 @@ func (s *searchCommand) esearch(c *conn, numbers []uint32) {
 		c.out.str(" ", name, " ")
 		c.out.num(uint64(n))
 	}
-	if len(numbers) > 0 { // RFC 4731 §3.1: without a match only COUNT is told
+	if len(found) > 0 { // RFC 4731 §3.1: without a match only COUNT is told
 		if s.returns.min {
-			item("MIN", numbers[0])
+			item("MIN", found[0])
 		}
 		if s.returns.max {
-			item("MAX", numbers[len(numbers)-1])
+			item("MAX", found[len(found)-1])
 		}
 		if s.returns.all {
 			c.out.str(" ALL ")
-			c.out.uidSet(numbers)
+			c.out.uidSet(found)
 		}
 	}
 	if s.returns.count {
-		item("COUNT", uint32(len(numbers)))
+		item("COUNT", uint32(len(found)))
 	}
 	c.out.crlf()
 }

@@ -25,6 +25,7 @@ type selection struct {
 	shared   *shared
 	view     *view.Session
 	readOnly bool
+	saved    view.Set // the UIDs of SEARCH RETURN (SAVE), RFC 5182
 }
 
 type selectCommand struct {

@@ -17,7 +17,7 @@ func storeExtension() extension {
 }
 
 type storeCommand struct {
-	set    view.Set
+	set    numbers
 	uid    bool
 	op     StoreOp
 	silent bool
@@ -27,7 +27,7 @@ type storeCommand struct {
 func parseStore(p *parser, uid bool) runner {
 	s := &storeCommand{uid: uid}
 	p.sp()
-	s.set = p.set()
+	s.set = p.numbers()
 	p.sp()
 	if p.eat('+') {
 		s.op = StoreAdd

@@ -20,7 +20,9 @@ import (
 // clientDo sends a command and reads to its tagged OK.
 func clientDo(t testing.TB, c net.Conn, in *bufio.Reader, command, until string) {
 	t.Helper()
-	fmt.Fprintf(c, "%s\r\n", command)
+	if command != "" {
+		fmt.Fprintf(c, "%s\r\n", command)
+	}
 	for {
 		line, err := in.ReadSlice('\n')
 		for err == bufio.ErrBufferFull {

@@ -1,12 +1,12 @@
-// Package imap is the server side of IMAP: IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051) in one engine, with CHILDREN
-// (RFC 3348), CREATE-SPECIAL-USE and SPECIAL-USE (RFC 6154), ENABLE (RFC 5161), ESEARCH (RFC 4731), ID (RFC 2971), IDLE
+// Package imap is the server side of IMAP: IMAP4rev1 (RFC 3501) and IMAP4rev2 (RFC 9051) in one engine, with BINARY
+// (RFC 3516), CHILDREN (RFC 3348), CREATE-SPECIAL-USE and SPECIAL-USE (RFC 6154), ENABLE (RFC 5161), ESEARCH (RFC 4731), ID (RFC 2971), IDLE
 // (RFC 2177), LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), LITERAL- before and LITERAL+ after login (RFC 7888), MOVE
-// (RFC 6851), NAMESPACE (RFC 2342), SASL-IR (RFC 4959), STATUS=SIZE (RFC 8438), UIDPLUS (RFC 4315), UNSELECT (RFC 3691) and
+// (RFC 6851), NAMESPACE (RFC 2342), SASL-IR (RFC 4959), SEARCHRES (RFC 5182), STATUS=SIZE (RFC 8438), UIDPLUS (RFC 4315), UNSELECT (RFC 3691) and
 // UTF8=ACCEPT (RFC 6855). A mailbox shared by several sessions behaves as RFC 2180 describes.
 //
 // The engine knows no storage: what it needs stands in backend.go, which agents fill. It never holds a whole message in
 // memory, never changes the bytes of one, never shows a Backend's error to a client except through status.Of, and takes
-// no password in the clear. SEARCHRES and BINARY, which IMAP4rev2 includes, are not here: "$" is refused.
+// no password in the clear. \Recent is never set: see view.System.
 //
 // Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), transport.go (deadlines
 // and waking), input.go and read.go (lines, literals), parser.go (grammar), encoder.go (responses), errors.go (refusals).

@@ -29,25 +29,30 @@ func (e *encoder) num(n uint64) { e.Write(strconv.AppendUint(e.AvailableBuffer()
 // crlf ends a response.
 func (e *encoder) crlf() { e.WriteString("\r\n") }
 
-// quotable tells whether s can be a quoted string here. Long ones are better off as literals: clients' line buffers.
-func (e *encoder) quotable(s string) bool {
+// form tells how s can be written: as a quoted string or only as a literal, and whether a quoted one needs escapes. Long
+// strings are better off as literals: clients have line buffers.
+func (e *encoder) form(s string) (quoted, escape bool) {
 	if len(s) > 1000 {
-		return false
+		return false, false
 	}
 	wide := false
 	for i := range len(s) {
-		c := s[i]
-		if c == 0 || c == '\r' || c == '\n' {
-			return false
+		switch c := s[i]; {
+		case c == 0 || c == '\r' || c == '\n':
+			return false, false
+		case c == '"' || c == '\\':
+			escape = true
+		case c >= 0x80:
+			wide = true
 		}
-		wide = wide || c >= 0x80
 	}
-	return !wide || e.utf8 && utf8.ValidString(s)
+	return !wide || e.utf8 && utf8.ValidString(s), escape
 }
 
 // string writes s as a quoted string or, where that cannot hold it, as a literal.
 func (e *encoder) string(s string) {
-	if !e.quotable(s) {
+	quoted, escape := e.form(s)
+	if !quoted {
 		if strings.IndexByte(s, 0) >= 0 {
 			s = strings.ReplaceAll(s, "\x00", "?") // CHAR8 has no NUL
 		}
@@ -56,7 +61,7 @@ func (e *encoder) string(s string) {
 		return
 	}
 	e.WriteByte('"')
-	for {
+	for escape {
 		i := strings.IndexAny(s, `"\`)
 		if i < 0 {
 			break

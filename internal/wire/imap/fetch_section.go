@@ -37,6 +37,20 @@ type section struct {
 func (p *parser) section() section {
 	var s section
 	p.need('[')
+	s.parsePath(p)
+	if p.peek() != ']' {
+		if len(s.path) > 0 && p.i > 0 && p.b[min(p.i, len(p.b))-1] != '.' {
+			p.fail("Bad section%s", p.where())
+		}
+		s.text(p)
+	}
+	p.need(']')
+	s.parsePartial(p)
+	return s
+}
+
+// parsePath takes the numbers, and a dot behind them.
+func (s *section) parsePath(p *parser) {
 	for p.err == nil && p.peek() >= '0' && p.peek() <= '9' {
 		if len(s.path) == maxDepth {
 			p.fail("Section too deep")
@@ -49,20 +63,16 @@ func (p *parser) section() section {
 			p.fail("Section ends in a dot")
 		}
 	}
-	if p.peek() != ']' {
-		if len(s.path) > 0 && p.i > 0 && p.b[min(p.i, len(p.b))-1] != '.' {
-			p.fail("Bad section%s", p.where())
-		}
-		s.text(p)
-	}
-	p.need(']')
+}
+
+// parsePartial takes an optional "<offset.count>".
+func (s *section) parsePartial(p *parser) {
 	if p.eat('<') {
 		s.partial, s.offset = true, int64(p.number())
 		p.need('.')
 		s.count = int64(p.nzNumber())
 		p.need('>')
 	}
-	return s
 }
 
 // text takes section-text.
@@ -186,16 +196,16 @@ func (s section) stream(c *conn, r io.ReaderAt, from, to int64) error {
 	return c.out.stream(r, from, to-from)
 }
 
-// find returns the range of bytes that the section means.
-func (s section) find(root *mime.Part) (from, to int64, ok bool) {
-	part := root // the part that the path has led to
+// part follows the path.
+func (s section) part(root *mime.Part) (*mime.Part, bool) {
+	part := root
 	for i, n := range s.path {
 		inside := part // whose parts are numbered
 		if i > 0 {
 			if part.Kind == mime.Rfc822 {
 				inside = part.Children[0] // RFC 9051 §6.4.5.1: the parts of a message/rfc822 are those of the message in it
 			} else if part.Kind == mime.Leaf {
-				return 0, 0, false
+				return nil, false
 			}
 		}
 		switch {
@@ -204,8 +214,17 @@ func (s section) find(root *mime.Part) (from, to int64, ok bool) {
 		case inside.Kind != mime.Multipart && n == 1:
 			part = inside // a message that is not multipart has one part, which is itself
 		default:
-			return 0, 0, false
+			return nil, false
 		}
+	}
+	return part, true
+}
+
+// find returns the range of bytes that the section means.
+func (s section) find(root *mime.Part) (from, to int64, ok bool) {
+	part, ok := s.part(root)
+	if !ok {
+		return 0, 0, false
 	}
 	switch s.kind {
 	case sectionAll:

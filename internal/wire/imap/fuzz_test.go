@@ -62,7 +62,7 @@ func checkCommand(t *testing.T, run runner) {
 	case nil:
 		t.Fatal("parsed to nothing")
 	case *fetchCommand:
-		if len(cmd.items) == 0 || len(cmd.items) > maxFetchItems+1 || len(cmd.set) == 0 || cmd.uid && !cmd.has("UID") {
+		if len(cmd.items) == 0 || len(cmd.items) > maxFetchItems+1 || len(cmd.set.set) == 0 && !cmd.set.saved || cmd.uid && !cmd.has("UID") {
 			t.Fatalf("%+v", cmd)
 		}
 	case *storeCommand:

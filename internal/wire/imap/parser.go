@@ -269,12 +269,22 @@ func (p *parser) list(item func()) {
 	}
 }
 
-// set takes a sequence set, RFC 9051 §9.
-func (p *parser) set() view.Set {
-	if p.peek() == '$' {
-		p.fail("SEARCHRES is not offered; \"$\" means nothing here") // RFC 5182
-		return nil
+// numbers is what stands where a sequence set may: a set, or "$", the saved result of a search (RFC 5182).
+type numbers struct {
+	set   view.Set
+	saved bool
+}
+
+// numbers takes a sequence set or "$".
+func (p *parser) numbers() numbers {
+	if p.eat('$') {
+		return numbers{saved: true}
 	}
+	return numbers{set: p.set()}
+}
+
+// set takes a sequence set of numbers, RFC 9051 §9.
+func (p *parser) set() view.Set {
 	var out view.Set
 	for p.err == nil {
 		r := view.Range{First: p.seqNumber()}

@@ -44,7 +44,7 @@ func (p *parser) searchKey(depth int) *searchNode {
 		}
 		return and
 	case c == '*' || c == '$' || c >= '0' && c <= '9':
-		return &searchNode{op: opSet, set: p.set()}
+		return &searchNode{op: opSet, set: p.numbers()}
 	}
 	w := p.word()
 	key := p.tables.search[w]
@@ -65,7 +65,7 @@ func searchKeys() map[string]searchKey {
 		"OLD":    onRow(func(*view.Row) bool { return true }),
 		"UID": func(p *parser, _ int) *searchNode {
 			p.sp()
-			return &searchNode{op: opSet, uid: true, set: p.set()}
+			return &searchNode{op: opSet, uid: true, set: p.numbers()}
 		},
 		"NOT": func(p *parser, depth int) *searchNode {
 			p.sp()

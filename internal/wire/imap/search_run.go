@@ -14,7 +14,7 @@ type searchNode struct {
 	op   searchOp
 	kids []*searchNode // opAnd, opOr, opNot
 
-	set   view.Set // opSet
+	set   numbers // opSet
 	uid   bool
 	spans view.Spans // once prepared
 

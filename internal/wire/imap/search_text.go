@@ -60,14 +60,7 @@ func searchPart(body Body, p *mime.Part, headers bool, needle string) (bool, err
 
 // partText reads a text part as UTF-8. What cannot be decoded ends the text there.
 func partText(body Body, p *mime.Part) (string, error) {
-	raw := &checkedReader{r: io.NewSectionReader(body, p.Body, p.Size())}
-	var r io.Reader = raw
-	switch p.Encoding {
-	case "base64":
-		r = base64.NewDecoder(base64.StdEncoding, raw)
-	case "quoted-printable":
-		r = quotedprintable.NewReader(raw)
-	}
+	r, raw := decodedPart(body, p)
 	b, _ := io.ReadAll(io.LimitReader(r, maxSearchPart)) // a broken encoding is the message's fault, not an error
 	if raw.err != nil {
 		return "", raw.err
@@ -75,6 +68,19 @@ func partText(body Body, p *mime.Part) (string, error) {
 	charset, _ := header.Get(p.Params, "charset")
 	text, _ := header.DecodeCharset(charset, b)
 	return text, nil
+}
+
+// decodedPart reads the body of a part without its transfer encoding. raw holds the errors of reading as opposed to those
+// of decoding.
+func decodedPart(body Body, p *mime.Part) (r io.Reader, raw *checkedReader) {
+	raw = &checkedReader{r: io.NewSectionReader(body, p.Body, p.Size())}
+	switch p.Encoding {
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, raw), raw
+	case "quoted-printable":
+		return quotedprintable.NewReader(raw), raw
+	}
+	return raw, raw
 }
 
 // checkedReader remembers an error of the disk, so that it is not taken for one of the encoding.

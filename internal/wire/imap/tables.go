@@ -76,7 +76,7 @@ type tables struct {
 func extensions() []extension {
 	return []extension{
 		baseExtension(), startTLSExtension(), loginExtension(), mailboxExtension(), listExtension(), statusExtension(),
-		appendExtension(), selectExtension(), fetchExtension(), storeExtension(), searchExtension(), copyExtension(),
+		appendExtension(), selectExtension(), fetchExtension(), binaryExtension(), storeExtension(), searchExtension(), copyExtension(),
 		expungeExtension(), idleExtension(), idExtension(), enableExtension(), namespaceExtension(), literalExtension(),
 	}
 }
