@@ -92,6 +92,7 @@ func TestHugeMessageIsStreamed(t *testing.T) {
 	if _, err := io.CopyBuffer(struct{ io.Writer }{client}, io.NewSectionReader(hugeBody{}, 0, huge), piece); err != nil {
 		t.Fatal(err)
 	}
+	fmt.Fprintf(client, "\r\n")
 	clientDo(t, client, in, "", "e OK [APPENDUID 1 9]")
 	if used := allocated() - before; used > 1<<20 {
 		t.Errorf("APPEND of %d bytes allocated %d", huge, used)
