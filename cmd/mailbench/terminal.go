@@ -28,9 +28,9 @@ func (t *terminal) load(s load.Snapshot) {
 	}
 	rate := float64(s.Messages) / s.Elapsed.Seconds()
 	fmt.Fprintf(t.w, "\r\x1b[K%s%5.1f s  %s messages  %.0f/s  p50 %.1f ms  p99 %.1f ms", t.label, s.Elapsed.Seconds(),
-		grouped(s.Messages), rate, float64(s.P50.Microseconds())/1000, float64(s.P99.Microseconds())/1000)
+		load.Grouped(s.Messages), rate, float64(s.P50.Microseconds())/1000, float64(s.P99.Microseconds())/1000)
 	if s.Failed > 0 {
-		fmt.Fprintf(t.w, "  %s failed", grouped(s.Failed))
+		fmt.Fprintf(t.w, "  %s failed", load.Grouped(s.Failed))
 	}
 }
 
@@ -48,36 +48,27 @@ func (t *terminal) line(s string) {
 
 func printResult(out io.Writer, r load.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "messages\t%s in %.2f s, %.1f/s (%s, %d sessions, %s bytes)\n", grouped(r.Messages), r.Seconds, r.Rate,
-		strings.ToUpper(r.Protocol), r.Sessions, grouped(int64(r.Size)))
-	fmt.Fprintf(w, "recipients\t%s\n", grouped(r.Recipients))
+	fmt.Fprintf(w, "messages\t%s in %.2f s, %.1f/s (%s, %d sessions, %s bytes)\n", load.Grouped(r.Messages), r.Seconds, r.Rate,
+		strings.ToUpper(r.Protocol), r.Sessions, load.Grouped(int64(r.Size)))
+	fmt.Fprintf(w, "recipients\t%s\n", load.Grouped(r.Recipients))
 	fmt.Fprintf(w, "message to reply\t%s\n", latency(r.Data))
 	fmt.Fprintf(w, "MAIL to reply\t%s\n", latency(r.Transaction))
-	fmt.Fprintf(w, "connections\t%s\n", grouped(r.Connections))
+	fmt.Fprintf(w, "connections\t%s\n", load.Grouped(r.Connections))
 	if r.Uncertain > 0 {
-		fmt.Fprintf(w, "uncertain\t%s: the connection broke before the reply\n", grouped(r.Uncertain))
+		fmt.Fprintf(w, "uncertain\t%s: the connection broke before the reply\n", load.Grouped(r.Uncertain))
 	}
-	fmt.Fprintf(w, "failed\t%s\n", grouped(r.Failed))
+	fmt.Fprintf(w, "failed\t%s\n", load.Grouped(r.Failed))
 	kinds := make([]string, 0, len(r.Errors))
 	for k := range r.Errors {
 		kinds = append(kinds, k)
 	}
 	slices.SortFunc(kinds, func(a, b string) int { return int(r.Errors[b] - r.Errors[a]) })
 	for _, k := range kinds {
-		fmt.Fprintf(w, "  %s\t%s\n", grouped(r.Errors[k]), k)
+		fmt.Fprintf(w, "  %s\t%s\n", load.Grouped(r.Errors[k]), k)
 	}
 	return w.Flush()
 }
 
 func latency(l load.Latency) string {
 	return fmt.Sprintf("p50 %.2f ms  p99 %.2f ms  mean %.2f ms  max %.2f ms", l.P50, l.P99, l.Mean, l.Max)
-}
-
-// grouped writes 1234567 as 1,234,567.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -213,8 +213,9 @@ func splitReply(line []byte) (code int, last, ok bool) {
 		}
 		code = code*10 + int(c-'0')
 	}
+	known := code >= 200 && code < 600 // RFC 5321 §4.2
 	if len(line) == 3 {
-		return code, true, code >= 200
+		return code, true, known
 	}
-	return code, line[3] == ' ', code >= 200 && (line[3] == ' ' || line[3] == '-')
+	return code, line[3] == ' ', known && (line[3] == ' ' || line[3] == '-')
 }

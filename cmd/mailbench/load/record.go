@@ -1,6 +1,7 @@
 package load
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,4 +81,13 @@ func (r *recorder) result(c *Config, start time.Time, took time.Duration) Result
 		res.Errors[k] = v
 	}
 	return res
+}
+
+// Grouped writes 1234567 as 1,234,567.
+func Grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

@@ -54,7 +54,10 @@ func NewPostrider(o PostriderOptions) *Postrider {
 	return &Postrider{program: o.Program, dir: o.Dir, users: o.Users, set: o.Set, password: rand.Text()}
 }
 
-func (p *Postrider) Name() string { return "Postrider" }
+// PostriderName is what Postrider is called in tables.
+const PostriderName = "Postrider"
+
+func (p *Postrider) Name() string { return PostriderName }
 
 func (p *Postrider) Missing() []string {
 	if _, err := exec.LookPath(p.program); err != nil {
