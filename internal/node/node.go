@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
@@ -52,8 +53,9 @@ type Node struct {
 	intake    *intake.Intake
 	space     *space
 
-	reload   sync.Mutex // one Reload or Stop at a time
-	services *services  // nil until Start
+	reload   sync.Mutex    // one Reload or Stop at a time
+	services *services     // nil until Start
+	admin    *admin.Server // nil until Start
 	ready    atomic.Bool
 	fatal    chan error // capacity 1
 }
@@ -111,6 +113,9 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	if err := n.queue.Start(ctx); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
+	}
+	if n.admin, err = admin.Listen(n.config.Load().RunDir, n.API(), n.log.With(obs.KeyComponent, "admin")); err != nil {
+		return err
 	}
 	s.serve()
 	n.ready.Store(true)
@@ -171,6 +176,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	var errs []error
 	if n.services != nil {
 		errs = append(errs, n.services.shutdown(ctx))
+	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Close(ctx))
 	}
 	errs = append(errs, n.queue.Stop(ctx), n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)

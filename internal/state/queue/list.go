@@ -35,6 +35,44 @@ type RecipientInfo struct {
 
 // List returns the jobs in the queue, oldest first.
 func (q *Queue) List(ctx context.Context) ([]Info, error) {
+	return q.infos(ctx, func(queueid.ID) bool { return true })
+}
+
+// Info returns one job, or ErrNoJob.
+func (q *Queue) Info(ctx context.Context, id queueid.ID) (Info, error) {
+	list, err := q.infos(ctx, func(other queueid.ID) bool { return other == id })
+	if err == nil && len(list) == 0 {
+		err = ErrNoJob
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	return list[0], nil
+}
+
+// Job returns what a job in the queue was accepted with, or ErrNoJob.
+func (q *Queue) Job(ctx context.Context, id queueid.ID) (*flow.Job, error) {
+	q.mu.Lock()
+	it := q.jobs[id]
+	var job *flow.Job
+	if it != nil {
+		job = it.job
+	}
+	q.mu.Unlock()
+	switch {
+	case it == nil:
+		return nil, ErrNoJob
+	case job != nil:
+		return job, nil
+	}
+	job, err := q.readJob(ctx, id)
+	if errors.Is(err, errNoRows) {
+		err = ErrNoJob
+	}
+	return job, err
+}
+
+func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info, error) {
 	type found struct {
 		info Info
 		id   queueid.ID
@@ -42,9 +80,12 @@ func (q *Queue) List(ctx context.Context) ([]Info, error) {
 		nos  []int // of info.Recipients
 	}
 	q.mu.Lock()
-	list := make([]found, 0, len(q.jobs))
+	var list []found
 	now := q.opt.Now()
 	for id, it := range q.jobs {
+		if !wanted(id) {
+			continue
+		}
 		f := found{id: id, job: it.job, info: Info{ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
 		for _, r := range it.rcpts {
 			ri := RecipientInfo{Transport: r.transport.String(), Route: r.route, Attempts: r.attempts}
@@ -117,7 +158,25 @@ func (q *Queue) Flush() {
 		}
 	}
 	q.sched.Flush(now)
+	if !q.started { // only the rows will tell the next start
+		q.enqueue(func(tx *db.Tx) error {
+			_, err := tx.Exec("UPDATE job_recipient SET next_attempt = ? WHERE next_attempt > ?", now.UnixMicro(), now.UnixMicro())
+			return err
+		}, nil)
+	}
 	q.pump()
+}
+
+// Sync returns once the changes made so far are durable.
+func (q *Queue) Sync(ctx context.Context) error {
+	done := make(chan struct{})
+	q.enqueue(func(*db.Tx) error { return nil }, func() { close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // ErrNoJob says that the queue has no such job.
@@ -188,6 +247,18 @@ func (q *Queue) Hold(id queueid.ID, hold bool) error {
 	q.schedule(it, it.rcpts)
 	q.pump()
 	return nil
+}
+
+// IDs lists the jobs in the queue, oldest first.
+func (q *Queue) IDs() []queueid.ID {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ids := make([]queueid.ID, 0, len(q.jobs))
+	for id := range q.jobs {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, queueid.ID.Compare)
+	return ids
 }
 
 // Counts are the numbers of jobs by state, for metrics.

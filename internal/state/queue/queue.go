@@ -108,7 +108,8 @@ type Queue struct {
 	retry    Retry
 	stopping bool
 	timer    *time.Timer
-	started  bool
+	loaded   bool          // the rows are in memory, and changes of them are written
+	started  bool          // deliveries are made
 	idle     chan struct{} // closed when a worker ends; nil when nobody waits
 
 	ops    opList

@@ -25,14 +25,26 @@ func (l *lane) pause(now time.Time) time.Duration {
 	return l.began.Add(l.Pace).Sub(now)
 }
 
-// Start loads the rows and begins to deliver. Recover has been called for every unsettled record of the journal.
-func (q *Queue) Start(ctx context.Context) error {
+// Load loads the rows: from now on the operator's functions work, and nothing is delivered. Recover has been called for
+// every unsettled record of the journal.
+func (q *Queue) Load(ctx context.Context) error {
 	if err := q.loadRows(ctx); err != nil {
 		return err
 	}
 	q.wg.Add(2)
+	q.mu.Lock()
+	q.loaded = true
+	q.mu.Unlock()
 	go q.persist()
 	go q.sweep()
+	return nil
+}
+
+// Start is Load, and begins to deliver.
+func (q *Queue) Start(ctx context.Context) error {
+	if err := q.Load(ctx); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.started = true
@@ -46,12 +58,12 @@ func (q *Queue) Start(ctx context.Context) error {
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	q.stopping = true
-	started := q.started
+	loaded := q.loaded
 	if q.timer != nil {
 		q.timer.Stop()
 	}
 	q.mu.Unlock()
-	if !started {
+	if !loaded {
 		q.cancel()
 		return nil
 	}

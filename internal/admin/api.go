@@ -1,0 +1,193 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// API is what an operator may do. Names of domains and addresses are in the form that people write; answers have them in
+// the form that people read (U-labels). A message that is returned has a method Size() int64. Implementations are safe for concurrent use, and every change is durable when the
+// method returns.
+type API interface {
+	Status(ctx context.Context) (Status, error)
+	Config(ctx context.Context) (Config, error)
+
+	Domains(ctx context.Context) ([]Domain, error)
+	Domain(ctx context.Context, name string) (Domain, error)
+	AddDomain(ctx context.Context, d DomainChange) (Domain, error)
+	SetDomain(ctx context.Context, d DomainChange) (Domain, error)
+	RemoveDomain(ctx context.Context, name string) error
+
+	Accounts(ctx context.Context, domain string) ([]Account, error) // of all domains for ""
+	Account(ctx context.Context, address string) (Account, error)
+	AddAccount(ctx context.Context, a NewAccount) (Account, error)
+	SetAccount(ctx context.Context, a AccountChange) (Account, error)
+	SetPassword(ctx context.Context, p Password) error
+	RemoveAccount(ctx context.Context, address string) error // with all its mail
+
+	Aliases(ctx context.Context, domain string) ([]Alias, error) // of all domains for ""
+	Alias(ctx context.Context, address string) (Alias, error)
+	AddAlias(ctx context.Context, a Alias) (Alias, error)
+	SetAlias(ctx context.Context, a Alias) (Alias, error)
+	RemoveAlias(ctx context.Context, address string) error
+
+	Queue(ctx context.Context) ([]Job, error) // oldest first
+	Job(ctx context.Context, id string) (Job, error)
+	JobMessage(ctx context.Context, id string) (io.ReadCloser, error)
+	Flush(ctx context.Context) (Count, error)                    // makes all that waits due now; how many do
+	ChangeJobs(ctx context.Context, c JobsChange) (Count, error) // all or, after an error, some of them
+	Mailboxes(ctx context.Context, account string) ([]Mailbox, error)
+	Messages(ctx context.Context, q MessageQuery) ([]Message, error) // ascending by UID
+	Message(ctx context.Context, m MessageID) (io.ReadCloser, error)
+}
+
+// Status tells what runs.
+type Status struct {
+	Running   bool              `json:"running"` // false: the command opened the data directory itself
+	Version   string            `json:"version"`
+	PID       int               `json:"pid"`
+	Hostname  string            `json:"hostname"`
+	Dir       string            `json:"dir"`
+	Listeners map[string]string `json:"listeners"`
+}
+
+// Config is the configuration in force, as a file that would give the same.
+type Config struct {
+	Text string `json:"text"`
+}
+
+// Domain is a domain of ours.
+type Domain struct {
+	Name      string    `json:"domain"`
+	CatchAll  string    `json:"catch_all"` // empty: none
+	Delimiter string    `json:"delimiter"` // each character begins an address extension; empty: none
+	Accounts  int       `json:"accounts"`
+	Aliases   int       `json:"aliases"`
+	Created   time.Time `json:"created"`
+}
+
+// DomainChange says what a domain shall be; nil leaves a setting as it is, or as the default has it.
+type DomainChange struct {
+	Name      string  `json:"domain"`
+	CatchAll  *string `json:"catch_all,omitempty"`
+	Delimiter *string `json:"delimiter,omitempty"`
+}
+
+// Account is a mailbox's owner.
+type Account struct {
+	Address  string    `json:"address"`
+	Login    bool      `json:"login"` // false: it receives mail and nobody logs in
+	Messages int64     `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	Quota    int64     `json:"quota"` // bytes; 0: no limit
+	Created  time.Time `json:"created"`
+}
+
+// NewAccount is what AddAccount makes an account from.
+type NewAccount struct {
+	Address  string `json:"address"`
+	Password string `json:"password,omitempty"` // empty only with NoLogin
+	NoLogin  bool   `json:"no_login,omitempty"`
+	Quota    int64  `json:"quota,omitempty"` // bytes; 0: no limit
+}
+
+// AccountChange says what SetAccount changes; nil leaves a setting as it is.
+type AccountChange struct {
+	Address string `json:"address"`
+	Login   *bool  `json:"login,omitempty"`
+	Quota   *int64 `json:"quota,omitempty"`
+}
+
+// Password is an account's new password.
+type Password struct {
+	Address  string `json:"address"`
+	Password string `json:"password"`
+}
+
+// Alias leads from an address to others, here or elsewhere.
+type Alias struct {
+	Address string    `json:"address"`
+	Targets []string  `json:"targets"`
+	Created time.Time `json:"created,omitzero"`
+}
+
+// Job is a message in the queue. The keys are those of Postfix's `postqueue -j` where it has them.
+type Job struct {
+	ID         string      `json:"queue_id"`
+	State      string      `json:"state"` // incoming, active, deferred, hold, corrupt
+	Arrival    time.Time   `json:"arrival_time"`
+	Size       int64       `json:"message_size"`
+	Sender     string      `json:"sender"` // empty: the null reverse-path
+	Recipients []Recipient `json:"recipients"`
+}
+
+// Recipient is a recipient that is not done with.
+type Recipient struct {
+	Address   string     `json:"address"`
+	Transport string     `json:"transport"`
+	Route     string     `json:"route,omitempty"`
+	Attempts  int        `json:"attempts"`
+	Next      *time.Time `json:"next_attempt,omitempty"`
+	Status    string     `json:"status,omitempty"`
+	Relay     string     `json:"relay,omitempty"`
+	Reason    string     `json:"delay_reason,omitempty"`
+}
+
+// JobAction is what ChangeJobs does.
+type JobAction string
+
+// The actions.
+const (
+	Delete  JobAction = "delete" // for good, without a notification
+	Hold    JobAction = "hold"
+	Release JobAction = "release"
+)
+
+// JobsChange names jobs and what is to be done with them.
+type JobsChange struct {
+	Action JobAction `json:"action"`
+	IDs    []string  `json:"queue_ids,omitempty"`
+	All    bool      `json:"all,omitempty"`
+}
+
+// Count is how many were concerned.
+type Count struct {
+	Messages int `json:"messages"`
+}
+
+// Mailbox is a mailbox of an account.
+type Mailbox struct {
+	Name     string `json:"mailbox"`
+	Role     string `json:"special_use,omitempty"`
+	Messages int64  `json:"messages"`
+	Unseen   int64  `json:"unseen"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// MessageQuery asks for the newest messages of a mailbox.
+type MessageQuery struct {
+	Account string `json:"account"`
+	Mailbox string `json:"mailbox"`
+	Limit   int    `json:"limit"` // 0: as many as MaxMessages
+}
+
+// MaxMessages bounds the answer to a MessageQuery.
+const MaxMessages = 10_000
+
+// Message is a message in a mailbox.
+type Message struct {
+	UID      uint32    `json:"uid"`
+	Received time.Time `json:"received"`
+	From     string    `json:"from"`
+	Subject  string    `json:"subject"`
+	Size     int64     `json:"size"`
+	Flags    []string  `json:"flags"`
+}
+
+// MessageID is a message's place.
+type MessageID struct {
+	Account string `json:"account"`
+	Mailbox string `json:"mailbox"`
+	UID     uint32 `json:"uid"`
+}

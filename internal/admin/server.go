@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxArgument   = 1 << 20 // bytes; an alias with ten thousand targets fits
+	callTimeout   = time.Minute
+	readTimeout   = 10 * time.Second
+	streamTimeout = 10 * time.Minute // for a whole message
+	idleTimeout   = time.Minute
+)
+
+// Server serves an API on a socket.
+type Server struct {
+	api   API
+	calls map[string]operation
+	log   *slog.Logger
+	path  string
+	http  *http.Server
+	group sync.WaitGroup
+}
+
+// Listen serves api on dir/admin.sock until Close.
+func Listen(dir string, api API, log *slog.Logger) (*Server, error) {
+	l, err := listen(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{api: api, calls: operations(), log: log, path: filepath.Join(dir, socketName)}
+	s.http = &http.Server{Handler: s, ReadTimeout: readTimeout, WriteTimeout: streamTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	s.group.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("admin socket failed", "error", err)
+		}
+	})
+	return s, nil
+}
+
+// Close removes the socket, lets calls under way end until ctx does, and returns.
+func (s *Server) Close(ctx context.Context) error {
+	err := os.Remove(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if down := s.http.Shutdown(ctx); down != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	s.group.Wait()
+	return err
+}
+
+// ServeHTTP answers one call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.Path, "/v1/")
+	op := s.calls[name]
+	if !ok || op == nil || r.Method != http.MethodPost {
+		s.refuse(w, name, Errorf(NotFound, "the server has no operation %s %s: is it of another version than the command?", r.Method, r.URL.Path))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArgument))
+	if err != nil {
+		s.refuse(w, name, Errorf(Invalid, "argument: %v", err))
+		return
+	}
+	value, message, err := s.run(ctx, op, body)
+	switch {
+	case err != nil:
+		s.refuse(w, name, err)
+	case message != nil:
+		w.Header().Set("Content-Type", "message/rfc822")
+		if m, ok := message.(interface{ Size() int64 }); ok {
+			// With a length said beforehand, the client sees when a message is not whole.
+			w.Header().Set("Content-Length", strconv.FormatInt(m.Size(), 10))
+		}
+		_, err := io.Copy(w, message)
+		if err = errors.Join(err, message.Close()); err != nil {
+			s.log.Warn("admin: message not sent in full", "operation", name, "error", err)
+		}
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(value) // the client is gone
+	}
+}
+
+// run answers a call, whatever happens in it.
+func (s *Server) run(ctx context.Context, op operation, body []byte) (value any, message io.ReadCloser, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the operation failed: %v", r)
+		}
+	}()
+	return op(ctx, s.api, body)
+}
+
+func (s *Server) refuse(w http.ResponseWriter, name string, err error) {
+	e := asError(err)
+	if e.Kind == Internal {
+		s.log.Error("admin operation failed", "operation", name, "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Kind.httpStatus())
+	_ = json.NewEncoder(w).Encode(e) // the client is gone
+}
