@@ -75,15 +75,6 @@ func (e *encoder) string(s string) {
 	e.WriteByte('"')
 }
 
-// nstring writes NIL for the empty string.
-func (e *encoder) nstring(s string) {
-	if s == "" {
-		e.WriteString("NIL")
-		return
-	}
-	e.string(s)
-}
-
 // literal writes the head of a literal of n bytes.
 func (e *encoder) literal(n int64) {
 	e.WriteByte('{')
