@@ -91,10 +91,10 @@ func (l *loginCommand) run(ctx context.Context, c *conn) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	if _, _, err = x.Next(ctx, []byte("\x00"+l.name+"\x00"+l.password)); err != nil {
-		return done{}, c.loginFailed(l.name, "LOGIN", err)
+	if _, _, err = x.Next(sasl.WithOrigin(ctx, c.origin()), []byte("\x00"+l.name+"\x00"+l.password)); err != nil {
+		return done{}, c.loginFailed(err)
 	}
-	return c.loggedIn(ctx, x.Identity(), "LOGIN")
+	return c.loggedIn(ctx, x.Identity())
 }
 
 type authenticateCommand struct {
@@ -126,13 +126,14 @@ func (a *authenticateCommand) run(ctx context.Context, c *conn) (done, error) {
 			return done{}, bad("Malformed initial response")
 		}
 	}
+	from := sasl.WithOrigin(ctx, c.origin())
 	for {
-		challenge, finished, err := x.Next(ctx, response)
+		challenge, finished, err := x.Next(from, response)
 		if err != nil {
-			return done{}, c.loginFailed("", x.Mechanism(), err)
+			return done{}, c.loginFailed(err)
 		}
 		if finished {
-			return c.loggedIn(ctx, x.Identity(), x.Mechanism())
+			return c.loggedIn(ctx, x.Identity())
 		}
 		if response, err = c.challenge(challenge); err != nil {
 			return done{}, err
@@ -161,7 +162,7 @@ func (c *conn) challenge(challenge []byte) ([]byte, error) {
 	return response, nil
 }
 
-func (c *conn) loginFailed(name, mech string, err error) error {
+func (c *conn) loginFailed(err error) error {
 	e := status.Of(err)
 	if e.Code == sasl.ErrMalformed.Code {
 		return bad("Malformed authentication message")
@@ -169,13 +170,12 @@ func (c *conn) loginFailed(name, mech string, err error) error {
 	if e.Class == status.Permanent {
 		c.failures++
 	}
-	c.log.Info("imap: login failed", "user", name, "mechanism", mech, "err", err)
 	f := asFailure(err)
-	f.err = nil // logged
+	f.err = nil // sasl.Options.Report has it
 	return f
 }
 
-func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mech string) (done, error) {
+func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) (done, error) {
 	account, err := c.srv.backend.Account(ctx, id)
 	if err != nil {
 		return done{}, err
@@ -185,7 +185,6 @@ func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mech string) (don
 	c.t.until = time.Time{}
 	c.t.mu.Unlock()
 	c.log = c.log.With("account", id.Name)
-	c.log.Info("imap: login", "mechanism", mech, "tls", c.mode != Secure)
 	// RFC 9051 §6.2.2: the list has changed, and is given unasked.
 	return done{code: "CAPABILITY " + c.capabilities(), text: "Logged in"}, nil
 }

@@ -33,6 +33,6 @@ type logoutCommand struct{}
 func (logoutCommand) run(_ context.Context, c *conn) (done, error) {
 	c.out.str("* BYE Logging out\r\n")
 	c.deselect()
-	c.state = loggedOut
+	c.state, c.why = loggedOut, EndLogout
 	return done{}, nil
 }

@@ -47,6 +47,11 @@ type conn struct {
 	tag      string     // its tag
 	bad      int        // BADs
 	failures int        // failed logins
+
+	number   uint64 // within the server
+	tls      string // version and cipher
+	commands int
+	why      End // the connection ends; "" while it does not
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode) *conn {
@@ -65,9 +70,12 @@ func (c *conn) cutOff() {
 
 // serve is the connection's life.
 func (c *conn) serve(ctx context.Context) {
+	c.cfg.Observer.Connected(c.peer())
+	defer c.ended(c.cfg.Clock())
 	defer c.end()
 	defer func() {
 		if r := recover(); r != nil {
+			c.why = EndPanic
 			c.log.Error("imap: panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			c.bye("UNAVAILABLE", "Internal error")
 		}
@@ -76,6 +84,7 @@ func (c *conn) serve(ctx context.Context) {
 	if c.mode == Implicit {
 		if err := c.startTLS(ctx); err != nil {
 			c.log.Info("imap: TLS handshake failed", "err", err)
+			c.why = EndTLS
 			return
 		}
 	}
@@ -98,15 +107,21 @@ func (c *conn) farewell(err error) {
 	switch {
 	case errors.Is(err, errClose):
 	case errors.Is(err, errWoken):
+		c.why = EndShutdown
 		c.bye("UNAVAILABLE", "Server is shutting down")
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.account == nil:
+		c.why = EndTimeout
 		c.bye("", "No login in time")
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.why = EndTimeout
 		c.bye("", "Autologout; idle for too long") // RFC 9051 §5.4
 	case errors.Is(err, io.ErrNoProgress):
 		c.bye("", "Command line without end")
-	case !errors.Is(err, io.EOF):
-		c.log.Debug("imap: connection lost", "err", err)
+	default:
+		c.why = EndLost
+		if !errors.Is(err, io.EOF) {
+			c.log.Debug("imap: connection lost", "err", err)
+		}
 	}
 }
 
@@ -185,6 +200,7 @@ func (c *conn) command(ctx context.Context) error {
 	c.begin()
 	tag, cmd, run, err := c.read()
 	c.tag = tag
+	c.commands++
 	var d done
 	if err == nil {
 		d, err = run.run(ctx, c)
@@ -289,5 +305,6 @@ func (c *conn) startTLS(ctx context.Context) error {
 	c.t.Conn = up
 	c.t.mu.Unlock()
 	c.secure = true
+	c.tls = tlsText(up.ConnectionState())
 	return nil
 }

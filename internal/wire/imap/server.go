@@ -30,6 +30,8 @@ type Config struct {
 
 	ID    []string         // names and values shown by ID (RFC 2971), in turn
 	Clock func() time.Time // nil: time.Now; the deadlines of connections follow it
+
+	Observer Observer // nil: nobody
 }
 
 func (c Config) withDefaults() *Config {
@@ -54,6 +56,9 @@ func (c Config) withDefaults() *Config {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
 	return &c
 }
 
@@ -75,6 +80,7 @@ type Server struct {
 	tables  *tables
 	hub     *hub
 	buffers sync.Pool // *bufio.Writer of idle connections
+	numbers atomic.Uint64
 
 	mu      sync.Mutex
 	conns   map[*conn]string // and the address each counts for
@@ -124,6 +130,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, mode Mode) error {
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 	defer nc.Close()
 	c := newConn(s, nc, mode)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.cancel, c.number = cancel, s.numbers.Add(1)
 	if refusal := s.admit(c, nc.RemoteAddr()); refusal != "" {
 		// No TLS handshake is spent on it; on an implicit listener the client sees a failed one.
 		_ = nc.SetWriteDeadline(c.cfg.Clock().Add(time.Second))
@@ -133,9 +142,6 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 		return
 	}
 	defer s.dismiss(c)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c.cancel = cancel
 	c.serve(ctx)
 }
 

@@ -38,6 +38,7 @@ type transport struct {
 	net.Conn // the plain or TLS connection
 	clock    func() time.Time
 	write    time.Duration // for one Write
+	in, out  int64         // bytes so far; only the connection's goroutine touches them
 
 	mu      sync.Mutex
 	patient time.Duration // for the next Read
@@ -99,6 +100,7 @@ func (t *transport) Read(p []byte) (int, error) {
 		return 0, connFailure(err)
 	}
 	n, err := t.Conn.Read(p)
+	t.in += int64(n)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reading = false
@@ -113,5 +115,6 @@ func (t *transport) Write(p []byte) (int, error) {
 		return 0, connFailure(err)
 	}
 	n, err := t.Conn.Write(p)
+	t.out += int64(n)
 	return n, connFailure(err)
 }
