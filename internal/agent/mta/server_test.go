@@ -35,7 +35,7 @@ type relaySession struct {
 func (r *relay) Connect(_ context.Context, p *smtp.Peer) (smtp.Session, error) {
 	return &relaySession{r, p}, nil
 }
-func (s *relaySession) Hello(context.Context) error                     { return nil }
+func (s *relaySession) Hello(context.Context) error                    { return nil }
 func (s *relaySession) Mail(context.Context, *envelope.Envelope) error { return nil }
 func (s *relaySession) Rcpt(_ context.Context, e *envelope.Envelope, r *envelope.Recipient) error {
 	if len(e.Recipients) == 2 {
