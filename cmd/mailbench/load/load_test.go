@@ -163,7 +163,7 @@ func TestEveryMessageHasItsSizeAndANameOfItsOwn(t *testing.T) {
 	for _, offers := range []string{"250-PIPELINING\r\n", ""} {
 		s := &server{t: t, offers: offers}
 		res := s.run(Config{Sessions: 3, Messages: 30, Size: 1234, Recipients: users(t, 7)})
-		if res.Messages != 30 || res.Recipients != 30 || res.Failed != 0 || res.Connections != 3 {
+		if res.Messages != 30 || res.Recipients != 30 || res.Failed != 0 || res.Connections < 1 || res.Connections > 3 {
 			t.Errorf("%q: %+v", offers, res)
 		}
 		ids := map[string]bool{}

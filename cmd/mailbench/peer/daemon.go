@@ -24,9 +24,10 @@ const (
 
 // daemon is one program in the foreground, the leader of its own process group.
 type daemon struct {
-	cmd  *exec.Cmd
-	log  string
-	gone chan struct{} // closed when it has ended
+	cmd      *exec.Cmd
+	log      string
+	gone     chan struct{} // closed when it has ended
+	patience time.Duration // of stop
 }
 
 // launch starts a program. Its output goes to the file log, or standard output to stdout if that is not nil.
@@ -36,7 +37,7 @@ func launch(log string, stdout io.Writer, env []string, argv ...string) (*daemon
 		return nil, err
 	}
 	defer f.Close()
-	d := &daemon{cmd: exec.Command(argv[0], argv[1:]...), log: log, gone: make(chan struct{})}
+	d := &daemon{cmd: exec.Command(argv[0], argv[1:]...), log: log, gone: make(chan struct{}), patience: stopTimeout}
 	d.cmd.Stdout, d.cmd.Stderr = f, f
 	if stdout != nil {
 		d.cmd.Stdout = stdout
@@ -62,7 +63,7 @@ func (d *daemon) stop() error {
 		return err
 	}
 	d.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.After(stopTimeout)
+	late := time.After(d.patience)
 	var killed []int
 	select {
 	case <-d.gone:
@@ -71,7 +72,7 @@ func (d *daemon) stop() error {
 		d.cmd.Process.Kill()
 		<-d.gone
 	}
-	for begin := time.Now(); len(family.Left()) > 0 && time.Since(begin) < stopTimeout; {
+	for begin := time.Now(); len(family.Left()) > 0 && time.Since(begin) < d.patience; {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, pid := range family.Left() {

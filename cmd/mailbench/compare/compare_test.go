@@ -1,0 +1,97 @@
+package compare
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/postrider/postrider/cmd/mailbench/gauge"
+	"github.com/postrider/postrider/cmd/mailbench/load"
+)
+
+// outcome has Postrider at 1,000 and 1,200 a second beside a peer at 100 and 200 in what counts.
+func outcome() *Outcome {
+	run := func(system string, pair int, rate, cpu float64) Run {
+		return Run{
+			System: system, Sessions: 50, Pair: pair, Rate: rate, CPU: cpu, Memory: 64 << 20, Idle: 32 << 20,
+			Load:   load.Result{Rate: rate * 1.5, Messages: 1000, Data: load.Latency{P50: 1, P99: 8}},
+			Before: gauge.Probe{P50: 0.5}, After: gauge.Probe{P50: 0.7},
+		}
+	}
+	noisy := run("Peer", 1, 9999, 1)
+	noisy.Discarded = "the disk changed"
+	failed := run("Peer", 2, 9999, 1)
+	failed.Error = "it ended\nat once"
+	return &Outcome{
+		Systems: []string{"Postrider", "Peer"}, Sessions: []int{50}, Pairs: 2, Users: 40, Size: 10240, Duration: 10,
+		Configs: map[string]string{"Peer": "listen = $DIR/x\n"},
+		Runs: []Run{
+			run("Postrider", 1, 1000, 0.3), noisy, run("Peer", 1, 100, 5),
+			run("Postrider", 2, 1200, 0.5), failed, run("Peer", 2, 200, 0.2),
+		},
+		Traces: []Trace{{System: "Peer", Sessions: 50, Messages: 100, Calls: map[string]int{"fsync": 300, "fdatasync": 100}}},
+	}
+}
+
+func TestMediansLeaveOutWhatWasDiscarded(t *testing.T) {
+	o := outcome()
+	r := o.summarize("Peer", 50)
+	if r.rate != 150 || r.used != 2 || r.discarded != 1 || r.noisy != 0 || len(r.failed) != 1 || r.syncs != 4 {
+		t.Errorf("%+v", r)
+	}
+	if ours := o.summarize("Postrider", 50); ours.rate != 1100 || !math.IsNaN(ours.syncs) || ours.cpu != 0.4 {
+		t.Errorf("%+v", ours)
+	}
+	if p := o.paired("Postrider", "Peer", 50); len(p) != 2 || p[0] != 10 || p[1] != 6 {
+		t.Errorf("pairs %v", p)
+	}
+}
+
+func TestOnlyNoisyRunsAreUsedAndMarked(t *testing.T) {
+	o := outcome()
+	for i := range o.Runs {
+		if o.Runs[i].System == "Postrider" {
+			o.Runs[i].Discarded = "the disk changed"
+		}
+	}
+	if r := o.summarize("Postrider", 50); r.noisy != 2 || r.used != 2 || r.discarded != 0 || r.rate != 1100 {
+		t.Errorf("%+v", r)
+	}
+	if text := o.Markdown("", "x"); !strings.Contains(text, "**all noisy**") {
+		t.Error("the table does not say so")
+	}
+}
+
+func TestReportTellsWhereWeLoseAndWhatIsNotMet(t *testing.T) {
+	o := outcome()
+	o.Runs[0].Lost = 3
+	text := o.Markdown("A remark.", "mailbench compare")
+	for _, want := range []string{
+		"**A remark.**",
+		"delivery beside the fastest peer, 50 sessions | ≥ 10 × | 7.3 ×: **not met**",
+		"CPU a message, 50 sessions | ≤ 0.4 ms | 0.40 ms: met",
+		"Postrider: 3 messages promised and not found, 0 found too often.",
+		"Peer failed: it ended at once",
+		"pair by pair: 10.00, 6.00 ×",
+		"| 2 (+1 discarded), **1 failed** |",
+		"listen = $DIR/x",
+		"On no line of these tables.",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	o.Runs[5].CPU, o.Runs[2].CPU = 0.2, 0.1
+	if text := o.Markdown("", "x"); !strings.Contains(text, "- 50 sessions, CPU a message, ms: 0.40, beside 0.15 (Peer)") {
+		t.Errorf("what is lost is not listed in:\n%s", text)
+	}
+}
+
+func TestAColumnThatNobodyHasIsEmpty(t *testing.T) {
+	o := outcome()
+	o.Runs = nil
+	text := o.Markdown("", "x")
+	if strings.Contains(text, "NaN") || !strings.Contains(text, "| Peer | – |") {
+		t.Error(text)
+	}
+}

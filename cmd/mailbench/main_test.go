@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/postrider/postrider/cmd/mailbench/load"
+)
+
+func parse(t *testing.T, args ...string) (*cli, error) {
+	t.Helper()
+	var c cli
+	k, err := kong.New(&c, kong.Exit(func(int) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.Parse(args)
+	return &c, err
+}
+
+func TestFlagsBecomeAConfiguration(t *testing.T) {
+	t.Setenv("MAILBENCH_PASSWORD", "secret")
+	c, err := parse(t, "smtp", "--addr", "mx.example.org:465", "--tls", "--auth", "alice", "--sessions", "3", "--seconds", "2.5",
+		"--rcpt", "user%d@example.org", "--rcpt-count", "2", "--size", "4096", "--messages-per-connection", "7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := c.SMTP.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Duration != 2500*time.Millisecond || cfg.Sessions != 3 || cfg.Size != 4096 || cfg.PerConnection != 7 ||
+		!cfg.ImplicitTLS || cfg.Password != "secret" || cfg.TLS.ServerName != "mx.example.org" ||
+		strings.Join(cfg.Recipients, " ") != "user1@example.org user2@example.org" {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+func TestANumberOfMessagesReplacesTheTime(t *testing.T) {
+	c, err := parse(t, "smtp", "--messages", "20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := c.SMTP.config()
+	if err != nil || cfg.Duration != 0 || cfg.Messages != 20 {
+		t.Errorf("%v %+v", err, cfg)
+	}
+}
+
+func TestWrongWordsAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"smtp", "--seconds", "soon"}, {"smtp", "--tls", "--starttls"}, {"smtp", "--seconds", "-1"}, {"smpt"},
+	} {
+		if _, err := parse(t, args...); err == nil {
+			t.Errorf("%q: no error", args)
+		}
+	}
+	c, err := parse(t, "smtp", "--auth", "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MAILBENCH_PASSWORD", "")
+	if _, err := c.SMTP.config(); err == nil || !strings.Contains(err.Error(), "--password-file") {
+		t.Errorf("no password: %v", err)
+	}
+	if _, err := (&compareCmd{Systems: []string{"sendmail"}}).systems(t.TempDir()); err == nil {
+		t.Error("an unknown system was taken")
+	}
+}
+
+func TestCommandLineMakesTheReportAnew(t *testing.T) {
+	c, err := parse(t, "compare", "--systems", "postrider,mdbox", "--sessions", "1,10", "--set", "a.b=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 2 --size 10240 --users 40 --set 'a.b=1'"
+	if got := c.Compare.commandLine(); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestResultIsReadable(t *testing.T) {
+	var b strings.Builder
+	err := printResult(&b, load.Result{Protocol: "smtp", Sessions: 2, Messages: 12345, Seconds: 10, Rate: 1234.5, Failed: 3,
+		Errors: map[string]int64{"452 full": 1, "550 nobody": 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := b.String()
+	if !strings.Contains(out, "12,345 in 10.00 s, 1234.5/s (SMTP, 2 sessions") || strings.Index(out, "550 nobody") > strings.Index(out, "452 full") {
+		t.Error(out)
+	}
+}
