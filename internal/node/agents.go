@@ -22,7 +22,6 @@ import (
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/wire/imap"
-	"github.com/postrider/postrider/internal/wire/sasl"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
@@ -108,7 +107,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
-	e.Auth = sasl.NewServer(&authenticator{n.directory}, sasl.Options{})
+	e.Auth = n.saslServer(service)
 	e.RequireAuth = func(p *smtp.Peer) error {
 		if c.Submission.TrustedNetworks.Contains(p.Remote.Addr().Unmap()) {
 			return nil
@@ -141,7 +140,7 @@ func (n *Node) imapAgent() *imapd.Agent {
 
 func (n *Node) imapConfig(c *config.Config, tlsConfig *tls.Config) imap.Config {
 	return imap.Config{
-		Hostname: c.Hostname, TLS: tlsConfig, SASL: sasl.NewServer(&authenticator{n.directory}, sasl.Options{}),
+		Hostname: c.Hostname, TLS: tlsConfig, SASL: n.saslServer(""), Observer: readers{n.events},
 		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
 		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),
 		ID: []string{"name", "Postrider", "version", n.opt.Version},

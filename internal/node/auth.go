@@ -9,13 +9,20 @@ import (
 )
 
 // authenticator answers the engines' logins from the directory.
-type authenticator struct{ directory *directory.Directory }
+type authenticator struct {
+	directory *directory.Directory
+	service   string // "": the one that the engine names
+}
 
 var _ sasl.Authenticator = (*authenticator)(nil)
 
 func (a *authenticator) Password(ctx context.Context, name, password string) (sasl.Identity, error) {
 	o := sasl.OriginOf(ctx)
-	acc, err := a.directory.Authenticate(ctx, name, password, directory.Client{Remote: o.Remote.String(), Service: o.Service})
+	client := directory.Client{Remote: o.Remote.String(), Service: o.Service}
+	if a.service != "" {
+		client.Service = a.service
+	}
+	acc, err := a.directory.Authenticate(ctx, name, password, client)
 	if err != nil {
 		if errors.Is(err, directory.ErrCredentials) {
 			err = sasl.ErrCredentials
