@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/vfs"
 )
 
 // loadTLS returns the TLS settings of all services: the configured certificate, or the self-signed one of the data
@@ -46,7 +47,7 @@ const certificateLife = 10 * 365 * 24 * time.Hour
 // loopback addresses signed by it (cert.pem, key.pem) in dir. The authority's key is not kept: it has nothing else to
 // sign.
 func MakeCertificates(dir, hostname string, now time.Time) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir, 0o700); err != nil {
 		return err
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -98,7 +99,8 @@ func serial(now time.Time, n int64) *big.Int {
 	return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(now.UnixNano()), 8), big.NewInt(n))
 }
 
-// writeFile writes a file in whole: a reader sees the old one or the new one.
+// writeFile writes a file in whole: a reader sees the old one or the new one. It is durable, name and all: files written
+// in turn are there in turn, also after a power cut.
 func writeFile(name string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {
@@ -112,5 +114,5 @@ func writeFile(name string, text []byte, mode fs.FileMode) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return vfs.OS{}.SyncDir(filepath.Dir(name))
 }
