@@ -6,7 +6,7 @@ import (
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
-// selectExtension is SELECT, EXAMINE, CLOSE (RFC 9051 §6.3.2, §6.3.3, §6.4.1) and UNSELECT (RFC 3691).
+// selectExtension is SELECT, EXAMINE, CLOSE (RFC 9051 §6.3.2, §6.3.3, §6.4.1), UNSELECT (RFC 3691) and rev1's CHECK.
 func selectExtension() extension {
 	return extension{
 		capabilities: afterLogin("UNSELECT"),
@@ -15,6 +15,8 @@ func selectExtension() extension {
 			"EXAMINE":  {states: loggedIn, parse: func(p *parser) runner { return parseSelect(p, true) }},
 			"CLOSE":    {states: selected, parse: fixed(closeCommand{expunge: true})},
 			"UNSELECT": {states: selected, parse: fixed(closeCommand{})},
+			// RFC 3501 §6.4.1, gone from rev2; mbsync sends it. All is durable at its tagged OK already, so it does nothing.
+			"CHECK": {states: selected, parse: fixed(noopCommand{})},
 		},
 	}
 }
