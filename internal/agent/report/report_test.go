@@ -1,0 +1,369 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/decide/route"
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/mime"
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/state/blob"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
+	"github.com/postrider/postrider/internal/state/intake"
+	"github.com/postrider/postrider/internal/state/queue"
+)
+
+// world is a queue with packs in memory. The lanes are the test's: what should be delivered comes out of jobs.
+type world struct {
+	t     *testing.T
+	store *blob.Store
+	rep   *Reporter
+	ids   *queueid.Source
+	jobs  chan *flow.Job
+	reply func(r *flow.Recipient) flow.Outcome // nil: delivered
+
+	mu     sync.Mutex
+	done   map[queueid.ID]bool
+	events []obs.Queued
+	broken error // of the source
+	lookup error // of the directory
+}
+
+func (w *world) Emit(e obs.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if q, ok := e.(obs.Queued); ok {
+		w.events = append(w.events, q)
+	}
+}
+
+func (w *world) Delivered(_ context.Context, id queueid.ID, _ int) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done[id], nil
+}
+func (w *world) Forget(context.Context, queueid.ID, queueid.ID) error { return nil }
+
+func (w *world) Deliver(_ context.Context, tasks []*queue.Task) (out [][]flow.Outcome) {
+	for _, t := range tasks {
+		var os []flow.Outcome
+		for i := range t.Recipients {
+			r := &t.Recipients[i]
+			o := flow.Outcome{Recipient: r.No, Result: flow.Delivered, Status: status.Enhanced{Class: 2}, At: time.Now()}
+			if w.reply != nil && r.Transport == flow.SMTP {
+				o = w.reply(r)
+			}
+			os = append(os, o)
+		}
+		out = append(out, os)
+		w.mu.Lock()
+		w.done[t.Job.ID] = true
+		w.mu.Unlock()
+		w.jobs <- t.Job
+	}
+	return out
+}
+
+// Lookup has ann@here.example with account 7, nobody else here.
+func (w *world) Lookup(_ context.Context, a address.Address) ([]route.Target, bool, error) {
+	switch {
+	case w.lookup != nil:
+		return nil, false, w.lookup
+	case a.Domain != "here.example":
+		return nil, false, nil
+	case a.Local == "ann":
+		return []route.Target{{Account: 7, Address: a}}, true, nil
+	}
+	return nil, true, status.Perm(550, 1, 1, "No such user")
+}
+
+func (w *world) ReadBodyAt(ref recipe.BlobRef, p []byte, off int64) error {
+	if w.broken != nil {
+		return w.broken
+	}
+	return w.store.ReadBodyAt(ref, p, off)
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, ids: queueid.NewSource(time.Now, 1, 1), jobs: make(chan *flow.Job, 100), done: map[queueid.ID]bool{}}
+	store, err := blob.NewMemory(t.Context(), blob.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store = store
+	w.rep = &Reporter{Source: w, Now: time.Now, Events: w, Log: slog.New(slog.DiscardHandler)}
+	w.rep.Set(&Settings{Hostname: "mail.here.example", Router: &route.Router{Directory: w, SmartHost: "relay.example:587"}, MaxReturn: 2000})
+	q := queue.New(queue.Options{DB: dbtest.Open(t), Journal: store, Ledger: w, Reporter: w.rep, Limits: queue.Limits{PerRoute: 1, Total: 5, Mailbox: 5},
+		Lanes: map[flow.Transport]queue.Lane{flow.Mailbox: {Agent: w, Workers: 1, Batch: 1}, flow.SMTP: {Agent: w, Workers: 1, Batch: 1}}})
+	w.rep.Intake = &intake.Intake{Blobs: store, Queue: q}
+	if err := q.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(q.Stop(context.Background()), store.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+const sample = "From: ann@here.example\r\nSubject: lunch\r\nMessage-ID: <1@here.example>\r\n\r\nAt noon?\r\n"
+
+// accept takes a message as mx and msa do.
+func (w *world) accept(text string, change func(*flow.Job), rcpts ...flow.Recipient) *flow.Job {
+	w.t.Helper()
+	id := w.ids.Next()
+	m, err := w.rep.Intake.Begin(w.t.Context(), id, int64(len(text)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := io.WriteString(m, text); err != nil {
+		w.t.Fatal(err)
+	}
+	m.Close()
+	for i := range rcpts {
+		rcpts[i].No = i
+	}
+	job := &flow.Job{ID: id, Received: time.Now(), From: address.Address{Local: "ann", Domain: "here.example"}, EnvID: "Q1",
+		Message: recipe.Whole(m.Self()), Index: m.Index.Encode(), Recipients: rcpts}
+	if change != nil {
+		change(job)
+	}
+	if err := m.Accept(w.t.Context(), job); err != nil {
+		w.t.Fatal(err)
+	}
+	return job
+}
+
+// next is the next job that is delivered, with its text.
+func (w *world) next() (*flow.Job, string) {
+	w.t.Helper()
+	j := <-w.jobs
+	b, err := io.ReadAll(recipe.NewReader(w.store, j.Message))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return j, string(b)
+}
+
+func to(local string) flow.Recipient {
+	a := address.Address{Local: local, Domain: "there.example"}
+	return flow.Recipient{To: a, Original: a, Transport: flow.SMTP}
+}
+
+func refuse(r *flow.Recipient) flow.Outcome {
+	return flow.Outcome{Recipient: r.No, Result: flow.Failed, Status: status.Enhanced{Class: 5, Subject: 1, Detail: 1}, RemoteMTA: "mx.there.example",
+		Reply: "550 5.1.1 No such user " + r.To.Local, At: time.Now()}
+}
+
+func notice(j *flow.Job, results ...flow.Result) *queue.Notice {
+	n := &queue.Notice{Job: j}
+	for i, r := range results {
+		o := refuse(&j.Recipients[i])
+		o.Result = r
+		n.Recipients, n.Outcomes = append(n.Recipients, j.Recipients[i]), append(n.Outcomes, o)
+	}
+	return n
+}
+
+func TestBounceThroughTheQueue(t *testing.T) {
+	w := newWorld(t)
+	w.reply = refuse
+	first := w.accept(sample, nil, to("bob"), to("eve"))
+	if j, _ := w.next(); j.ID != first.ID {
+		t.Fatal("another job")
+	}
+	j, text := w.next()
+	r := j.Recipients[0]
+	if !j.From.IsZero() || j.Cause != first.ID || !j.ID.IsDerived() || len(j.Recipients) != 1 || r.Transport != flow.Mailbox || r.Account != 7 {
+		t.Errorf("%+v", j)
+	}
+	m, err := mime.Decode(j.Index)
+	if err != nil || m.Root.Subtype != "report" || len(m.Root.Children) != 3 || m.Root.Children[2].Subtype != "rfc822" {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	for _, want := range []string{"Original-Envelope-Id: Q1", "Reporting-MTA: dns; mail.here.example", "Final-Recipient: rfc822; bob@there.example",
+		"Final-Recipient: rfc822; eve@there.example", "Remote-MTA: dns; mx.there.example", "Diagnostic-Code: smtp; 550 5.1.1 No such user bob", sample} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if refs := j.Blobs(); len(refs) != 1 || refs[0] == first.Blobs()[0] {
+		t.Errorf("refers to %v", refs)
+	}
+	if len(w.events) != 1 || w.events[0].Kind != "bounce" || w.events[0].ID != j.ID || w.events[0].Cause != first.ID || w.events[0].Size != j.Size() {
+		t.Errorf("%+v", w.events)
+	}
+}
+
+// The same notice again is the same notification: nothing happens. Another set of recipients is another.
+func TestRepeat(t *testing.T) {
+	w := newWorld(t)
+	job := w.accept(sample, nil, to("bob"), to("eve"))
+	w.next()
+	for _, c := range []struct {
+		n    *queue.Notice
+		sent int
+	}{
+		{notice(job, flow.Failed), 1}, {notice(job, flow.Failed), 1}, {notice(job, flow.Failed, flow.Failed), 2},
+		{notice(job, flow.Failed, flow.Failed), 2}, {notice(job, flow.Relayed), 3},
+	} {
+		if err := w.rep.Report(t.Context(), c.n); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.events) != c.sent {
+			t.Errorf("%d notifications, want %d", len(w.events), c.sent)
+		}
+	}
+	if w.events[2].Kind != "notice" {
+		t.Errorf("%+v", w.events[2])
+	}
+}
+
+func TestNobodyToTell(t *testing.T) {
+	w := newWorld(t)
+	job := w.accept(sample, func(j *flow.Job) { j.From = address.Address{} }, to("bob"))
+	w.next()
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err != nil {
+		t.Error(err)
+	}
+	job.From = address.Address{Local: "gone", Domain: "here.example"}
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err != nil {
+		t.Error(err)
+	}
+	if len(w.events) != 0 {
+		t.Errorf("%+v", w.events)
+	}
+	w.lookup = errors.New("directory away")
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err == nil {
+		t.Error("told nobody, although somebody may be there")
+	}
+}
+
+func TestSenderElsewhere(t *testing.T) {
+	w := newWorld(t)
+	job := w.accept(sample, func(j *flow.Job) { j.From = address.Address{Local: "zed", Domain: "far.example"} }, to("bob"))
+	w.next()
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err != nil {
+		t.Fatal(err)
+	}
+	j, text := w.next()
+	if r := j.Recipients[0]; r.Transport != flow.SMTP || r.NextHop != "relay.example:587" || r.To.String() != "zed@far.example" {
+		t.Errorf("%+v", r)
+	}
+	if !strings.Contains(text, "To: <zed@far.example>") {
+		t.Error(text)
+	}
+}
+
+func TestWhatIsReturned(t *testing.T) {
+	long := strings.Replace(sample, "At noon?", strings.Repeat("At noon? ", 10)+"\r\n"+strings.Repeat("And then?\r\n", 300), 1)
+	hugeHeader := strings.Replace(sample, "Subject", strings.Repeat("X-Long: "+strings.Repeat("x", 60)+"\r\n", 100)+"Subject", 1)
+	for _, c := range []struct {
+		name, text string
+		change     func(*flow.Job)
+		action     flow.Result
+		broken     error
+		kind       string // of the third part
+		has, not   string
+		eight      bool
+	}{
+		{name: "whole", text: sample, kind: "message/rfc822", has: "At noon?"},
+		{name: "RET=HDRS", text: sample, change: func(j *flow.Job) { j.Ret = envelope.RetHeaders }, kind: "text/rfc822-headers", has: "Subject: lunch", not: "At noon"},
+		{name: "too long", text: long, kind: "text/rfc822-headers", has: "Subject: lunch", not: "At noon"},
+		{name: "too long, RET=FULL", text: long, change: func(j *flow.Job) { j.Ret = envelope.RetFull }, kind: "text/rfc822-headers", not: "At noon"},
+		{name: "header too long", text: hugeHeader, kind: "text/rfc822-headers", has: "X-Long", not: "At noon"},
+		{name: "relayed", text: sample, action: flow.Relayed, kind: "text/rfc822-headers", not: "At noon"},
+		{name: "8-bit", text: strings.Replace(sample, "noon", "nöön", 1), kind: "message/rfc822", has: "nöön", eight: true},
+		{name: "UTF-8", text: strings.Replace(sample, "lunch", "Frühstück", 1), change: func(j *flow.Job) { j.UTF8 = true }, kind: "message/global", has: "At noon", eight: true},
+		{name: "SMTPUTF8 for nothing", text: sample, change: func(j *flow.Job) { j.UTF8 = true }, kind: "message/rfc822"},
+		{name: "unreadable", text: sample, broken: errors.New("bad sector"), kind: "text/rfc822-headers", not: "At noon"},
+		{name: "index unreadable", text: sample, change: func(j *flow.Job) { j.Index = []byte("x") }, kind: "text/rfc822-headers", not: "At noon", eight: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			job := w.accept(c.text, c.change, to("bob"))
+			w.next()
+			w.broken = c.broken
+			if c.action == flow.Deferred {
+				c.action = flow.Failed
+			}
+			if err := w.rep.Report(t.Context(), notice(job, c.action)); err != nil {
+				t.Fatal(err)
+			}
+			j, text := w.next()
+			m, err := mime.Decode(j.Index)
+			if err != nil || len(m.Root.Children) != 3 {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			p := m.Root.Children[2]
+			returned := text[p.Body:p.End]
+			if got := p.Type + "/" + p.Subtype; got != c.kind || !strings.Contains(returned, c.has) || c.not != "" && strings.Contains(returned, c.not) {
+				t.Errorf("%s\n%s", got, text)
+			}
+			if (j.Body == envelope.Body8BitMIME) != c.eight || j.UTF8 != (c.kind == "message/global") || int64(len(text)) > 2000+64<<10 {
+				t.Errorf("body %v, utf8 %v, %d bytes", j.Body, j.UTF8, len(text))
+			}
+		})
+	}
+}
+
+// More recipients than one report holds are told of in several.
+func TestManyRecipients(t *testing.T) {
+	w := newWorld(t)
+	var rcpts []flow.Recipient
+	for i := range 100 {
+		rcpts = append(rcpts, to(fmt.Sprintf("user%d", i)))
+	}
+	job := w.accept(sample, nil, rcpts...)
+	w.next()
+	results := make([]flow.Result, 100)
+	for i := range results {
+		results[i] = flow.Failed
+	}
+	for range 2 {
+		if err := w.rep.Report(t.Context(), notice(job, results...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(w.events) < 2 || len(w.events) > 20 {
+		t.Fatalf("%d reports", len(w.events))
+	}
+	all := ""
+	for range w.events {
+		_, text := w.next()
+		all += text
+	}
+	for i := range rcpts {
+		if n := strings.Count(all, fmt.Sprintf("Final-Recipient: rfc822; user%d@there.example\r\n", i)); n != 1 {
+			t.Errorf("user%d is named %d times", i, n)
+		}
+	}
+}
+
+func TestAliasIsNamedAsTheSenderWroteIt(t *testing.T) {
+	w := newWorld(t)
+	r := to("bob")
+	r.Original = address.Address{Local: "team", Domain: "here.example"}
+	job := w.accept(sample, nil, r)
+	w.next()
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err != nil {
+		t.Fatal(err)
+	}
+	if _, text := w.next(); !strings.Contains(text, "Original-Recipient: rfc822; team@here.example") {
+		t.Error(text)
+	}
+}
