@@ -46,7 +46,7 @@ func (r *CutReport) String() string {
 		fmt.Fprintf(&b, "\n  line %d, seed %d: %d missing %.80q, %d double %.80q", l.Cut.Instant, l.Cut.Seed,
 			len(l.Missing), l.Missing, len(l.Double), l.Double)
 		if l.Err != nil {
-			fmt.Fprintf(&b, ", error: %v", l.Err)
+			fmt.Fprintf(&b, ", error: %.400s", l.Err)
 		}
 	}
 	return b.String()

@@ -18,6 +18,7 @@ import (
 	"github.com/postrider/postrider/test/crash"
 	"github.com/postrider/postrider/test/crash/ledger"
 	"github.com/postrider/postrider/test/crash/order"
+	"github.com/postrider/postrider/test/needs"
 )
 
 const (
@@ -25,22 +26,11 @@ const (
 	messages = 10 // of each session
 )
 
-// needStrace skips where an ordinary user has no strace; for root and in CI its
-// absence is a failure.
-func needStrace(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Geteuid() == 0 || os.Getenv("CI") != "" {
-			t.Fatal("strace is not installed: the order proof cannot run")
-		}
-		t.Skip("strace is not installed: the order proof cannot run")
-	}
-}
-
 // TestToy is the test of the proofs: the honest toy passes both, and each build
 // that lacks a sync, or does not wait for it, fails both.
 func TestToy(t *testing.T) {
-	needStrace(t)
+	needs.Quick(t, "strace makes the toy slow")
+	needs.Program(t, "strace")
 	for _, v := range []struct {
 		tag   string
 		order string // what the order proof must say; "" = proven

@@ -69,7 +69,7 @@ func (s *Stream) Find(f *Finder, piece []byte, found func(pattern, earlier int))
 			found(p, max(0, keep-at))
 		}
 	})
-	s.tail = append([]byte(nil), joined[max(0, len(joined)-f.longest+1):]...)
+	s.tail = append([]byte(nil), joined[max(0, len(joined)-max(0, f.longest-1)):]...)
 }
 
 // Reset forgets the pieces so far: the next does not continue them.

@@ -44,6 +44,9 @@ func TestLocate(t *testing.T) {
 	if _, err := Locate(events, []Ack{{Reply: []byte("250 ok")}}); err == nil {
 		t.Error("a short reply is found by chance")
 	}
+	if at, err := Locate(events, nil); err != nil || len(at) != 0 {
+		t.Errorf("an empty ledger: %v, %v", at, err)
+	}
 }
 
 // Behind TLS the reply is known by its ciphertext, which the server's socket

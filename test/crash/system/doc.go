@@ -1,0 +1,13 @@
+// Package system runs the crash proofs on Postrider itself: its node under strace, under power cuts, under SIGKILL, on
+// full, read-only and failing disks.
+//
+// The server is test/crash/server, a process of its own. Its clients are written here, byte for byte, because a library
+// would hide when which reply arrived. Messages describe themselves: from a message found in a mailbox Read tells whether
+// it is whole, without asking what was sent.
+//
+// A test that needs strace, root or time says so through test/needs. CRASH_SECONDS is how long the open-ended ones go on.
+//
+// Files: message.go (messages) · smtp.go, imap.go (clients) · process.go (the server's process) · listing.go (what the
+// mailboxes hold) · model.go (what they must hold, through any number of SIGKILLs); the tests: order_test.go,
+// powercut_test.go, kill_test.go, full_test.go, fatal_test.go, damage_test.go.
+package system

@@ -1,0 +1,167 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Mailboxes are those that the clients here use.
+var Mailboxes = [...]string{"INBOX", "Archive", "Trash"}
+
+// Place is where a message was found.
+type Place struct {
+	Account, Mailbox string
+	UIDValidity, UID uint32
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s/%s/%d", p.Account, p.Mailbox, p.UID) }
+
+// Found is what was found there.
+type Found struct {
+	Place
+	Token     string // "" when the body was not asked for
+	Delivered bool   // it came through the queue: fields of a delivery stand in front
+	Flags     []string
+	Err       error // its bytes could not be read, or are not those sent
+}
+
+// List lists one mailbox in ascending order; bodies are read from UID from on. It does not change the mailbox.
+func (c *IMAP) List(mailbox string, from uint32) (list []Found, err error) {
+	all, err := c.Do("EXAMINE " + mailbox)
+	if err != nil {
+		return nil, err
+	}
+	v := code(all, "UIDVALIDITY")
+	if len(v) != 1 {
+		return nil, errors.New("no UIDVALIDITY")
+	}
+	validity, err := strconv.ParseUint(v[0], 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	place := Place{Account: c.Account, Mailbox: mailbox, UIDValidity: uint32(validity)}
+	all, err = c.Do("UID FETCH 1:* (FLAGS)")
+	if err != nil {
+		return nil, err
+	}
+	at := map[uint32]int{}
+	for _, r := range all {
+		if uid, flags, ok := fetched(r.Text); ok {
+			place.UID = uid
+			at[uid] = len(list)
+			list = append(list, Found{Place: place, Flags: flags})
+		}
+	}
+	if len(list) == 0 || list[len(list)-1].UID < from {
+		return list, nil
+	}
+	all, err = c.Do(fmt.Sprintf("UID FETCH %d:* (BODY.PEEK[])", from))
+	var refused *Refused
+	if errors.As(err, &refused) {
+		return list, c.oneByOne(list, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if uid, _, ok := fetched(r.Text); ok {
+			list[at[uid]].read(r)
+		}
+	}
+	return list, nil
+}
+
+// oneByOne reads bodies where one of them makes the command fail.
+func (c *IMAP) oneByOne(list []Found, from uint32) error {
+	for i := range list {
+		f := &list[i]
+		if f.UID < from {
+			continue
+		}
+		all, err := c.Do(fmt.Sprintf("UID FETCH %d (BODY.PEEK[])", f.UID))
+		var refused *Refused
+		if errors.As(err, &refused) {
+			f.Err = err
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range all {
+			if uid, _, ok := fetched(r.Text); ok && uid == f.UID {
+				f.read(r)
+			}
+		}
+	}
+	return nil
+}
+
+// read judges the body in a FETCH response.
+func (f *Found) read(r Response) {
+	if len(r.Literals) != 1 {
+		f.Err = fmt.Errorf("no body: %q", r.Text)
+		return
+	}
+	var prefix int
+	f.Token, prefix, f.Err = Read(r.Literals[0])
+	f.Delivered = prefix > 0
+}
+
+// fetched reads "* 3 FETCH (UID 7 FLAGS (\Seen x) …)".
+func fetched(text string) (uid uint32, flags []string, ok bool) {
+	_, items, ok := strings.Cut(text, " FETCH (")
+	if !ok {
+		return 0, nil, false
+	}
+	_, rest, ok := strings.Cut(items, "UID ")
+	if !ok {
+		return 0, nil, false
+	}
+	digits := strings.FieldsFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	n, err := strconv.ParseUint(digits[0], 10, 32)
+	if err != nil {
+		return 0, nil, false
+	}
+	if _, rest, has := strings.Cut(items, "FLAGS ("); has {
+		list, _, _ := strings.Cut(rest, ")")
+		flags = strings.Fields(list)
+	}
+	return uint32(n), flags, true
+}
+
+// ListAll lists the mailboxes of accounts, with all bodies. Each message that cannot be read is an error.
+func ListAll(p *Process, accounts []string) (all []Found, err error) {
+	for _, account := range accounts {
+		c, err := DialIMAP(p.Addr["imaps"], account)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		for _, mailbox := range Mailboxes {
+			list, err := c.List(mailbox, 1)
+			if err != nil {
+				return nil, fmt.Errorf("%s/%s: %w", account, mailbox, err)
+			}
+			all = append(all, list...)
+		}
+	}
+	return all, nil
+}
+
+// Recover starts the server on a directory as it was left, waits until everything accepted is delivered, lists the
+// mailboxes, and stops the server, which checks its own invariants.
+func Recover(ctx context.Context, s Server) ([]Found, error) {
+	p, err := s.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Kill()
+	if err := p.Quiet(ctx); err != nil {
+		return nil, err
+	}
+	all, err := ListAll(p, s.Accounts)
+	return all, errors.Join(err, p.Stop())
+}

@@ -1,0 +1,182 @@
+package system
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/postrider/postrider/test/crash"
+	"github.com/postrider/postrider/test/crash/ledger"
+	"github.com/postrider/postrider/test/needs"
+)
+
+// The load under strace.
+const (
+	smtpSessions = 8
+	imapSessions = 2
+	perSession   = 10
+	large        = 300 << 10 // beyond what a pack's groups take: a stream into a pack of its own
+)
+
+var accounts = []string{"alice", "bob"}
+
+// variant is a build of the server, and what the proofs must say of it.
+type variant struct {
+	tag   string
+	order string // part of a violation; "": proven
+}
+
+var variants = []variant{
+	{"", ""},
+	{"nosync_pack", ": pack: write of"},
+	{"nosync_wal", ": wal: write of"},
+}
+
+// TestOrderOfSyncs: nothing that was acknowledged was still waiting for a sync; a build that lacks one is found out.
+func TestOrderOfSyncs(t *testing.T) {
+	for _, v := range variants {
+		t.Run("tag="+v.tag, func(t *testing.T) {
+			run := traced(t, v.tag, load)
+			report, err := run.Order()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(report)
+			if v.order != "" {
+				if !strings.Contains(report.String(), v.order) {
+					t.Errorf("the missing sync is not seen: %s", report)
+				}
+				return
+			}
+			if err := report.Err(); err != nil {
+				t.Fatal(err)
+			}
+			kinds := map[string]int{}
+			for _, a := range run.Acks {
+				kinds[a.Kind]++
+			}
+			t.Log("acknowledgements by kind:", kinds)
+			if report.Acks != len(run.Acks) || kinds["250"] < smtpSessions*perSession || kinds["APPENDUID"] != imapSessions*perSession || kinds["STORE"] == 0 {
+				t.Errorf("judged too little: %v, %s", kinds, report)
+			}
+			// Each large message has a pack of its own, made during the run: its name counts too.
+			if report.Entries < smtpSessions {
+				t.Errorf("names of new packs were not judged: %s", report)
+			}
+		})
+	}
+}
+
+// traced runs a build of the server under strace with clients on it, and loads the trace.
+func traced(t *testing.T, tag string, clients func(addr map[string]string, book *ledger.Book) error) *crash.Run {
+	t.Helper()
+	needs.Quick(t, "strace makes the server slow")
+	needs.Program(t, "strace")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Server{Bin: filepath.Join(dir, "server"), Dir: filepath.Join(dir, "data"), Accounts: accounts}
+	if err := Build(t.Context(), s.Bin, tag); err != nil {
+		t.Fatal(err)
+	}
+	traceFile := filepath.Join(dir, "trace")
+	p, err := crash.Start(t.Context(), traceFile, s.Bin, s.Args()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := Addresses(p.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var book ledger.Book
+	if err := errors.Join(clients(addr, &book), p.Stop()); err != nil {
+		t.Fatal(err)
+	}
+	run, err := crash.Load(traceFile, underTest(s), book.Acks())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+// load is all sessions at once.
+func load(addr map[string]string, book *ledger.Book) error {
+	var wg sync.WaitGroup
+	errs := make([]error, smtpSessions+imapSessions)
+	for i := range smtpSessions {
+		wg.Go(func() { errs[i] = deliver(addr["smtp"], i, book) })
+	}
+	for i := range imapSessions {
+		wg.Go(func() { errs[smtpSessions+i] = file(addr["imaps"], accounts[i], book) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// deliver is one SMTP session: messages of very different sizes, to one or two recipients, by DATA and by BDAT.
+func deliver(addr string, session int, book *ledger.Book) error {
+	c, err := DialSMTP(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for n := range perSession {
+		m := Mail{Token: fmt.Sprintf("smtp-%02d-%02d-end", session, n), Size: 500 + n*n*session*70, To: accounts[session%2 : session%2+1],
+			Bdat: n%3 == 2, Hint: session%2 == 0}
+		if n%4 == 1 {
+			m.To = accounts
+		}
+		if n == session {
+			m.Size = large
+		}
+		acks, err := c.Send(m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Token, err)
+		}
+		for _, a := range acks {
+			book.Add(a)
+		}
+	}
+	return nil
+}
+
+// file is one IMAP session: appended messages, and keywords set on every second one.
+func file(addr, account string, book *ledger.Book) error {
+	c, err := DialIMAP(addr, account)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Do("SELECT Archive"); err != nil {
+		return err
+	}
+	for n := range perSession {
+		token := fmt.Sprintf("imap-%s-%02d-end", account, n)
+		size := 700 * (1 + n)
+		if n == perSession/2 {
+			size = large
+		}
+		uid, err := c.Append("Archive", `\Seen`, Make(token, size))
+		if err != nil {
+			return fmt.Errorf("%s: %w", token, err)
+		}
+		book.Add(c.ack(appended(account, "Archive", uid, token), "APPENDUID", token))
+		if n%2 == 0 {
+			continue
+		}
+		keyword := "kw-" + token
+		if _, err := c.Do(fmt.Sprintf("UID STORE %d +FLAGS (%s)", uid, keyword)); err != nil {
+			return fmt.Errorf("%s: %w", keyword, err)
+		}
+		book.Add(c.ack(account+"/"+keyword, "STORE", keyword))
+	}
+	return nil
+}
+
+func appended(account, mailbox string, uid uint32, token string) string {
+	return fmt.Sprintf("%s/%s/%d/%s", account, mailbox, uid, token)
+}

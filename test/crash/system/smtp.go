@@ -1,0 +1,158 @@
+package system
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/test/crash/ledger"
+)
+
+// patience bounds every wait for an answer.
+const patience = time.Minute
+
+// SMTP is a client's connection to port 25.
+type SMTP struct {
+	tap *ledger.Tap
+	in  *bufio.Reader
+}
+
+// Mail is one transaction.
+type Mail struct {
+	Token string
+	Size  int
+	To    []string // local parts
+	Bdat  bool     // BDAT in chunks instead of DATA
+	Hint  bool     // SIZE= in MAIL
+}
+
+// Refused is a reply that is not positive.
+type Refused struct{ Reply string }
+
+func (r *Refused) Error() string { return "refused: " + r.Reply }
+
+// DialSMTP connects and says EHLO.
+func DialSMTP(addr string) (*SMTP, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	tap := &ledger.Tap{Conn: conn}
+	c := &SMTP{tap, bufio.NewReader(tap)}
+	if _, err = c.reply(); err == nil {
+		_, err = c.command("EHLO client.far.example")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close hangs up.
+func (c *SMTP) Close() error { return c.tap.Close() }
+
+// Send sends one message. The acknowledgements of its reply are one for each recipient, named account/token. An error that
+// is not a *Refused leaves open whether the message was accepted.
+func (c *SMTP) Send(m Mail) ([]ledger.Ack, error) {
+	text := Make(m.Token, m.Size)
+	from := "MAIL FROM:<sender@far.example>"
+	if m.Hint {
+		from += fmt.Sprintf(" SIZE=%d", len(text))
+	}
+	if _, err := c.command(from); err != nil {
+		return nil, err
+	}
+	for _, to := range m.To {
+		if _, err := c.command("RCPT TO:<" + to + "@here.example>"); err != nil {
+			c.command("RSET")
+			return nil, err
+		}
+	}
+	body := c.data
+	if m.Bdat {
+		body = c.bdat
+	}
+	if err := body(text); err != nil {
+		return nil, err
+	}
+	var acks []ledger.Ack
+	for _, to := range m.To {
+		acks = append(acks, ledger.Ack{ID: to + "/" + m.Token, Kind: "250", Marks: []string{m.Token},
+			Reply: c.tap.Reply(1 << 10), Peer: c.tap.Peer()})
+	}
+	return acks, nil
+}
+
+func (c *SMTP) data(text []byte) error {
+	if _, err := c.command("DATA"); err != nil {
+		return err
+	}
+	text = bytes.ReplaceAll(text, []byte("\r\n."), []byte("\r\n..")) // RFC 5321 §4.5.2
+	_, err := c.command(string(text) + ".")
+	return err
+}
+
+// bdat sends the text in three chunks (RFC 3030).
+func (c *SMTP) bdat(text []byte) error {
+	for i := range 3 {
+		chunk, last := text[i*len(text)/3:(i+1)*len(text)/3], ""
+		if i == 2 {
+			last = " LAST"
+		}
+		c.tap.Mark()
+		if err := c.write(fmt.Sprintf("BDAT %d%s\r\n%s", len(chunk), last, chunk)); err != nil {
+			return err
+		}
+		if _, err := c.reply(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command sends a line and reads its reply.
+func (c *SMTP) command(line string) (string, error) {
+	c.tap.Mark()
+	if err := c.write(line + "\r\n"); err != nil {
+		return "", err
+	}
+	return c.reply()
+}
+
+// write sends; when the server hung up meanwhile, what it said before is the better error.
+func (c *SMTP) write(s string) error {
+	if err := c.tap.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err := c.tap.Write([]byte(s))
+	if err != nil {
+		if _, rerr := c.reply(); rerr != nil {
+			if _, refused := rerr.(*Refused); refused {
+				return rerr
+			}
+		}
+	}
+	return err
+}
+
+func (c *SMTP) reply() (string, error) {
+	var all strings.Builder
+	for {
+		line, err := c.in.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(line)
+		if len(line) >= 4 && line[3] == '-' {
+			continue
+		}
+		if line[0] > '3' {
+			return "", &Refused{strings.TrimSpace(all.String())}
+		}
+		return all.String(), nil
+	}
+}
