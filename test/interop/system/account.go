@@ -46,9 +46,6 @@ func (s *System) Await(t testing.TB, a Account, mailbox string, n int) {
 		if have = Count(t, c, mailbox); have == n {
 			return
 		}
-		if have > n {
-			break
-		}
 	}
 	t.Fatalf("%s of %s has %d messages, want %d", mailbox, a.Address, have, n)
 }

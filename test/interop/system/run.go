@@ -50,7 +50,7 @@ func Run(t testing.TB, c Command) Result {
 	if c.Timeout == 0 {
 		c.Timeout = runTimeout
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), c.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), c.Timeout) // cleanups run programs too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Name, c.Args...)
 	// A group of its own, so that a program that forks is ended in whole.
