@@ -28,8 +28,9 @@ type Found struct {
 	Err       error // its bytes could not be read, or are not those sent
 }
 
-// List lists one mailbox in ascending order; bodies are read from UID from on. It does not change the mailbox.
-func (c *IMAP) List(mailbox string, from uint32) (list []Found, err error) {
+// List lists one mailbox in ascending order; the bodies of the UIDs that need names (nil: all) are read. It does not change
+// the mailbox, and leaves it selected read-only.
+func (c *IMAP) List(mailbox string, need func(uid uint32) bool) (list []Found, err error) {
 	all, err := c.Do("EXAMINE " + mailbox)
 	if err != nil {
 		return nil, err
@@ -55,56 +56,48 @@ func (c *IMAP) List(mailbox string, from uint32) (list []Found, err error) {
 			list = append(list, Found{Place: place, Flags: flags})
 		}
 	}
-	if len(list) == 0 || list[len(list)-1].UID < from {
+	var wanted []string
+	for _, f := range list {
+		if need == nil || need(f.UID) {
+			wanted = append(wanted, strconv.Itoa(int(f.UID)))
+		}
+	}
+	if len(wanted) == 0 {
 		return list, nil
 	}
-	all, err = c.Do(fmt.Sprintf("UID FETCH %d:* (BODY.PEEK[])", from))
+	all, err = c.Do("UID FETCH " + strings.Join(wanted, ",") + " (BODY.PEEK[])")
 	var refused *Refused
-	if errors.As(err, &refused) {
-		return list, c.oneByOne(list, from)
-	}
-	if err != nil {
+	if errors.As(err, &refused) { // one that cannot be read; which?
+		for _, uid := range wanted {
+			one, err := c.Do("UID FETCH " + uid + " (BODY.PEEK[])")
+			if err != nil && !errors.As(err, &refused) {
+				return nil, err
+			}
+			if n, _ := strconv.ParseUint(uid, 10, 32); err != nil {
+				list[at[uint32(n)]].Err = err
+				continue
+			}
+			all = append(all, one...)
+		}
+	} else if err != nil {
 		return nil, err
 	}
 	for _, r := range all {
-		if uid, _, ok := fetched(r.Text); ok {
+		if uid, _, ok := fetched(r.Text); ok && len(r.Literals) > 0 {
 			list[at[uid]].read(r)
+		}
+	}
+	for _, uid := range wanted {
+		n, _ := strconv.ParseUint(uid, 10, 32)
+		if f := &list[at[uint32(n)]]; f.Token == "" && f.Err == nil {
+			f.Err = errors.New("FETCH says nothing of its body")
 		}
 	}
 	return list, nil
 }
 
-// oneByOne reads bodies where one of them makes the command fail.
-func (c *IMAP) oneByOne(list []Found, from uint32) error {
-	for i := range list {
-		f := &list[i]
-		if f.UID < from {
-			continue
-		}
-		all, err := c.Do(fmt.Sprintf("UID FETCH %d (BODY.PEEK[])", f.UID))
-		var refused *Refused
-		if errors.As(err, &refused) {
-			f.Err = err
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, r := range all {
-			if uid, _, ok := fetched(r.Text); ok && uid == f.UID {
-				f.read(r)
-			}
-		}
-	}
-	return nil
-}
-
 // read judges the body in a FETCH response.
 func (f *Found) read(r Response) {
-	if len(r.Literals) != 1 {
-		f.Err = fmt.Errorf("no body: %q", r.Text)
-		return
-	}
 	var prefix int
 	f.Token, prefix, f.Err = Read(r.Literals[0])
 	f.Delivered = prefix > 0
@@ -141,7 +134,7 @@ func ListAll(p *Process, accounts []string) (all []Found, err error) {
 		}
 		defer c.Close()
 		for _, mailbox := range Mailboxes {
-			list, err := c.List(mailbox, 1)
+			list, err := c.List(mailbox, nil)
 			if err != nil {
 				return nil, fmt.Errorf("%s/%s: %w", account, mailbox, err)
 			}
