@@ -40,6 +40,19 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) Settle(ref recipe.BlobRef) { w.mu.Lock(); delete(w.records, ref); w.mu.Unlock() }
+
+// unsettled counts the records that a start would replay.
+func (w *world) unsettled() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.records) }
+
+// change changes what the world does, while a queue may be asking.
+func (w *world) change(fn func()) { w.mu.Lock(); defer w.mu.Unlock(); fn() }
+
+// sent counts the deliveries elsewhere.
+func (w *world) sent() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.remote) }
+
+// told counts the notices.
+func (w *world) told() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.notices) }
+
 func (w *world) FlushSettled(context.Context) error {
 	return nil
 }
@@ -172,8 +185,8 @@ func TestSettledAtOnceHasNoRows(t *testing.T) {
 		}
 		synctest.Wait()
 		w.stop(q)
-		if len(w.boxes) != 100 || len(w.records) != 0 || w.rows("job") != 0 || len(q.jobs) != 0 || q.incoming != 0 {
-			t.Fatalf("delivered %d, unsettled %d, rows %d, jobs %d, incoming %d", len(w.boxes), len(w.records), w.rows("job"), len(q.jobs), q.incoming)
+		if len(w.boxes) != 100 || w.unsettled() != 0 || w.rows("job") != 0 || len(q.jobs) != 0 || q.incoming != 0 {
+			t.Fatalf("delivered %d, unsettled %d, rows %d, jobs %d, incoming %d", len(w.boxes), w.unsettled(), w.rows("job"), len(q.jobs), q.incoming)
 		}
 	})
 }
@@ -185,8 +198,8 @@ func TestRemoteOutcomeIsRememberedBeforeTheJournalSettles(t *testing.T) {
 		w.submit(q, remoteTo("a.example"), remoteTo("b.example"))
 		synctest.Wait()
 		w.stop(q)
-		if len(w.remote) != 2 || len(w.records) != 0 || w.rows("job_done") != 2 || w.rows("job") != 0 {
-			t.Fatalf("remote %v, unsettled %d, done %d", w.remote, len(w.records), w.rows("job_done"))
+		if w.sent() != 2 || w.unsettled() != 0 || w.rows("job_done") != 2 || w.rows("job") != 0 {
+			t.Fatalf("remote %v, unsettled %d, done %d", w.remote, w.unsettled(), w.rows("job_done"))
 		}
 	})
 }
@@ -201,8 +214,8 @@ func TestDeferredExpires(t *testing.T) {
 		q := w.start()
 		j := w.submit(q, remoteTo("a.example"), mailbox(3))
 		time.Sleep(2 * time.Second)
-		if len(w.records) != 0 || w.rows("job") != 1 || w.rows("job_recipient") != 2 {
-			t.Fatalf("a deferred job has rows, its record is settled: %d, %d", w.rows("job"), len(w.records))
+		if w.unsettled() != 0 || w.rows("job") != 1 || w.rows("job_recipient") != 2 {
+			t.Fatalf("a deferred job has rows, its record is settled: %d, %d", w.rows("job"), w.unsettled())
 		}
 		time.Sleep(24 * time.Hour)
 		list, err := q.List(t.Context())
@@ -219,8 +232,8 @@ func TestDeferredExpires(t *testing.T) {
 		}
 		time.Sleep(5 * 24 * time.Hour)
 		synctest.Wait()
-		if len(w.notices) == 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 {
-			t.Fatalf("notices %d, rows %d", len(w.notices), w.rows("job"))
+		if w.told() == 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 {
+			t.Fatalf("notices %d, rows %d", w.told(), w.rows("job"))
 		}
 		told := 0
 		for _, n := range w.notices {
@@ -242,7 +255,7 @@ func TestFailureIsReportedBeforeItEnds(t *testing.T) {
 		w.reply = func(_ *Task, r *flow.Recipient) flow.Outcome {
 			return flow.Outcome{Recipient: r.No, Result: flow.Failed, Status: status.Enhanced{Class: 5, Subject: 1, Detail: 1}, At: time.Now()}
 		}
-		w.report = errors.New("disk full")
+		w.change(func() { w.report = errors.New("disk full") })
 		q := w.start()
 		quiet := remoteTo("q.example")
 		quiet.Notify = envelope.NotifyNever
@@ -252,10 +265,10 @@ func TestFailureIsReportedBeforeItEnds(t *testing.T) {
 		if w.rows("job") != 1 {
 			t.Fatalf("the recipient must stay until its sender was told: %d jobs", w.rows("job"))
 		}
-		w.report = nil
+		w.change(func() { w.report = nil })
 		time.Sleep(time.Hour)
-		if w.rows("job") != 0 || len(w.notices) != 1 {
-			t.Fatalf("jobs %d, notices %d", w.rows("job"), len(w.notices))
+		if w.rows("job") != 0 || w.told() != 1 {
+			t.Fatalf("jobs %d, notices %d", w.rows("job"), w.told())
 		}
 		w.stop(q)
 	})
@@ -270,13 +283,13 @@ func TestSlowJobGetsRows(t *testing.T) {
 		q.lanes[flow.SMTP].Agent = slow
 		w.submit(q, remoteTo("slow.example"))
 		time.Sleep(10 * time.Second)
-		if w.rows("job") != 1 || len(w.records) != 0 {
-			t.Fatalf("rows %d, unsettled %d", w.rows("job"), len(w.records))
+		if w.rows("job") != 1 || w.unsettled() != 0 {
+			t.Fatalf("rows %d, unsettled %d", w.rows("job"), w.unsettled())
 		}
 		close(block)
 		synctest.Wait()
 		w.stop(q)
-		if w.rows("job") != 0 || len(w.remote) != 1 {
+		if w.rows("job") != 0 || w.sent() != 1 {
 			t.Fatalf("rows %d, remote %v", w.rows("job"), w.remote)
 		}
 	})
@@ -300,8 +313,8 @@ func TestRecoverPassesOverWhatIsDone(t *testing.T) {
 		q = w.start()
 		synctest.Wait()
 		w.stop(q)
-		if w.remote[j.ID.String()+"/1"] != 1 || w.boxes[j.ID.String()+"/2"] != 1 || len(w.records) != 0 {
-			t.Fatalf("remote %v boxes %v unsettled %d", w.remote, w.boxes, len(w.records))
+		if w.remote[j.ID.String()+"/1"] != 1 || w.boxes[j.ID.String()+"/2"] != 1 || w.unsettled() != 0 {
+			t.Fatalf("remote %v boxes %v unsettled %d", w.remote, w.boxes, w.unsettled())
 		}
 	})
 }
@@ -316,7 +329,7 @@ func TestHoldReleaseDelete(t *testing.T) {
 		if err := q.Hold(a.ID, true); err != nil {
 			t.Fatal(err)
 		}
-		w.reply = nil
+		w.change(func() { w.reply = nil })
 		if err := q.Delete(t.Context(), b.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -327,14 +340,14 @@ func TestHoldReleaseDelete(t *testing.T) {
 		w.stop(q)
 		q = w.start() // hold outlives a restart
 		time.Sleep(24 * time.Hour)
-		if len(w.remote) != 0 || q.Counts()["hold"] != 1 {
+		if w.sent() != 0 || q.Counts()["hold"] != 1 {
 			t.Fatalf("held or deleted mail went out: %v", w.remote)
 		}
 		if err := q.Hold(a.ID, false); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if len(w.remote) != 1 {
+		if w.sent() != 1 {
 			t.Fatalf("released mail did not go: %v", w.remote)
 		}
 		w.stop(q)
