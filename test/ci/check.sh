@@ -48,7 +48,9 @@ race() {
 	plain=$(grep -v ' modernc.org/sqlite' <<<"$all" | sed 's/\.test .*//')
 	linked=$(grep ' modernc.org/sqlite' <<<"$all" | sed 's/\.test .*//')
 	CGO_ENABLED=1 go test -race -short -shuffle=on -timeout "$timeout" $plain || return 1
-	[ -z "$linked" ] || CGO_ENABLED=1 go test -race -short -shuffle=on -timeout "$timeout" -run 'Memory' $linked
+	[ -z "$linked" ] || CGO_ENABLED=1 go test -race -short -shuffle=on -timeout "$timeout" -run 'Memory' $linked || return 1
+	# Where goroutines meet most: affordable in full, on the database in memory.
+	CGO_ENABLED=1 go test -race -short -timeout "$timeout" ./internal/state/queue
 }
 dialogues() { below test/dialogue -shuffle=on; }
 interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
