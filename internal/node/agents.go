@@ -11,7 +11,9 @@ import (
 	"github.com/postrider/postrider/internal/agent/imapd"
 	"github.com/postrider/postrider/internal/agent/mda"
 	"github.com/postrider/postrider/internal/agent/msa"
+	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/mx"
+	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/filter"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -36,12 +38,16 @@ const (
 
 // openQueue makes the queue with its agents.
 func (n *Node) openQueue(c *config.Config) error {
+	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger}, nil)
+	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	n.queue = queue.New(queue.Options{
-		DB: n.db, Journal: n.blobs, Ledger: n.store, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered,
+		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered,
 		Retry:  retry(c),
 		Limits: queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
 		Lanes: map[flow.Transport]queue.Lane{
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
+			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},
+			flow.LMTP:    {Agent: n.mta, Workers: c.MTA.ConcurrencyPerDestination, Batch: 1},
 		},
 	})
 	return nil

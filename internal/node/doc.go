@@ -5,7 +5,7 @@
 // times (all or nothing: a configuration that cannot be put in force changes nothing), and stopped (drain). Two nodes may
 // run in one process. When a disk fails, Fatal says so: the node has stopped acknowledging, and its process must end.
 //
-// Files: node.go (life) · state.go (what is durable) · services.go (listeners) · agents.go (what a configuration makes) ·
+// Files: node.go (life) · state.go (what is durable) · services.go (listeners) · agents.go, outgoing.go (what a configuration makes) ·
 // tls.go (certificates) · auth.go (logins) · sessions.go (who logs in and out, for the log) · admission.go (disk space, quota) · events.go (queue outcomes) · api.go,
 // api_queue.go, api_mail.go (what the operator may do) · bind.go (listeners opened beforehand) · lock.go.
 package node

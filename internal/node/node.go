@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/agent/mta"
+	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
@@ -51,6 +53,8 @@ type Node struct {
 	store     *mailstore.Store
 	queue     *queue.Queue
 	intake    *intake.Intake
+	mta       *mta.Agent
+	reporter  *report.Reporter
 	space     *space
 
 	reload   sync.Mutex    // one Reload or Stop at a time
@@ -79,6 +83,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		return nil, errors.Join(err, n.closeState(ctx))
 	}
 	n.intake = &intake.Intake{Blobs: n.blobs, Queue: n.queue}
+	n.reporter.Intake = n.intake
 	n.watchMetrics()
 	return n, n.metrics.Err()
 }
@@ -180,7 +185,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}
-	errs = append(errs, n.queue.Stop(ctx), n.closeState(context.WithoutCancel(ctx)))
+	errs = append(errs, n.queue.Stop(ctx))
+	n.mta.Close()
+	errs = append(errs, n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)
 }
 

@@ -43,6 +43,11 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := n.newOutgoing(c)
+	if err != nil {
+		return nil, err
+	}
+	n.apply(out)
 	s := &services{node: n, smtp: map[string]*smtp.Server{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for service, e := range n.smtpConfigs(c, certificates) {
@@ -68,6 +73,11 @@ func (s *services) configure(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	out, err := s.node.newOutgoing(c)
+	if err != nil {
+		return err
+	}
+	s.node.apply(out)
 	for service, e := range s.node.smtpConfigs(c, certificates) {
 		s.smtp[service].SetConfig(e)
 	}
