@@ -198,9 +198,9 @@ type Log struct {
 	// Least severe level that is written.
 	Level string `toml:"level" enum:"debug,info,warn,error"`
 	// Form of the lines: text (key=value), json, or maillog (as Postfix and Dovecot write, for pflogsumm and fail2ban).
-	Format string `toml:"format" enum:"text,json,maillog"`
+	Format string `toml:"format" enum:"text,json,maillog" apply:"restart"`
 	// File to append to; opened anew at a reload, so that it can be rotated. Empty: standard error.
-	File string `toml:"file"`
+	File string `toml:"file" apply:"restart"`
 }
 
 // Metrics is what is measured.

@@ -45,3 +45,18 @@ func makeDir(dir string, mode fs.FileMode) error {
 	}
 	return vfs.OS{}.SyncDir(parent)
 }
+
+// MakeDir makes a data directory that is not there: others may pass through it to the submission socket, and see nothing.
+func MakeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	err := os.MkdirAll(dir, 0o711)
+	if err == nil {
+		err = os.Chmod(dir, 0o711) // whatever the umask
+	}
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
+}

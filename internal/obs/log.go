@@ -21,6 +21,7 @@ type Options struct {
 type Log struct {
 	*slog.Logger
 	events Events
+	level  *slog.LevelVar // nil: fixed
 }
 
 // Emit writes an outcome.
@@ -28,24 +29,36 @@ func (l *Log) Emit(e Event) { l.events.Emit(e) }
 
 // New makes a log. The error is of the options.
 func New(o Options) (*Log, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.Level)); err != nil {
-		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", o.Level)
+	l := &Log{level: &slog.LevelVar{}}
+	if err := l.SetLevel(o.Level); err != nil {
+		return nil, err
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: l.level}
 	switch o.Format {
 	case "text":
-		return overSlog(slog.NewTextHandler(o.Out, opts)), nil
+		l.Logger = slog.New(slog.NewTextHandler(o.Out, opts))
 	case "json":
-		return overSlog(slog.NewJSONHandler(o.Out, opts)), nil
+		l.Logger = slog.New(slog.NewJSONHandler(o.Out, opts))
 	case "maillog":
-		w := newMaillog(o, level)
-		return &Log{Logger: slog.New(recordHandler{log: w}), events: w}, nil
+		w := newMaillog(o, l.level)
+		l.Logger, l.events = slog.New(recordHandler{log: w}), w
+		return l, nil
+	default:
+		return nil, fmt.Errorf("log format %q: want text, json or maillog", o.Format)
 	}
-	return nil, fmt.Errorf("log format %q: want text, json or maillog", o.Format)
+	l.events = slogEvents{l.Logger}
+	return l, nil
 }
 
-func overSlog(h slog.Handler) *Log {
-	logger := slog.New(h)
-	return &Log{Logger: logger, events: slogEvents{logger}}
+// SetLevel changes the least severe level that is written, for this log and all loggers made from it.
+func (l *Log) SetLevel(name string) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return fmt.Errorf("log level %q: want debug, info, warn or error", name)
+	}
+	if l.level == nil {
+		return nil
+	}
+	l.level.Set(level)
+	return nil
 }

@@ -22,7 +22,7 @@ import (
 // Every part that a stranger can choose (names, addresses, replies) passes clean or cleanAngle, so that nobody can forge
 // a line or the address in one: fail2ban acts on them.
 type maillog struct {
-	level slog.Level
+	level slog.Leveler
 	host  string
 	pid   int
 	now   func() time.Time
@@ -32,7 +32,7 @@ type maillog struct {
 	out io.Writer
 }
 
-func newMaillog(o Options, level slog.Level) *maillog {
+func newMaillog(o Options, level slog.Leveler) *maillog {
 	host, _, _ := strings.Cut(o.Hostname, ".")
 	if host == "" {
 		host = "localhost"
@@ -53,7 +53,7 @@ func (m *maillog) line(program string, pid int, format string, args ...any) {
 
 // Emit writes an outcome. Outcomes are written at every level but error: whoever chooses this format wants them counted.
 func (m *maillog) Emit(e Event) {
-	if m.level > slog.LevelWarn {
+	if m.level.Level() > slog.LevelWarn {
 		return
 	}
 	if p, ok := peerOf(e); ok && isReader(p.Service) {
@@ -109,7 +109,7 @@ type recordHandler struct {
 	attrs  string // what WithAttrs collected, with a leading space
 }
 
-func (h recordHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.log.level }
+func (h recordHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.log.level.Level() }
 
 func (h recordHandler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder

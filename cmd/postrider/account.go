@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strconv"
+
+	"github.com/postrider/postrider/internal/admin"
+)
+
+func (c accountAddCmd) Run(a *app) error {
+	n := admin.NewAccount{Address: c.Address, NoLogin: c.NoLogin, Quota: int64(c.Quota)}
+	if !c.NoLogin || c.PasswordStdin {
+		var err error
+		if n.Password, err = a.password(c.PasswordStdin); err != nil {
+			return err
+		}
+	}
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		acc, err := api.AddAccount(ctx, n)
+		if err != nil {
+			return err
+		}
+		return a.done(acc, "account %s added", acc.Address)
+	})
+}
+
+func (c accountListCmd) Run(a *app) error {
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		list, err := api.Accounts(ctx, c.Domain)
+		if err != nil {
+			return err
+		}
+		return a.show(list, func(w io.Writer) {
+			t := newTable("ACCOUNT", ">MESSAGES", ">SIZE", ">QUOTA", "LOGIN")
+			for _, acc := range list {
+				t.row(acc.Address, strconv.FormatInt(acc.Messages, 10), shortSize(acc.Bytes), quotaText(acc.Quota), yesNo(acc.Login))
+			}
+			t.write(a, w, "No accounts.")
+		})
+	})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (c accountShowCmd) Run(a *app) error {
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		acc, err := api.Account(ctx, c.Address)
+		if err != nil {
+			return err
+		}
+		return a.showAccount(acc)
+	})
+}
+
+func (a *app) showAccount(acc admin.Account) error {
+	return a.show(acc, func(w io.Writer) {
+		a.facts(w, "account", acc.Address, "login", yesNo(acc.Login), "messages", strconv.FormatInt(acc.Messages, 10),
+			"size", shortSize(acc.Bytes), "quota", quotaText(acc.Quota), "added", shortTime(acc.Created))
+	})
+}
+
+func (c accountSetCmd) Run(a *app) error {
+	if c.Login == nil && c.Quota == nil {
+		return usagef("nothing to change: say --login, --no-login or --quota")
+	}
+	change := admin.AccountChange{Address: c.Address, Login: c.Login, Quota: (*int64)(c.Quota)}
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		acc, err := api.SetAccount(ctx, change)
+		if err != nil {
+			return err
+		}
+		return a.showAccount(acc)
+	})
+}
+
+func (c accountPasswordCmd) Run(a *app) error {
+	password, err := a.password(c.PasswordStdin)
+	if err != nil {
+		return err
+	}
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		if err := api.SetPassword(ctx, admin.Password{Address: c.Address, Password: password}); err != nil {
+			return err
+		}
+		return a.done(struct {
+			Address string `json:"address"`
+		}{c.Address}, "password of %s changed", c.Address)
+	})
+}
+
+func (c accountRemoveCmd) Run(a *app) error {
+	return a.operate(func(ctx context.Context, api admin.API) error {
+		if err := api.RemoveAccount(ctx, c.Address); err != nil {
+			return err
+		}
+		return a.done(removed{c.Address}, "account %s removed, with its mail", c.Address)
+	})
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/config"
+)
+
+// problem is one thing that is wrong with the configuration.
+type problem struct {
+	Where string `json:"where,omitempty"`
+	Key   string `json:"key,omitempty"`
+	Text  string `json:"error"`
+}
+
+func (c configCheckCmd) Run(a *app) error {
+	file, _, err := a.where()
+	if err != nil {
+		return err
+	}
+	conf, err := a.load(c.Set)
+	var wrong config.Errors
+	if err != nil && (!a.flags.JSON || !errors.As(err, &wrong)) {
+		return err
+	}
+	result := struct {
+		OK       bool      `json:"ok"`
+		File     string    `json:"file"` // empty: none
+		Problems []problem `json:"problems"`
+	}{File: file, Problems: []problem{}}
+	for _, e := range wrong {
+		result.Problems = append(result.Problems, problem{e.Where, e.Key, e.Msg})
+	}
+	if err == nil {
+		result.Problems = append(result.Problems, unreadable(conf)...)
+	}
+	result.OK = len(result.Problems) == 0
+	if err := a.show(result, func(w io.Writer) {
+		switch {
+		case result.OK && file == "":
+			fmt.Fprintln(w, "ok: no file, all defaults")
+		case result.OK:
+			fmt.Fprintln(w, "ok:", file)
+		}
+	}); err != nil || result.OK {
+		return err
+	}
+	if a.flags.JSON {
+		return &codeError{exitConfig, errors.New("the configuration is wrong")}
+	}
+	var lines []string
+	for _, p := range result.Problems {
+		lines = append(lines, fmt.Sprintf("%s: %s", p.Key, p.Text))
+	}
+	return withCode(exitConfig, "%s", strings.Join(lines, "\n"))
+}
+
+// unreadable finds files that the configuration names and that are not there.
+func unreadable(c *config.Config) (list []problem) {
+	for _, f := range [][2]string{{"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key}, {"tls.ca", c.TLS.CA},
+		{"mta.smart_host.password_file", c.MTA.SmartHost.PasswordFile}} {
+		if f[1] == "" {
+			continue
+		}
+		if _, err := os.Stat(f[1]); err != nil {
+			list = append(list, problem{Key: f[0], Text: err.Error()})
+		}
+	}
+	return list
+}
+
+func (c configShowCmd) Run(a *app) error {
+	conf, err := a.load(c.Set)
+	if err != nil {
+		return err
+	}
+	if c.Running {
+		var found bool
+		if conf, found, err = a.running(conf); err != nil {
+			return err
+		} else if !found {
+			return withCode(exitUnavailable, "no server runs on %s", conf.DataDir)
+		}
+	}
+	return a.show(config.Values(conf), func(w io.Writer) { fmt.Fprint(w, config.Show(conf)) })
+}
+
+// running returns the configuration in force in the server that conf leads to, or conf where none runs.
+func (a *app) running(conf *config.Config) (inForce *config.Config, found bool, err error) {
+	ctx := context.Background()
+	client, err := admin.Dial(ctx, conf.RunDir)
+	if errors.Is(err, admin.ErrNoServer) {
+		return conf, false, nil
+	}
+	if err != nil {
+		return conf, false, err
+	}
+	defer client.Close()
+	answer, err := client.Config(ctx)
+	if err != nil {
+		return conf, false, err
+	}
+	inForce, err = config.Parse("the server's configuration", []byte(answer.Text), nil)
+	return inForce, true, err
+}
+
+func (configDefaultCmd) Run(a *app) error {
+	text, err := config.Default()
+	if err != nil {
+		return err
+	}
+	return a.show(config.Values(config.Defaults()), func(w io.Writer) { fmt.Fprint(w, text) })
+}
+
+func (c configDiffCmd) Run(a *app) error {
+	conf, err := a.load(c.Set)
+	if err != nil {
+		return err
+	}
+	base, found, err := a.running(conf)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if base, err = config.Parse("", nil, nil); err != nil {
+			return err
+		}
+	}
+	changes := config.Diff(base, conf)
+	if changes == nil {
+		changes = []config.Change{}
+	}
+	return a.show(changes, func(w io.Writer) {
+		if found {
+			fmt.Fprintln(w, "# From the running server to the file:")
+		} else {
+			fmt.Fprintln(w, "# No server runs. From the defaults to the file:")
+		}
+		for _, ch := range changes {
+			note := ""
+			if found && ch.Restart {
+				note = "    # needs a restart"
+			}
+			fmt.Fprintf(w, "%s = %s -> %s%s\n", ch.Key, ch.Old, ch.New, note)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/node"
+	"github.com/postrider/postrider/internal/obs"
+)
+
+const (
+	lockPatience = 5 * time.Second        // how long a server that starts or stops is waited for
+	lockPause    = 100 * time.Millisecond // between looks
+	closeGrace   = 30 * time.Second
+)
+
+// operate runs fn on the operator's API.
+func (a *app) operate(fn func(ctx context.Context, api admin.API) error) error {
+	return a.open(func(ctx context.Context, o opened) error { return fn(ctx, o.api) }, false)
+}
+
+// operateQueue is operate for what needs the queue.
+func (a *app) operateQueue(fn func(ctx context.Context, api admin.API) error) error {
+	return a.open(func(ctx context.Context, o opened) error { return fn(ctx, o.api) }, true)
+}
+
+// opened is an API with what it is of.
+type opened struct {
+	api    admin.API
+	server bool // of a running server
+}
+
+// open runs fn on the API of the running server, or of the data directory, which it opens.
+func (a *app) open(fn func(context.Context, opened) error, queue bool) error {
+	ctx := context.Background()
+	c, err := a.load(nil)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		client, err := admin.Dial(ctx, c.RunDir)
+		if err == nil {
+			defer client.Close()
+			return fn(ctx, opened{client, true})
+		}
+		if !errors.Is(err, admin.ErrNoServer) {
+			return err
+		}
+		err = a.openDir(ctx, c, fn, queue)
+		if !errors.Is(err, node.ErrLocked) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// openDir runs fn on the API of a data directory that no server has.
+func (a *app) openDir(ctx context.Context, c *config.Config, fn func(context.Context, opened) error, queue bool) (err error) {
+	info, err := os.Stat(c.DataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withCode(exitNoInput, "there is no data directory %s%s", c.DataDir, a.hint())
+	}
+	if err != nil {
+		return err
+	}
+	if err := becomeOwner(info); err != nil {
+		return err
+	}
+	log, err := obs.New(obs.Options{Out: a.stderr, Format: "text", Level: "warn"})
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Version: version})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(ctx, closeGrace)
+		defer cancel()
+		err = errors.Join(err, n.Stop(ctx))
+	}()
+	if queue {
+		if err := n.Load(ctx); err != nil {
+			return err
+		}
+	}
+	return fn(ctx, opened{n.API(), false})
+}
+
+// hint tells somebody who has just tried quickstart what to add.
+func (a *app) hint() string {
+	if _, err := os.Stat(quickstartDir); err == nil && a.flags.Dir == "" && a.flags.Config == "" {
+		return fmt.Sprintf("; for the one here, add --dir %s", quickstartDir)
+	}
+	return "; `postrider serve` makes it, or `postrider quickstart --dir DIR`"
+}
+
+func (statusCmd) Run(a *app) error {
+	return a.open(func(ctx context.Context, o opened) error {
+		s, err := o.api.Status(ctx)
+		if err != nil {
+			return err
+		}
+		s.Running = o.server
+		return a.show(s, func(w io.Writer) {
+			if !o.server {
+				a.facts(w, "server", "does not run", "data", s.Dir)
+				return
+			}
+			a.facts(w, "server", fmt.Sprintf("runs, process %d, version %s", s.PID, s.Version), "host name", s.Hostname, "data", s.Dir)
+			t := newTable("SERVICE", "ADDRESS")
+			for _, service := range services() {
+				if addr := s.Listeners[service]; addr != "" {
+					t.row(service, addr)
+				}
+			}
+			fmt.Fprintln(w)
+			t.write(a, w, "It listens nowhere.")
+		})
+	}, false)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/node"
+)
+
+// serviceUser does the work when the server is started as root.
+const serviceUser = "postrider"
+
+// becomeOwner makes root the owner of the data directory, so that nothing in it ends up with an owner whom the server
+// cannot read.
+func becomeOwner(dir fs.FileInfo) error {
+	st, ok := dir.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || st.Uid == 0 {
+		return nil
+	}
+	return become(int(st.Uid), int(st.Gid))
+}
+
+// become gives up root for good, in all threads: groups, then group, then user.
+func become(uid, gid int) error {
+	err := errors.Join(syscall.Setgroups([]int{gid}), syscall.Setgid(gid))
+	if err == nil {
+		err = syscall.Setuid(uid)
+	}
+	if err != nil {
+		return fmt.Errorf("become the user %d: %w", uid, err)
+	}
+	return nil
+}
+
+// dropPrivileges makes a server that root started the service user's, once its ports are open. It returns false where
+// there is no such user.
+func dropPrivileges(c *config.Config) (dropped bool, err error) {
+	if os.Geteuid() != 0 {
+		return true, nil
+	}
+	u, err := user.Lookup(serviceUser)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return false, err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return false, err
+	}
+	if err := node.MakeDir(c.DataDir); err != nil {
+		return false, err
+	}
+	if err := giveDir(c.DataDir, uid, gid); err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
+		return false, err
+	}
+	if err := giveDir(c.RunDir, uid, gid); err != nil {
+		return false, err
+	}
+	return true, become(uid, gid)
+}
+
+// giveDir gives a folder to the service user. One with something in it that belongs to somebody else is left alone: whose
+// data these are is for the operator to say.
+func giveDir(dir string, uid, gid int) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", dir)
+	}
+	if int(st.Uid) == uid {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return withCode(exitDenied, "%s belongs to another user than %s; if that is an oversight: chown -R %s: %s", dir, serviceUser, serviceUser, dir)
+	}
+	return os.Lchown(dir, uid, gid)
+}
