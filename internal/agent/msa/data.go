@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -71,6 +72,9 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	recipients, err := sieve.Expand(ctx, a.Script, tx, facts, s.plan.Recipients())
 	if err != nil {
 		return nil, obs.ReasonContent, err
+	}
+	if err := route.Room(ctx, a.Quota, recipients, m.Size()); err != nil {
+		return nil, obs.ReasonQuota, err
 	}
 	edit := complete(m.Header, tx.ID, a.Now(), a.Settings.Hostname, tx.Envelope.From)
 	trace := intake.Trace(tx, a.Settings.Hostname, a.Now())

@@ -30,12 +30,6 @@ type Senders interface {
 	OwnsAddress(ctx context.Context, account int64, a address.Address) (bool, error)
 }
 
-// Quota answers whether a mailbox has room.
-type Quota interface {
-	// Room returns nil, or the temporary failure that the client reads, for size more bytes in an account.
-	Room(ctx context.Context, account, size int64) error
-}
-
 // Admission bounds what may wait for delivery.
 type Admission interface {
 	// Admit returns nil when one more message may be taken; it may wait a while.
@@ -59,7 +53,7 @@ type Agent struct {
 	Settings  Settings
 	Intake    *intake.Intake
 	Admission Admission
-	Quota     Quota
+	Quota     route.Quota
 	Senders   Senders
 	Filter    filter.Filter
 	Script    sieve.Script

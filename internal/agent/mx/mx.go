@@ -23,12 +23,6 @@ import (
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
-// Quota answers whether a mailbox has room.
-type Quota interface {
-	// Room returns nil, or the temporary failure that the client reads, for size more bytes in an account.
-	Room(ctx context.Context, account, size int64) error
-}
-
 // Admission bounds what may wait for delivery.
 type Admission interface {
 	// Admit returns nil when one more message may be taken; it may wait a while.
@@ -48,7 +42,7 @@ type Agent struct {
 	Settings  Settings
 	Intake    *intake.Intake
 	Admission Admission
-	Quota     Quota
+	Quota     route.Quota
 	Filter    filter.Filter
 	Script    sieve.Script
 	IDs       *queueid.Source

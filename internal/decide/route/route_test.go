@@ -89,3 +89,28 @@ func TestPlanMergesDuplicates(t *testing.T) {
 		t.Fatalf("no bound: %v", err)
 	}
 }
+
+type rooms map[int64]bool
+
+func (r rooms) Room(_ context.Context, account, _ int64) error {
+	if r[account] {
+		return nil
+	}
+	return status.ErrQuota
+}
+
+// A message is refused for quota only when nobody can have it.
+func TestRoom(t *testing.T) {
+	full, free, far := flow.Recipient{Transport: flow.Mailbox, Account: 1}, flow.Recipient{Transport: flow.Mailbox, Account: 2}, flow.Recipient{Transport: flow.SMTP}
+	for _, c := range []struct {
+		to   []flow.Recipient
+		want error
+	}{
+		{[]flow.Recipient{free}, nil}, {[]flow.Recipient{full}, status.ErrQuota}, {[]flow.Recipient{full, full}, status.ErrQuota},
+		{[]flow.Recipient{full, free}, nil}, {[]flow.Recipient{full, far}, nil}, {nil, nil},
+	} {
+		if err := Room(t.Context(), rooms{2: true}, c.to, 10); err != c.want {
+			t.Errorf("%v: %v", c.to, err)
+		}
+	}
+}
