@@ -405,3 +405,28 @@ func TestDelays(t *testing.T) {
 		}
 	})
 }
+
+// A recipient put off by two hosts is not put to a third.
+func TestTwoHostsAreEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		grey := &script{reply: map[string]string{"RCPT": "450 4.2.0 later"}}
+		w := &world{zone: twoHosts(), servers: map[string]*script{one: grey, two: grey, "192.0.2.3:25": {}}}
+		w.zone.mx["example.com"] = append(w.zone.mx["example.com"], dns.MX{Preference: 30, Host: "three.example"})
+		w.zone.ip["three.example"] = []string{"192.0.2.3"}
+		got := deliver(t, start(t, w, nil), task("b@example.com"))[0]
+		if got != "deferred 4.2.0 two.example[192.0.2.2]:25: 450 4.2.0 later" || w.said("connect") != 2 {
+			t.Errorf("%s\n%q", got, w.log)
+		}
+	})
+}
+
+// Where we are a worse exchanger, the better one's words count, not that we are one.
+func TestBackupExchanger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{zone: twoHosts(), servers: map[string]*script{one: {reply: map[string]string{"greeting": "554 5.7.1 go away"}}}}
+		a := start(t, w, func(_ *Settings, o *Options) { o.Own = func(ap netip.AddrPort) bool { return ap.String() == two } })
+		if got := deliver(t, a, task("b@example.com"))[0]; got != "failed 5.7.1 one.example[192.0.2.1]:25: 554 5.7.1 go away" {
+			t.Error(got)
+		}
+	})
+}
