@@ -41,10 +41,13 @@ func (e *encoder) str(s string) {
 }
 
 func (e *encoder) envelope(v *Envelope) {
-	e.str(v.Date)
-	e.str(v.Subject)
-	e.str(v.InReplyTo)
-	e.str(v.MessageID)
+	for i, s := range v.texts() {
+		if *s == "" && v.Blank&(1<<i) != 0 {
+			e.num(0)
+			continue
+		}
+		e.str(*s)
+	}
 	for _, list := range v.lists() {
 		e.num(uint64(len(*list)))
 		for _, m := range *list {
@@ -54,6 +57,11 @@ func (e *encoder) envelope(v *Envelope) {
 			e.str(m.Domain)
 		}
 	}
+}
+
+// texts are in the order of the Blank bits.
+func (v *Envelope) texts() [4]*string {
+	return [...]*string{&v.Date, &v.Subject, &v.InReplyTo, &v.MessageID}
 }
 
 func (v *Envelope) lists() [6]*[]header.Mailbox {

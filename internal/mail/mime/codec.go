@@ -12,7 +12,8 @@ import (
 //	envelope length, then: Date, Subject, In-Reply-To, Message-ID, six address lists (count, entries)
 //	parts    the root, each part followed by its children
 //
-// All numbers are unsigned varints. A string is 2·length and its bytes, or 2·index+1 of a common string. An address entry
+// All numbers are unsigned varints. A string is 2·length and its bytes, or 2·index+1 of a common string; the empty one is
+// common, and where a text of the envelope is written as length 0 instead, its field is there and blank. An address entry
 // is its kind, name, local part, domain. A part is a set of bits saying what follows, then its offsets as distances: from
 // the end of the part before it (or the start of the body it is in) to its header, its length of header, of body, its
 // lines.

@@ -136,3 +136,36 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A field that is there and empty is "" in ENVELOPE, a missing one NIL (RFC 9051 §7.5.2): the stored form must know.
+func TestBlankSubjectIsNotAMissingOne(t *testing.T) {
+	for _, c := range []struct {
+		header string
+		want   Blank
+	}{
+		{"From: a@x.example\r\n", 0},
+		{"Subject:\r\nDate: \r\n", BlankSubject | BlankDate},
+		{"Subject: \r\n\t\r\nMessage-ID:\r\nIn-Reply-To: \r\n", BlankSubject | BlankMessageID | BlankInReplyTo},
+		{"Subject:\r\nSubject: second\r\n", 0},
+		{"Subject: first\r\nSubject:\r\n", 0},
+	} {
+		inner := "Content-Type: message/rfc822\r\nSubject:\r\n\r\n" + c.header + "\r\nx\r\n"
+		for _, text := range []string{c.header + "\r\nx\r\n", inner} {
+			m := Parse([]byte(text))
+			d, err := Decode(m.Encode())
+			if err != nil || !reflect.DeepEqual(m, d) {
+				t.Fatalf("%q: %v, does not survive", text, err)
+			}
+			got := &d.Envelope
+			if text == inner {
+				if got.Blank != BlankSubject {
+					t.Errorf("outer of %q: %v", text, got.Blank)
+				}
+				got = d.Root.Envelope
+			}
+			if got.Blank != c.want {
+				t.Errorf("%q: blank %04b, want %04b", text, got.Blank, c.want)
+			}
+		}
+	}
+}

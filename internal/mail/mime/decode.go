@@ -127,7 +127,12 @@ func (d *decoder) facts(m *Message) {
 
 func (d *decoder) envelope() Envelope {
 	var v Envelope
-	v.Date, v.Subject, v.InReplyTo, v.MessageID = d.str(), d.str(), d.str(), d.str()
+	for i, s := range v.texts() {
+		if d.s != "" && d.s[0] == 0 {
+			v.Blank |= 1 << i
+		}
+		*s = d.str()
+	}
 	for _, list := range v.lists() {
 		n := d.count(4)
 		if n == 0 {

@@ -121,9 +121,13 @@ func languages(value string) []string {
 // envelope reads the fields of RFC 9051 §7.5.2.
 func (f *fields) envelope(h *header.Header) Envelope {
 	var e Envelope
-	text := func(dst *string, field header.Field) {
+	text := func(dst *string, blank Blank, field header.Field) {
 		if *dst == "" {
 			*dst = f.value(h, field)
+			e.Blank |= blank
+		}
+		if *dst != "" {
+			e.Blank &^= blank
 		}
 	}
 	first := func(dst *[]header.Mailbox, field header.Field) {
@@ -137,13 +141,13 @@ func (f *fields) envelope(h *header.Header) Envelope {
 	for _, field := range h.Fields {
 		switch lowerName(h.Name(field)) {
 		case "date":
-			text(&e.Date, field)
+			text(&e.Date, BlankDate, field)
 		case "subject":
-			text(&e.Subject, field)
+			text(&e.Subject, BlankSubject, field)
 		case "in-reply-to":
-			text(&e.InReplyTo, field)
+			text(&e.InReplyTo, BlankInReplyTo, field)
 		case "message-id":
-			text(&e.MessageID, field)
+			text(&e.MessageID, BlankMessageID, field)
 		case "from":
 			first(&e.From, field)
 		case "sender":

@@ -115,7 +115,20 @@ type Envelope struct {
 	Date, Subject                      string
 	From, Sender, ReplyTo, To, Cc, Bcc []header.Mailbox
 	InReplyTo, MessageID               string
+	Blank                              Blank
 }
+
+// Blank tells which texts of an Envelope the message has with nothing in them: IMAP shows "" for these and NIL for what is
+// missing (RFC 9051 §7.5.2).
+type Blank uint8
+
+// The texts that may be blank.
+const (
+	BlankDate Blank = 1 << iota
+	BlankSubject
+	BlankInReplyTo
+	BlankMessageID
+)
 
 // Shown returns Sender and Reply-To with From in place of what is missing, RFC 9051 §7.5.2.
 func (e *Envelope) Shown() (sender, replyTo []header.Mailbox) {

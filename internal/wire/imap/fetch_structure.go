@@ -41,19 +41,26 @@ func (e *encoder) envelope(v *mime.Envelope) {
 	if v == nil {
 		v = &mime.Envelope{}
 	}
+	text := func(s string, blank mime.Blank) {
+		if s == "" && v.Blank&blank != 0 {
+			e.str(`""`)
+			return
+		}
+		e.text(s)
+	}
 	e.WriteByte('(')
-	e.text(v.Date)
+	text(v.Date, mime.BlankDate)
 	e.WriteByte(' ')
-	e.text(v.Subject)
+	text(v.Subject, mime.BlankSubject)
 	sender, reply := v.Shown()
 	for _, list := range [...][]header.Mailbox{v.From, sender, reply, v.To, v.Cc, v.Bcc} {
 		e.WriteByte(' ')
 		e.addresses(list)
 	}
 	e.WriteByte(' ')
-	e.text(v.InReplyTo)
+	text(v.InReplyTo, mime.BlankInReplyTo)
 	e.WriteByte(' ')
-	e.text(v.MessageID)
+	text(v.MessageID, mime.BlankMessageID)
 	e.WriteByte(')')
 }
 
