@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,7 +158,7 @@ func (n *Node) replay(ctx context.Context) error {
 }
 
 // Reload puts a new configuration in force for connections and deliveries from now on. All or nothing: after an error
-// everything is as before. Keys that need a restart are left as they are, and named.
+// everything is as before. Keys that need a restart are such an error, and named.
 func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	n.reload.Lock()
 	defer n.reload.Unlock()
@@ -165,7 +166,9 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 		return nil, errors.New("the node has not been started")
 	}
 	old := n.config.Load()
-	restart = config.NeedsRestart(config.Diff(old, c))
+	if restart = config.NeedsRestart(config.Diff(old, c)); len(restart) > 0 {
+		return restart, fmt.Errorf("these keys change only at a restart: %s; nothing is changed", strings.Join(restart, ", "))
+	}
 	if err := n.services.configure(c); err != nil {
 		return nil, err
 	}

@@ -46,7 +46,13 @@ func start(t testing.TB, c *config.Config) (*Node, func()) {
 	if testing.Verbose() {
 		out = os.Stderr
 	}
-	log, err := obs.New(obs.Options{Out: out, Format: "text", Level: "info"})
+	return startLogging(t, c, out)
+}
+
+// startLogging is start with a log, in the configured format.
+func startLogging(t testing.TB, c *config.Config, out io.Writer) (*Node, func()) {
+	t.Helper()
+	log, err := obs.New(obs.Options{Out: out, Format: c.Log.Format, Level: c.Log.Level, Hostname: c.Hostname, PID: os.Getpid(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
