@@ -55,7 +55,7 @@ func (w *world) Delivered(_ context.Context, id queueid.ID, _ int) (bool, error)
 	defer w.mu.Unlock()
 	return w.done[id], nil
 }
-func (w *world) Forget(context.Context, queueid.ID, queueid.ID) error { return nil }
+func (w *world) Forget(context.Context, queueid.ID, func(queueid.ID) bool) error { return nil }
 
 func (w *world) Deliver(_ context.Context, tasks []*queue.Task) (out [][]flow.Outcome) {
 	for _, t := range tasks {

@@ -221,9 +221,15 @@ func find(b []byte, tag uint16) ([]byte, bool) {
 	return nil, false
 }
 
-// IsJob tells whether a record's trailer is that of a job; others are messages put straight into a mailbox.
+// IsJob tells whether a record's trailer is that of a job.
 func IsJob(trailer []byte) bool {
 	_, ok := find(trailer, tagJob)
+	return ok
+}
+
+// IsAppend tells whether a record's trailer is that of a message put straight into a mailbox.
+func IsAppend(trailer []byte) bool {
+	_, ok := find(trailer, tagAppend)
 	return ok
 }
 

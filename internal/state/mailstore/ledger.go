@@ -17,34 +17,55 @@ func (s *Store) Delivered(ctx context.Context, id queueid.ID, recipient int) (do
 	return done, err
 }
 
-// forgetSlice bounds the rows that one transaction of Forget deletes.
-const forgetSlice = 2000
+// forgetSlice bounds the ids that one transaction of Forget looks at.
+const forgetSlice = 1000
 
-// Forget removes the ledger's rows of the ids in [from, to): those jobs are gone for good, journal included. It goes in
-// slices, so that deliveries pass between them.
-func (s *Store) Forget(ctx context.Context, from, to queueid.ID) error {
-	for {
-		var n int64
-		err := s.write(ctx, func(t *txn) (err error) {
-			// The bound is the forgetSlice-th id, so that the delete is one range of the primary key.
-			bound := to[:]
-			var b []byte
-			found, err := t.QueryRow("SELECT queue_id FROM delivered WHERE queue_id >= ? AND queue_id < ? ORDER BY queue_id LIMIT 1 OFFSET ?",
-				from[:], to[:], forgetSlice).Scan(&b)
-			if err != nil {
+// Forget removes the ledger's rows of the ids before an id, but for those that keep is true for: the others are gone for
+// good, journal included. keep is asked in the transaction that deletes. It goes in slices, so that deliveries pass
+// between them.
+func (s *Store) Forget(ctx context.Context, before queueid.ID, keep func(queueid.ID) bool) error {
+	var from queueid.ID
+	for more := true; more; {
+		err := s.write(ctx, func(t *txn) error {
+			var ids []queueid.ID
+			rows := t.Query("SELECT DISTINCT queue_id FROM delivered WHERE queue_id > ? AND queue_id < ? ORDER BY queue_id LIMIT ?",
+				from[:], before[:], forgetSlice)
+			for rows.Next() {
+				var id queueid.ID
+				copy(id[:], rows.Bytes(0))
+				ids = append(ids, id)
+			}
+			if rows.Err() != nil {
+				return rows.Err()
+			}
+			if err := t.forget(ids, keep); err != nil {
 				return err
 			}
-			if found {
-				bound = b
+			if more = len(ids) == forgetSlice; more {
+				from = ids[forgetSlice-1]
 			}
-			n, err = t.Exec("DELETE FROM delivered WHERE queue_id >= ? AND queue_id < ?", from[:], bound)
-			if !found {
-				n = 0
-			}
-			return err
+			return nil
 		})
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// forget deletes the rows of ids (ascending), one statement for each run of neighbours.
+func (t *txn) forget(ids []queueid.ID, keep func(queueid.ID) bool) error {
+	for i := 0; i < len(ids); i++ {
+		first := i
+		for i < len(ids) && !keep(ids[i]) {
+			i++
+		}
+		if i == first {
+			continue
+		}
+		if _, err := t.Exec("DELETE FROM delivered WHERE queue_id >= ? AND queue_id <= ?", ids[first][:], ids[i-1][:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

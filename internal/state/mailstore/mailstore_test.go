@@ -147,13 +147,18 @@ func TestDeliverExactlyOnce(t *testing.T) {
 		if done, _ := s.Delivered(t.Context(), id, 4); done {
 			t.Fatal("ledger has another recipient")
 		}
-		if err := s.Forget(t.Context(), queueid.ID{}, queueid.New(99, 0)); err != nil {
-			t.Fatal(err)
+		for _, forget := range []struct {
+			before queueid.ID
+			keep   bool
+		}{{queueid.New(99, 0), false}, {queueid.New(100, 0), true}} {
+			if err := s.Forget(t.Context(), forget.before, func(queueid.ID) bool { return forget.keep }); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if done, _ := s.Delivered(t.Context(), id, 3); !done {
 			t.Fatal("forgot too much")
 		}
-		if err := s.Forget(t.Context(), queueid.ID{}, queueid.New(100, 0)); err != nil {
+		if err := s.Forget(t.Context(), queueid.New(100, 0), func(queueid.ID) bool { return false }); err != nil {
 			t.Fatal(err)
 		}
 		if done, _ := s.Delivered(t.Context(), id, 3); done {

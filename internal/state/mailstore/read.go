@@ -140,11 +140,22 @@ func (s *Store) Message(ctx context.Context, e *Email) (recipe.Recipe, error) {
 	return r, nil
 }
 
-// Open returns a reader of the message's bytes.
+// verifyMax is the longest body whose checksum Open looks at. A client may fetch a larger one in many pieces, each an Open:
+// reading all of it every time would be dear. Those are verified at a start, while the journal has them, and by the
+// operator's check.
+const verifyMax = 256 << 10
+
+// Open returns a reader of the message's bytes. Of bodies up to verifyMax it is certain that they are those that were
+// accepted: a damaged one is an error here, before a byte of it is shown.
 func (s *Store) Open(ctx context.Context, e *Email) (*recipe.Reader, error) {
 	r, err := s.Message(ctx, e)
 	if err != nil {
 		return nil, err
+	}
+	if e.Ref.Length <= verifyMax {
+		if err := s.blobs.Verify(ctx, e.Ref); err != nil {
+			return nil, fmt.Errorf("email %d of account %d: %w", e.ID, e.Account, err)
+		}
 	}
 	return recipe.NewReader(s.blobs, r), nil
 }

@@ -26,6 +26,8 @@ type Blobs interface {
 	recipe.Source
 	// Trailer returns the trailer that was committed with the record of ref.
 	Trailer(ctx context.Context, ref recipe.BlobRef) ([]byte, error)
+	// Verify reads the record of ref in whole and checks its sums.
+	Verify(ctx context.Context, ref recipe.BlobRef) error
 }
 
 // Options of New. DB and Blobs are required.

@@ -2,6 +2,9 @@ package queue
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,10 +23,13 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 	q.mu.Lock()
 	expiry := q.retry.expiry(t.Job.From.IsZero())
 	q.mu.Unlock()
-	ended := make([]flow.Outcome, 0, len(t.Recipients))
-	for i := range t.Recipients {
-		r := &t.Recipients[i]
+	tried := make([]flow.Recipient, 0, len(t.Recipients))
+	ended := make([]flow.Outcome, 0, len(t.Recipients)) // parallel to tried
+	for _, r := range t.Recipients {
 		o, ok := byNo[r.No]
+		if !ok && q.ctx.Err() != nil {
+			continue // cut off by the stop: no attempt, the next start has it again
+		}
 		if !ok {
 			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
 				Reply: "delivery was interrupted", At: now}
@@ -31,23 +37,33 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 		if !o.Result.Final() && now.Sub(t.Job.Received) >= expiry {
 			o = expired(o)
 		}
-		ended = append(ended, o)
+		tried, ended = append(tried, r), append(ended, o)
 	}
-	if n := notice(t, ended); n != nil {
-		if err := q.opt.Reporter.Report(q.ctx, n); err != nil {
+	if n := notice(t.Job, tried, ended); n != nil {
+		if err := q.report(n); err != nil {
 			q.opt.Log.Error("delivery status notification could not be made; the recipients stay in the queue",
 				"queue_id", t.Job.ID.String(), "error", err)
 			for i := range ended {
 				if ended[i].Result == flow.Failed {
-					ended[i].Result = flow.Deferred
+					ended[i].Result, ended[i].Status.Class = flow.Deferred, status.Temporary
 				}
 			}
 		}
 	}
 	for i := range ended {
-		q.opt.Event(t.Job, &t.Recipients[i], &ended[i])
+		q.opt.Event(t.Job, &tried[i], &ended[i])
 	}
 	q.apply(t, ended, now)
+}
+
+// report asks the Reporter. Its panic is a failure.
+func (q *Queue) report(n *Notice) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return q.opt.Reporter.Report(q.ctx, n)
 }
 
 // expired turns a deferral into the failure of a recipient that waited long enough. The remote's last words stay.
@@ -58,10 +74,10 @@ func expired(o flow.Outcome) flow.Outcome {
 }
 
 // notice collects the recipients whose sender is to be told (RFC 3461 §4.1); nil when none.
-func notice(t *Task, outcomes []flow.Outcome) *Notice {
-	n := &Notice{Job: t.Job}
+func notice(j *flow.Job, rcpts []flow.Recipient, outcomes []flow.Outcome) *Notice {
+	n := &Notice{Job: j}
 	for i, o := range outcomes {
-		asked := t.Recipients[i].Notify
+		asked := rcpts[i].Notify
 		due := false
 		switch o.Result {
 		case flow.Failed:
@@ -72,7 +88,7 @@ func notice(t *Task, outcomes []flow.Outcome) *Notice {
 			due = asked&envelope.NotifySuccess != 0 && !o.DSNPassed
 		}
 		if due && asked&envelope.NotifyNever == 0 {
-			n.Recipients = append(n.Recipients, t.Recipients[i])
+			n.Recipients = append(n.Recipients, rcpts[i])
 			n.Outcomes = append(n.Outcomes, o)
 		}
 	}
@@ -86,22 +102,22 @@ func notice(t *Task, outcomes []flow.Outcome) *Notice {
 func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.sched.Done(t.unit)
+	q.land(t)
 	it := t.item
-	it.flying -= len(t.unit.Recipients)
-	if q.jobs[it.id] != it {
+	if q.jobs[it.id] != it || len(it.rcpts) == 0 {
 		return // it was deleted meanwhile
 	}
 	var done []int // final recipients of transports that have no ledger of their own
 	var gone []int
 	var again []*recipient
+	jitter := q.opt.Jitter() // one for all: what was tried together comes back together, in one transaction
 	for _, o := range outcomes {
 		r := it.find(o.Recipient)
-		if r == nil {
+		if r == nil || r.done {
 			continue
 		}
 		if o.Result.Final() {
-			it.drop(r.no)
+			r.done = true
 			gone = append(gone, r.no)
 			if r.transport != flow.Mailbox || o.Result == flow.Failed {
 				done = append(done, r.no)
@@ -111,13 +127,17 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		r.attempts++
 		r.last = o
 		r.last.Reply = clip(o.Reply)
-		r.next = now.Add(q.retry.Wait(r.attempts, q.opt.Jitter()))
+		r.next = now.Add(q.retry.Wait(r.attempts, jitter))
 		again = append(again, r)
+	}
+	if len(gone) > 0 {
+		it.rcpts = slices.DeleteFunc(it.rcpts, func(r *recipient) bool { return r.done })
 	}
 	q.schedule(it, again)
 	switch {
+	case len(gone)+len(again) == 0:
 	case it.rows:
-		q.updateRows(it, gone, again)
+		q.updateRows(it, change{gone, done, again})
 	case len(again) > 0:
 		q.writeRows(it, done)
 	case len(done) > 0:
@@ -128,37 +148,36 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 	}
 }
 
-// clip bounds the remote's words that are kept.
+// clip bounds the remote's words that are kept, and makes them text that every database takes.
 func clip(s string) string {
 	const limit = 2000
 	if len(s) > limit {
 		s = strings.ToValidUTF8(s[:limit], "") + " …"
 	}
-	return s
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
 }
 
 // unreadable sets a job aside whose rows cannot be read, or waits where only the database could not answer.
 func (q *Queue) unreadable(t *Task, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.land(t)
 	it := t.item
-	it.flying -= len(t.unit.Recipients)
-	q.sched.Done(t.unit)
-	if q.jobs[it.id] != it {
+	if q.jobs[it.id] != it || len(it.rcpts) == 0 {
 		return
 	}
 	if errors.Is(err, flow.ErrCorrupt) {
 		q.opt.Log.Error("job cannot be read; it is set aside", "queue_id", it.id.String(), "error", err)
 		it.held = true
-		q.sched.Remove(it.id)
 		q.setState(it, Corrupt)
 		return
 	}
 	q.opt.Log.Error("job cannot be read now", "queue_id", it.id.String(), "error", err)
 	var again []*recipient
+	next := q.opt.Now().Add(q.retry.Wait(1, q.opt.Jitter()))
 	for _, no := range t.unit.Recipients {
 		if r := it.find(no); r != nil {
-			r.next = q.opt.Now().Add(q.retry.Wait(1, q.opt.Jitter()))
+			r.next = next
 			again = append(again, r)
 		}
 	}

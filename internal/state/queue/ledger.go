@@ -1,17 +1,17 @@
 package queue
 
 import (
-	"bytes"
-	"slices"
+	"context"
 	"time"
 
-	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
-// forgetEvery is how often the ledgers are cleaned.
-const forgetEvery = time.Minute
+const (
+	forgetEvery   = time.Minute     // how often the ledgers are cleaned
+	cleanPatience = 5 * time.Second // how long that waits for changes to be written
+)
 
 // sweep does what time demands: it gives rows to jobs that have been without for too long, has the journal note how far
 // it is settled, and cleans the ledgers.
@@ -60,74 +60,80 @@ func (q *Queue) settlePatience(now time.Time) {
 }
 
 // clean removes from the ledgers what no start of the server will ask for: the rows of ids that neither the journal nor
-// the queue's rows hold any more.
+// the queue holds any more. Those of ids derived from one that they hold (the same time) stay.
 func (q *Queue) clean() error {
 	q.mu.Lock()
 	kept := q.journal[:0]
+	live := make(map[int64]bool, len(q.jobs))
 	for _, e := range q.journal {
 		if !q.opt.Journal.Saved(e.ref) {
 			kept = append(kept, e)
+			live[e.id.Micros()] = true
 		}
 	}
 	clear(q.journal[len(kept):])
 	q.journal, q.swept = kept, 0
-	// The time of a new transaction's id lies behind its acceptance by as long as the transaction lasts; its ledger rows
-	// come after its Submit, and from then on it is in q.journal. So ids not held here have no use for their rows.
-	live := make([]queueid.ID, 0, len(kept))
-	for _, e := range kept {
-		live = append(live, e.id)
+	for id := range q.jobs {
+		live[id.Micros()] = true
 	}
-	for id, it := range q.jobs {
-		if slices.ContainsFunc(it.rcpts, func(r *recipient) bool { return r.transport == flow.Mailbox }) || it.flying > 0 || !it.rows {
-			live = append(live, id)
-		}
-	}
-	end := queueid.New(q.opt.Now().Add(-time.Minute).UnixMicro(), 0)
+	q.live = live // jobs that come while the rows are looked at join it
+	before := queueid.New(q.opt.Now().Add(-time.Minute).UnixMicro(), 0)
 	q.mu.Unlock()
-
-	slices.SortFunc(live, queueid.ID.Compare)
-	from := queueid.ID{}
-	for _, id := range append(live, end) {
-		if id.Compare(end) > 0 {
-			id = end
-		}
-		if from.Compare(id) < 0 {
-			if err := q.opt.Ledger.Forget(q.ctx, from, id); err != nil {
-				return err
-			}
-			if err := q.forgetDone(from, id); err != nil {
-				return err
-			}
-		}
-		// A job's own rows and those derived from it (same time, greater origin) stay.
-		from = queueid.New(id.Micros()+1, 0)
+	defer func() {
+		q.mu.Lock()
+		q.live = nil
+		q.mu.Unlock()
+	}()
+	// A job that has ended may still have its rows, and then a start asks the ledgers: those changes are written first.
+	ctx, cancel := context.WithTimeout(q.ctx, cleanPatience)
+	defer cancel()
+	if err := q.Sync(ctx); err != nil {
+		return err
 	}
-	return nil
+	keep := func(id queueid.ID) bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.live[id.Micros()]
+	}
+	if err := q.opt.Ledger.Forget(q.ctx, before, keep); err != nil {
+		return err
+	}
+	return q.forgetDone(q.ctx, before, keep)
 }
 
-func (q *Queue) forgetDone(from, to queueid.ID) error {
-	const slice = 2000
-	for {
-		var n int64
-		err := q.opt.DB.Write(q.ctx, func(tx *db.Tx) (err error) {
-			bound := bytes.Clone(to[:])
-			var b []byte
-			found, err := tx.QueryRow("SELECT queue_id FROM job_done WHERE queue_id >= ? AND queue_id < ? ORDER BY queue_id LIMIT 1 OFFSET ?",
-				from[:], to[:], slice).Scan(&b)
-			if err != nil {
-				return err
+// forgetDone is Ledger.Forget for job_done. It goes in slices, so that other writes pass between them.
+func (q *Queue) forgetDone(ctx context.Context, before queueid.ID, keep func(queueid.ID) bool) error {
+	const slice = 1000
+	var from queueid.ID
+	for more := true; more; {
+		err := q.opt.DB.Write(ctx, func(tx *db.Tx) error {
+			var ids []queueid.ID
+			rows := tx.Query("SELECT DISTINCT queue_id FROM job_done WHERE queue_id > ? AND queue_id < ? ORDER BY queue_id LIMIT ?",
+				from[:], before[:], slice)
+			for rows.Next() {
+				var id queueid.ID
+				copy(id[:], rows.Bytes(0))
+				ids = append(ids, id)
 			}
-			if found {
-				bound = b
+			if rows.Err() != nil {
+				return rows.Err()
 			}
-			n, err = tx.Exec("DELETE FROM job_done WHERE queue_id >= ? AND queue_id < ?", from[:], bound)
-			if !found {
-				n = 0
+			for _, id := range ids {
+				if keep(id) {
+					continue
+				}
+				if _, err := tx.Exec("DELETE FROM job_done WHERE queue_id = ?", id[:]); err != nil {
+					return err
+				}
 			}
-			return err
+			if more = len(ids) == slice; more {
+				from = ids[slice-1]
+			}
+			return nil
 		})
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }

@@ -83,7 +83,7 @@ func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info
 	var list []found
 	now := q.opt.Now()
 	for id, it := range q.jobs {
-		if !wanted(id) {
+		if !wanted(id) || len(it.rcpts) == 0 {
 			continue
 		}
 		f := found{id: id, job: it.job, info: Info{ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
@@ -187,7 +187,7 @@ var ErrNoJob = errors.New("no such message in the queue")
 func (q *Queue) Delete(ctx context.Context, id queueid.ID) error {
 	q.mu.Lock()
 	it := q.jobs[id]
-	if it == nil {
+	if it == nil || len(it.rcpts) == 0 {
 		q.mu.Unlock()
 		return ErrNoJob
 	}
@@ -196,14 +196,16 @@ func (q *Queue) Delete(ctx context.Context, id queueid.ID) error {
 		left = append(left, r.no)
 	}
 	it.rcpts = nil
-	q.sched.Remove(id)
 	done := make(chan struct{})
 	rows := it.rows
-	q.enqueue(func(tx *db.Tx) error {
-		if rows {
-			return deleteRows(tx, id)
+	if rows {
+		left = q.remembered(it, left)
+	}
+	q.enqueueRows(len(left)+1, func(tx *db.Tx) error {
+		if err := putDone(tx, id, left); err != nil || !rows {
+			return err
 		}
-		return putDone(tx, id, left)
+		return deleteRows(tx, id)
 	}, func() {
 		if !rows {
 			q.opt.Journal.Settle(it.ref)
@@ -225,7 +227,7 @@ func (q *Queue) Hold(id queueid.ID, hold bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.jobs[id]
-	if it == nil {
+	if it == nil || len(it.rcpts) == 0 {
 		return ErrNoJob
 	}
 	if it.held == hold {
@@ -238,13 +240,17 @@ func (q *Queue) Hold(id queueid.ID, hold bool) error {
 		q.setState(it, map[bool]State{true: Hold, false: Queued}[hold])
 	}
 	if hold {
-		q.sched.Remove(id)
 		return nil
 	}
+	now := q.opt.Now()
+	var rcpts []*recipient
 	for _, r := range it.rcpts {
-		r.next = q.opt.Now()
+		if !r.flying { // its attempt will say when the next one is
+			r.next = now
+			rcpts = append(rcpts, r)
+		}
 	}
-	q.schedule(it, it.rcpts)
+	q.schedule(it, rcpts)
 	q.pump()
 	return nil
 }

@@ -1,10 +1,12 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,8 +62,9 @@ type Journal interface {
 // Ledger is the mailstore's record of deliveries.
 type Ledger interface {
 	Delivered(ctx context.Context, id queueid.ID, recipient int) (bool, error)
-	// Forget drops the rows of ids in [from, to).
-	Forget(ctx context.Context, from, to queueid.ID) error
+	// Forget drops the rows of ids before an id, but for those that keep is true for. keep is asked in the transaction that
+	// deletes, so that it knows of every job whose rows it is asked about; it is quick and does no I/O.
+	Forget(ctx context.Context, before queueid.ID, keep func(queueid.ID) bool) error
 }
 
 // Lane is how one transport is served.
@@ -101,10 +104,13 @@ type Queue struct {
 	sched    *Scheduler
 	lanes    map[flow.Transport]*lane
 	jobs     map[queueid.ID]*item
-	incoming int            // items without rows
-	admit    chan struct{}  // closed and replaced when incoming falls below the bound; nil when nobody waits
-	journal  []journalEntry // records that a start would replay, in the order of Submit
-	swept    int            // entries of journal before it are done with or have rows
+	incoming int                           // items without rows
+	admit    chan struct{}                 // closed and replaced when incoming falls below the bound; nil when nobody waits
+	journal  []journalEntry                // records that a start would replay, in the order of Submit
+	swept    int                           // entries of journal before it are done with or have rows
+	turns    uint64                        // units made so far
+	live     map[int64]bool                // while the ledgers are cleaned: the times of the ids whose rows are needed; else nil
+	replayed map[queueid.ID]recipe.BlobRef // before Load: records of jobs that have rows
 	retry    Retry
 	stopping bool
 	timer    *time.Timer
@@ -127,14 +133,14 @@ type journalEntry struct {
 type item struct {
 	id        queueid.ID
 	job       *flow.Job      // nil: only the rows have it
-	ref       recipe.BlobRef // its record, while the journal carries it
+	ref       recipe.BlobRef // its record; zero when a start before the last one has settled it
 	rows      bool           // it has rows, or they are being written
 	held      bool
 	received  time.Time
 	size      int64
 	submitted time.Time
 	flying    int          // recipients in attempts under way
-	rcpts     []*recipient // not done, by number
+	rcpts     []*recipient // not done, by number; empty: the last change of it is being written
 }
 
 // recipient is a recipient that is not done with.
@@ -144,25 +150,18 @@ type recipient struct {
 	route     string
 	attempts  int
 	next      time.Time
+	turn      uint64       // of the unit that stands for it in the scheduler; an older unit is void
+	flying    bool         // in an attempt under way
+	done      bool         // about to be dropped from its item
 	last      flow.Outcome // of the last attempt; At zero: none yet
 }
 
 func (it *item) find(no int) *recipient {
-	for _, r := range it.rcpts {
-		if r.no == no {
-			return r
-		}
+	i, found := slices.BinarySearchFunc(it.rcpts, no, func(r *recipient, no int) int { return cmp.Compare(r.no, no) })
+	if !found {
+		return nil
 	}
-	return nil
-}
-
-func (it *item) drop(no int) {
-	for i, r := range it.rcpts {
-		if r.no == no {
-			it.rcpts = append(it.rcpts[:i], it.rcpts[i+1:]...)
-			return
-		}
-	}
+	return it.rcpts[i]
 }
 
 // Defaults.
@@ -195,7 +194,8 @@ func New(o Options) *Queue {
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
 	}
-	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{}, retry: o.Retry}
+	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
+		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
 	}
@@ -268,6 +268,9 @@ func (q *Queue) add(it *item) error {
 	if q.jobs[it.id] != nil {
 		return ErrKnown
 	}
+	if !it.rows {
+		q.replayable(it.id, it.ref)
+	}
 	if len(it.rcpts) == 0 {
 		q.opt.Journal.Settle(it.ref)
 		return nil
@@ -275,21 +278,31 @@ func (q *Queue) add(it *item) error {
 	q.jobs[it.id] = it
 	if !it.rows {
 		q.incoming++
-		q.journal = append(q.journal, journalEntry{it.id, it.ref})
 	}
 	q.schedule(it, it.rcpts)
 	q.pump()
 	return nil
 }
 
-// schedule gives the scheduler units for recipients of an item, one for each route and due time.
+// replayable notes a record that a start would replay: what the ledgers say of its job is needed as long. q.mu is held.
+func (q *Queue) replayable(id queueid.ID, ref recipe.BlobRef) {
+	q.journal = append(q.journal, journalEntry{id, ref})
+	if q.live != nil {
+		q.live[id.Micros()] = true
+	}
+}
+
+// schedule gives the scheduler units for recipients of an item that are not in flight, one for each route and due time.
+// Units that stood for them before are void.
 func (q *Queue) schedule(it *item, rcpts []*recipient) {
 	if it.held {
 		return
 	}
 	if len(rcpts) == 1 { // the ordinary case, without a map
 		r := rcpts[0]
-		q.sched.Add(Unit{ID: it.id, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
+		q.turns++
+		r.turn = q.turns
+		q.sched.Add(Unit{ID: it.id, Turn: r.turn, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
 		return
 	}
 	type key struct {
@@ -304,8 +317,10 @@ func (q *Queue) schedule(it *item, rcpts []*recipient) {
 		if !ok || len(units[i].Recipients) >= maxUnit {
 			i = len(units)
 			at[k] = i
-			units = append(units, Unit{ID: it.id, Transport: r.transport, Route: r.route, Due: r.next})
+			q.turns++
+			units = append(units, Unit{ID: it.id, Turn: q.turns, Transport: r.transport, Route: r.route, Due: r.next})
 		}
+		r.turn = units[i].Turn
 		units[i].Recipients = append(units[i].Recipients, r.no)
 	}
 	for _, u := range units {
@@ -354,6 +369,9 @@ func (q *Queue) Known(ctx context.Context, id queueid.ID) (bool, error) {
 
 // Configure changes the schedule of attempts for attempts that end from now on.
 func (q *Queue) Configure(r Retry) {
+	if len(r.Waits) == 0 {
+		r.Waits = DefaultRetry().Waits
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.retry = r

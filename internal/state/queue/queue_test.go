@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,8 @@ type world struct {
 	mu      sync.Mutex
 	records map[recipe.BlobRef][]byte // unsettled records of the journal
 	boxes   map[string]int            // "queue id/recipient" → deliveries that took effect
+	ledger  map[string]queueid.ID     // the mailstore's: key of boxes → id
+	stuck   bool                      // the settled position does not move: a start replays everything
 	remote  map[string]int
 	notices []*Notice
 	// reply decides an attempt; nil delivers.
@@ -34,12 +37,21 @@ type world struct {
 	ids    *queueid.Source
 }
 
+func key(id queueid.ID, no int) string { return fmt.Sprintf("%v/%d", id, no) }
+
 func newWorld(t *testing.T) *world {
 	return &world{t: t, db: dbtest.Open(t), records: map[recipe.BlobRef][]byte{}, boxes: map[string]int{}, remote: map[string]int{},
-		ids: queueid.NewSource(time.Now, 1, 1)}
+		ledger: map[string]queueid.ID{},
+		ids:    queueid.NewSource(time.Now, 1, 1)}
 }
 
-func (w *world) Settle(ref recipe.BlobRef) { w.mu.Lock(); delete(w.records, ref); w.mu.Unlock() }
+func (w *world) Settle(ref recipe.BlobRef) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stuck {
+		delete(w.records, ref)
+	}
+}
 
 // unsettled counts the records that a start would replay.
 func (w *world) unsettled() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.records) }
@@ -64,9 +76,15 @@ func (w *world) Saved(ref recipe.BlobRef) bool {
 func (w *world) Delivered(_ context.Context, id queueid.ID, no int) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.boxes[fmt.Sprintf("%v/%d", id, no)] > 0, nil
+	_, found := w.ledger[key(id, no)]
+	return found, nil
 }
-func (w *world) Forget(context.Context, queueid.ID, queueid.ID) error { return nil }
+func (w *world) Forget(_ context.Context, before queueid.ID, keep func(queueid.ID) bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.ledger, func(_ string, id queueid.ID) bool { return id.Compare(before) < 0 && !keep(id) })
+	return nil
+}
 func (w *world) Report(_ context.Context, n *Notice) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,18 +106,26 @@ func (w *world) Deliver(_ context.Context, tasks []*Task) (out [][]flow.Outcome)
 				o = w.reply(t, r)
 			}
 			if o.Result == flow.Delivered || o.Result == flow.Relayed {
-				key := fmt.Sprintf("%v/%d", t.Job.ID, r.No)
-				if r.Transport == flow.Mailbox {
-					w.boxes[key] = 1
-				} else {
-					w.remote[key]++
-				}
+				w.took(t.Job.ID, r)
 			}
 			os = append(os, o)
 		}
 		out = append(out, os)
 	}
 	return out
+}
+
+// took notes a delivery. Into a mailbox it is exactly once.
+func (w *world) took(id queueid.ID, r *flow.Recipient) {
+	k := key(id, r.No)
+	if r.Transport != flow.Mailbox {
+		w.remote[k]++
+		return
+	}
+	if _, done := w.ledger[k]; !done {
+		w.ledger[k] = id
+		w.boxes[k]++
+	}
 }
 
 // start makes a queue over what the world has kept, as a start of the server does.
@@ -310,6 +336,7 @@ func TestRecoverPassesOverWhatIsDone(t *testing.T) {
 		ref := recipe.BlobRef{Pack: 1, Offset: j.ID.Micros(), Length: 100}
 		w.records[ref] = flow.AppendJob(nil, j)
 		delete(w.boxes, j.ID.String()+"/2")
+		delete(w.ledger, j.ID.String()+"/2")
 		q = w.start()
 		synctest.Wait()
 		w.stop(q)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -12,9 +13,10 @@ import (
 
 // Recover takes one unsettled record of the journal at a start, before Start: what its ledgers say is done is passed over,
 // the rest is queued again. A record that is no job (a message put straight into a mailbox) is settled: its promise was
-// the mailstore's commit. A trailer that cannot be read is an error; the record then stays unsettled.
+// the mailstore's commit. A trailer that cannot be read is an error; the record then stays unsettled, and what stands
+// behind it in the pack is replayed at every start, so the ledgers keep what they know of it.
 func (q *Queue) Recover(ctx context.Context, ref recipe.BlobRef, trailer []byte) error {
-	if !flow.IsJob(trailer) {
+	if flow.IsAppend(trailer) {
 		q.opt.Journal.Settle(ref)
 		return nil
 	}
@@ -28,6 +30,10 @@ func (q *Queue) Recover(ctx context.Context, ref recipe.BlobRef, trailer []byte)
 		return err
 	}
 	if rows {
+		q.mu.Lock()
+		q.replayable(job.ID, ref)
+		q.replayed[job.ID] = ref
+		q.mu.Unlock()
 		q.opt.Journal.Settle(ref)
 		return nil
 	}
@@ -49,7 +55,11 @@ func (q *Queue) Recover(ctx context.Context, ref recipe.BlobRef, trailer []byte)
 		}
 		it.rcpts = append(it.rcpts, newRecipient(r, now))
 	}
-	return q.add(it)
+	if err = q.add(it); errors.Is(err, ErrKnown) { // a notification made twice: the other record stands for it
+		q.opt.Journal.Settle(ref)
+		err = nil
+	}
+	return err
 }
 
 // recorded tells whether the job has rows, and which recipients job_done has.
@@ -83,12 +93,13 @@ func (q *Queue) loadRows(ctx context.Context) error {
 			n := 0
 			rows := tx.Query("SELECT queue_id, state, size, received FROM job WHERE queue_id > ? ORDER BY queue_id LIMIT ?", from, loadSlice)
 			for rows.Next() {
+				n++
 				it := &item{rows: true, held: State(rows.Int64(1)) != Queued, size: rows.Int64(2), received: time.UnixMicro(rows.Int64(3))}
 				from = rows.Bytes(0)
 				copy(it.id[:], from)
+				it.ref = q.replayed[it.id]
 				items[it.id] = it
 				order = append(order, it)
-				n++
 			}
 			more = n == loadSlice
 			return rows.Err()
@@ -101,6 +112,11 @@ func (q *Queue) loadRows(ctx context.Context) error {
 		return err
 	}
 	for _, it := range order {
+		if len(it.rcpts) == 0 { // nothing of it is left to do
+			id := it.id
+			q.enqueue(func(tx *db.Tx) error { return deleteRows(tx, id) }, nil)
+			continue
+		}
 		if err := q.add(it); err != nil && err != ErrKnown {
 			return err
 		}

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -33,7 +35,7 @@ func (q *Queue) Load(ctx context.Context) error {
 	}
 	q.wg.Add(2)
 	q.mu.Lock()
-	q.loaded = true
+	q.loaded, q.replayed = true, nil
 	q.mu.Unlock()
 	go q.persist()
 	go q.sweep()
@@ -70,10 +72,14 @@ func (q *Queue) Stop(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, q.cancel) // agents give up when the grace is over
 	defer stop()
 	q.waitIdle()
-	err := q.drainOps(ctx)
 	q.cancel()
 	q.wg.Wait()
-	return errors.Join(err, q.opt.Journal.FlushSettled(context.WithoutCancel(ctx)))
+	ctx = context.WithoutCancel(ctx) // what the agents said is written in any case; the database answers soon, also with no
+	err := q.writeOps(ctx)
+	if err != nil {
+		err = fmt.Errorf("queue: changes not written at the stop; some deliveries may be repeated: %w", err)
+	}
+	return errors.Join(err, q.opt.Journal.FlushSettled(ctx))
 }
 
 // waitIdle waits until no worker runs.
@@ -121,7 +127,7 @@ func (q *Queue) pump() {
 			q.sched.Done(u)
 			continue
 		}
-		l := q.lanes[u.Transport]
+		l := q.lane(u.Transport)
 		if l.pending = append(l.pending, t); len(l.pending) >= l.Batch {
 			select {
 			case l.full <- struct{}{}:
@@ -142,14 +148,15 @@ func (q *Queue) pump() {
 // task makes the attempt for a unit; nil when nothing of it is left to do.
 func (q *Queue) task(u Unit) *Task {
 	it := q.jobs[u.ID]
-	if it == nil || it.held || q.lanes[u.Transport] == nil {
+	if it == nil || it.held {
 		return nil
 	}
 	t := &Task{Job: it.job, Due: u.Due, unit: u, item: it}
 	kept := u.Recipients[:0:0]
 	for _, no := range u.Recipients {
-		if r := it.find(no); r != nil {
+		if r := it.find(no); r != nil && r.turn == u.Turn {
 			kept = append(kept, no)
+			r.flying = true
 			t.Attempts = max(t.Attempts, r.attempts)
 		}
 	}
@@ -159,6 +166,23 @@ func (q *Queue) task(u Unit) *Task {
 	t.unit.Recipients = kept
 	it.flying += len(kept)
 	return t
+}
+
+// land says that an attempt is over, or was never begun. q.mu is held.
+func (q *Queue) land(t *Task) {
+	t.item.flying -= len(t.unit.Recipients)
+	for _, no := range t.unit.Recipients {
+		if r := t.item.find(no); r != nil {
+			r.flying = false
+		}
+	}
+	q.sched.Done(t.unit)
+}
+
+// wanted tells whether a task that waits in its lane is still to be tried: its job may have been deleted or held. q.mu is
+// held.
+func (q *Queue) wanted(t *Task) bool {
+	return q.jobs[t.item.id] == t.item && !t.item.held && len(t.item.rcpts) > 0
 }
 
 // work serves a lane until nothing is pending.
@@ -178,11 +202,10 @@ func (q *Queue) work(l *lane) {
 			}
 			q.mu.Lock()
 		}
-		n := min(len(l.pending), l.Batch)
-		if n == 0 || q.stopping {
+		if len(l.pending) == 0 || q.stopping {
 			l.running--
 			for _, t := range l.pending { // not begun: they stay where a start finds them
-				t.item.flying -= len(t.unit.Recipients)
+				q.land(t)
 			}
 			l.pending = nil
 			if q.idle != nil {
@@ -192,12 +215,30 @@ func (q *Queue) work(l *lane) {
 			q.mu.Unlock()
 			return
 		}
-		tasks := append([]*Task(nil), l.pending[:n]...)
-		l.pending = l.pending[n:]
+		tasks := q.take(l)
 		l.began = q.opt.Now()
 		q.mu.Unlock()
-		q.attempt(l, tasks)
+		if len(tasks) > 0 {
+			q.attempt(l, tasks)
+		}
 	}
+}
+
+// take returns the next batch of a lane. q.mu is held.
+func (q *Queue) take(l *lane) []*Task {
+	n := min(len(l.pending), l.Batch)
+	tasks := make([]*Task, 0, n)
+	for _, t := range l.pending[:n] {
+		if q.wanted(t) {
+			tasks = append(tasks, t)
+		} else {
+			q.land(t)
+		}
+	}
+	if l.pending = l.pending[n:]; len(l.pending) == 0 {
+		l.pending = nil // let the array go
+	}
+	return tasks
 }
 
 // attempt has the agent try tasks, and keeps what came of it.
@@ -213,7 +254,7 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 	if len(ready) == 0 {
 		return
 	}
-	out := l.Agent.Deliver(q.ctx, ready)
+	out := q.deliver(l, ready)
 	for i, t := range ready {
 		var outcomes []flow.Outcome
 		if i < len(out) {
@@ -224,6 +265,18 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 	q.mu.Lock()
 	q.pump()
 	q.mu.Unlock()
+}
+
+// deliver calls the agent. A panic is no report: the recipients are deferred, and the other messages go their way.
+func (q *Queue) deliver(l *lane, tasks []*Task) (out [][]flow.Outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.opt.Log.Error("panic in a delivery agent; its messages are deferred", "queue_id", tasks[0].Job.ID.String(),
+				"tasks", len(tasks), "panic", r, "stack", string(debug.Stack()))
+			out = nil
+		}
+	}()
+	return l.Agent.Deliver(q.ctx, tasks)
 }
 
 // load completes a task: the job from its rows where memory does not have it, and its recipients.
@@ -237,7 +290,7 @@ func (q *Queue) load(t *Task) error {
 	}
 	for _, no := range t.unit.Recipients {
 		if no >= len(t.Job.Recipients) {
-			return errors.New("recipient number beyond the job's recipients")
+			return fmt.Errorf("%w: recipient %d of %d", flow.ErrCorrupt, no, len(t.Job.Recipients))
 		}
 		t.Recipients = append(t.Recipients, t.Job.Recipients[no])
 	}

@@ -11,6 +11,7 @@ import (
 // Unit is what is scheduled: the recipients of one job that share a route.
 type Unit struct {
 	ID         queueid.ID
+	Turn       uint64 // the caller's, to tell units apart
 	Transport  flow.Transport
 	Route      string // site or next hop; "" for mailbox
 	Recipients []int  // recipient numbers
@@ -25,7 +26,9 @@ type Limits struct {
 }
 
 // Scheduler decides what runs next. It is pure: no clock, no goroutine; the caller tells it the time. Units due wait in
-// one line per route, and the routes take turns, so that a long line does not hold up a short one.
+// one line per route, and the routes take turns, so that a long line does not hold up a short one. Units are never taken
+// out: one whose recipients have ended, are held or have a later unit comes up like the rest, and the caller, who knows,
+// passes it to Done at once. So the deletion of many jobs costs no search for each.
 type Scheduler struct {
 	limits  Limits
 	waiting dueHeap
@@ -140,46 +143,6 @@ func (s *Scheduler) Flush(now time.Time) {
 		s.waiting[i].Due = now
 	}
 	heap.Init(&s.waiting)
-}
-
-// Remove takes out the units of a job that are not in flight.
-func (s *Scheduler) Remove(id queueid.ID) {
-	kept := s.waiting[:0]
-	for _, u := range s.waiting {
-		if u.ID != id {
-			kept = append(kept, u)
-		}
-	}
-	s.waiting = kept
-	heap.Init(&s.waiting)
-	for key, r := range s.routes {
-		ready := r.ready[:0]
-		for _, u := range r.ready {
-			if u.ID != id {
-				ready = append(ready, u)
-			}
-		}
-		r.ready = ready
-		if len(ready) == 0 {
-			s.leaveTurn(r)
-			if r.flying == 0 {
-				delete(s.routes, key)
-			}
-		}
-	}
-}
-
-func (s *Scheduler) leaveTurn(r *route) {
-	if !r.waiting {
-		return
-	}
-	r.waiting = false
-	for i, t := range s.turn {
-		if t == r {
-			s.turn = append(s.turn[:i], s.turn[i+1:]...)
-			return
-		}
-	}
 }
 
 // dueHeap orders units by due time, then by id, so that equal times keep the order of arrival.

@@ -37,6 +37,7 @@ func (s State) String() string {
 
 // op is a change of rows. Ops run in the order in which they were made, so that a later one sees the earlier one's rows.
 type op struct {
+	rows  int // about so many it changes
 	run   func(tx *db.Tx) error
 	after func() // with q.mu held, once the change is durable; may be nil
 }
@@ -48,9 +49,11 @@ type opList struct {
 	wake chan struct{} // capacity 1
 }
 
-func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) {
+func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) { q.enqueueRows(1, run, after) }
+
+func (q *Queue) enqueueRows(rows int, run func(tx *db.Tx) error, after func()) {
 	q.ops.mu.Lock()
-	q.ops.list = append(q.ops.list, op{run, after})
+	q.ops.list = append(q.ops.list, op{rows, run, after})
 	q.ops.mu.Unlock()
 	select {
 	case q.ops.wake <- struct{}{}:
@@ -59,12 +62,13 @@ func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) {
 }
 
 const (
-	opBatch   = 200         // ops in one write
+	opBatch   = 500         // rows in one write, unless one op has more
 	opsPause  = time.Second // after a failed write
 	sweepTime = time.Second
 )
 
-// persist writes ops until the queue stops. When the disk is full they wait; they never overtake one another.
+// persist writes ops until the queue stops; Stop writes the rest. When the disk is full they wait; they never overtake one
+// another.
 func (q *Queue) persist() {
 	defer q.wg.Done()
 	for {
@@ -97,7 +101,11 @@ func (q *Queue) persist() {
 func (q *Queue) writeOps(ctx context.Context) error {
 	for {
 		q.ops.mu.Lock()
-		n := min(len(q.ops.list), opBatch)
+		n, rows := 0, 0
+		for n < len(q.ops.list) && (n == 0 || rows+q.ops.list[n].rows <= opBatch) {
+			rows += q.ops.list[n].rows
+			n++
+		}
 		batch := q.ops.list[:n:n]
 		q.ops.mu.Unlock()
 		if n == 0 {
@@ -115,7 +123,9 @@ func (q *Queue) writeOps(ctx context.Context) error {
 			return err
 		}
 		q.ops.mu.Lock()
-		q.ops.list = q.ops.list[n:]
+		if q.ops.list = q.ops.list[n:]; len(q.ops.list) == 0 {
+			q.ops.list = nil // let the array go
+		}
 		q.ops.mu.Unlock()
 		q.mu.Lock()
 		for _, o := range batch {
@@ -127,40 +137,21 @@ func (q *Queue) writeOps(ctx context.Context) error {
 	}
 }
 
-// drainOps writes the rest at a stop; the persister may be writing too, so it waits for an empty list.
-func (q *Queue) drainOps(ctx context.Context) error {
-	for {
-		q.ops.mu.Lock()
-		n := len(q.ops.list)
-		q.ops.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		select {
-		case q.ops.wake <- struct{}{}:
-		default:
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("queue: %d changes not written at the stop; the journal has them: %w", n, ctx.Err())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
 // writeRows gives the item rows for the recipients it has left. done are those that ended in this attempt. q.mu is held.
 func (q *Queue) writeRows(it *item, done []int) {
 	it.rows = true
-	id, ref, size, received := it.id, it.ref, it.size, it.received
-	body := flow.AppendJob(nil, it.job)
+	id, ref, size, received, job, state := it.id, it.ref, it.size, it.received, it.job, Queued
+	if it.held {
+		state = Hold
+	}
 	rcpts := make([]recipient, len(it.rcpts))
 	for i, r := range it.rcpts {
 		rcpts[i] = *r
 	}
 	expires := received.Add(q.retry.expiry(it.job.From.IsZero()))
-	q.enqueue(func(tx *db.Tx) error {
+	q.enqueueRows(1+len(rcpts), func(tx *db.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, id[:], int64(Queued), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), body); err != nil {
+			ON CONFLICT DO NOTHING`, id[:], int64(state), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), flow.AppendJob(nil, job)); err != nil {
 			return err
 		}
 		for i := range rcpts {
@@ -174,9 +165,6 @@ func (q *Queue) writeRows(it *item, done []int) {
 		q.left()
 		if it.flying == 0 {
 			it.job = nil // the rows have it
-		}
-		if it.held { // held while the rows were being written
-			q.setState(it, Hold)
 		}
 	})
 }
@@ -207,7 +195,7 @@ func putDone(tx *db.Tx, id queueid.ID, done []int) error {
 func (q *Queue) writeDone(it *item, done []int) {
 	id := it.id
 	last := len(it.rcpts) == 0
-	q.enqueue(func(tx *db.Tx) error { return putDone(tx, id, done) }, func() {
+	q.enqueueRows(len(done), func(tx *db.Tx) error { return putDone(tx, id, done) }, func() {
 		if last {
 			q.opt.Journal.Settle(it.ref)
 			q.forget(it)
@@ -215,19 +203,30 @@ func (q *Queue) writeDone(it *item, done []int) {
 	})
 }
 
+// change is what an attempt has changed: recipients that ended, those among them that no ledger of their transport's
+// knows, and those that stay.
+type change struct {
+	gone, done []int
+	again      []*recipient
+}
+
 // updateRows takes ended recipients out of the rows, writes the deferred ones, and removes the job with its last one.
-func (q *Queue) updateRows(it *item, gone []int, again []*recipient) {
+func (q *Queue) updateRows(it *item, c change) {
 	id := it.id
 	last := len(it.rcpts) == 0
-	rcpts := make([]recipient, len(again))
-	for i, r := range again {
+	rcpts := make([]recipient, len(c.again))
+	for i, r := range c.again {
 		rcpts[i] = *r
 	}
-	q.enqueue(func(tx *db.Tx) error {
+	done := q.remembered(it, c.done)
+	q.enqueueRows(len(c.gone)+len(rcpts), func(tx *db.Tx) error {
+		if err := putDone(tx, id, done); err != nil {
+			return err
+		}
 		if last {
 			return deleteRows(tx, id)
 		}
-		for _, no := range gone {
+		for _, no := range c.gone {
 			if _, err := tx.Exec("DELETE FROM job_recipient WHERE queue_id = ? AND recipient_no = ?", id[:], no); err != nil {
 				return err
 			}
@@ -245,6 +244,15 @@ func (q *Queue) updateRows(it *item, gone []int, again []*recipient) {
 			it.job = nil
 		}
 	})
+}
+
+// remembered is the recipients whose end job_done must have although the job has rows: as long as a start would replay its
+// record, the rows that are gone would not stand in the way. q.mu is held.
+func (q *Queue) remembered(it *item, done []int) []int {
+	if it.ref.IsZero() || q.opt.Journal.Saved(it.ref) {
+		return nil
+	}
+	return done
 }
 
 // deleteRows removes a job. A derived id is remembered, so that its cause, repeated after a crash, does not make it again.

@@ -1,0 +1,43 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/status"
+)
+
+// lane returns the lane of a transport. One that nobody serves gets a lane that says so, and its recipients expire like
+// those of a host that does not answer; Drop has one of its own. q.mu is held.
+func (q *Queue) lane(t flow.Transport) *lane {
+	l := q.lanes[t]
+	if l == nil {
+		o := flow.Outcome{Status: status.Enhanced{Class: status.Temporary, Subject: 3, Detail: 5}, Relay: "none", // RFC 3463 §3.4
+			Reply: "no delivery agent serves the transport " + t.String()}
+		if t == flow.Drop {
+			o = flow.Outcome{Result: flow.Delivered, Status: status.Enhanced{Class: status.Success}, Relay: "none", Reply: "discarded"}
+		}
+		l = &lane{Lane: Lane{Agent: &constant{o, q.opt.Now}, Workers: 1, Batch: 100}, full: make(chan struct{}, 1)}
+		q.lanes[t] = l
+	}
+	return l
+}
+
+// constant is an agent that says the same of every recipient.
+type constant struct {
+	outcome flow.Outcome
+	now     func() time.Time
+}
+
+func (c *constant) Deliver(_ context.Context, tasks []*Task) [][]flow.Outcome {
+	out := make([][]flow.Outcome, len(tasks))
+	for i, t := range tasks {
+		for _, r := range t.Recipients {
+			o := c.outcome
+			o.Recipient, o.At = r.No, c.now()
+			out[i] = append(out[i], o)
+		}
+	}
+	return out
+}
