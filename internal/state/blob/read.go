@@ -70,7 +70,7 @@ func (s *Store) Verify(ctx context.Context, ref recipe.BlobRef) error {
 		err = damaged("its body has %d bytes", fr.bodyLen)
 	}
 	if err == nil {
-		_, err = fr.verify(ctx, h.file, make([]byte, 64<<10))
+		_, err = fr.verify(ctx, h.file, make([]byte, max(1, min(64<<10, ref.Length))))
 	}
 	if err != nil {
 		return readError(ref, err)
