@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -84,8 +86,11 @@ func (q *quickstart) welcome(r readiness, c *config.Config) string {
 		q.clients(&b, head, r.CA, p, alice)
 	}
 	head("Look after it, in another terminal")
-	dir := shellQuote(r.Dir)
-	fmt.Fprintf(&b, "  postrider account list --dir %s\n  postrider queue list --dir %s\n\n", dir, dir)
+	dir, program := shellQuote(r.Dir), shellQuote(programPath())
+	for _, command := range []string{"account add carol@" + domainOf(alice), "queue list", "mail list --account " + alice.Address} {
+		fmt.Fprintf(&b, "  %s %s --dir %s\n", program, command, dir)
+	}
+	fmt.Fprintln(&b)
 	return b.String()
 }
 
@@ -93,9 +98,9 @@ func (q *quickstart) curl(b *strings.Builder, head func(string), ca string, port
 	head("Send and read with curl")
 	user := shellQuote(alice.Address + ":" + alice.Password)
 	fmt.Fprintf(b, "  printf 'From: %s\\r\\nTo: %s\\r\\nSubject: hello\\r\\n\\r\\nIt works.\\r\\n' |\n", alice.Address, bob.Address)
-	fmt.Fprintf(b, "    curl --cacert %s --user %s smtps://localhost:%s --mail-from %s --mail-rcpt %s -T -\n", ca, user, port("submissions"), alice.Address, bob.Address)
-	fmt.Fprintf(b, "  curl --cacert %s --user %s 'imaps://localhost:%s/INBOX' -X 'FETCH 1:* (FLAGS ENVELOPE)'\n", ca, user, port("imaps"))
-	fmt.Fprintf(b, "  curl --cacert %s --user %s 'imaps://localhost:%s/INBOX;MAILINDEX=1'\n", ca, user, port("imaps"))
+	fmt.Fprintf(b, "    curl -sS --cacert %s --user %s smtps://localhost:%s --mail-from %s --mail-rcpt %s -T -\n", ca, user, port("submissions"), alice.Address, bob.Address)
+	fmt.Fprintf(b, "  curl -sS --cacert %s --user %s 'imaps://localhost:%s/INBOX' -X 'FETCH 1:* (FLAGS ENVELOPE)'\n", ca, user, port("imaps"))
+	fmt.Fprintf(b, "  curl -sS --cacert %s --user %s 'imaps://localhost:%s/INBOX;MAILINDEX=1'\n", ca, user, port("imaps"))
 }
 
 func (q *quickstart) clients(b *strings.Builder, head func(string), ca string, port func(string) string, alice login) {
@@ -116,6 +121,20 @@ func (q *quickstart) clients(b *strings.Builder, head func(string), ca string, p
 	fmt.Fprintf(b, "  Authority   Settings > Privacy & Security > Certificates > Authorities > Import: %s\n", ca)
 	fmt.Fprintf(b, "  Incoming    IMAP, localhost, port %s, SSL/TLS, normal password, user name %s\n", port("imaps"), alice.Address)
 	fmt.Fprintf(b, "  Outgoing    SMTP, localhost, port %s, SSL/TLS, normal password, user name %s\n", port("submissions"), alice.Address)
+}
+
+func domainOf(l login) string { return l.Address[strings.LastIndexByte(l.Address, '@')+1:] }
+
+// programPath is how a shell finds this program: by name where that leads here, else by its place.
+func programPath() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "postrider"
+	}
+	if found, err := exec.LookPath("postrider"); err == nil && found == self {
+		return "postrider"
+	}
+	return self
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

@@ -13,9 +13,10 @@ import (
 
 const about = `Postrider is a mail system in one program.
 
-To try it:       postrider quickstart
-To run it:       postrider serve
-To look after it, with or without a running server: the other commands.`
+    postrider quickstart    to try it: everything on loopback, nothing to set up
+    postrider serve         to run it
+
+The other commands look after it, whether or not a server runs.`
 
 // flags are those that every command has.
 type flags struct {

@@ -39,10 +39,15 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 // codeError is an error with its exit code.
 type codeError struct {
 	code int
-	err  error
+	err  error // nil: all is said
 }
 
-func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
 func (e *codeError) Unwrap() error { return e.err }
 
 func withCode(code int, format string, args ...any) error {

@@ -30,10 +30,10 @@ func openLog(c *config.Config, stderr io.Writer) (*serverLog, error) {
 	return l, err
 }
 
-// reload opens the file anew, which something may have moved away, and applies the level.
-func (l *serverLog) reload(c *config.Config) error {
-	if err := l.SetLevel(c.Log.Level); err != nil || l.file == nil {
-		return err
+// reopen opens the file anew, which something may have moved away.
+func (l *serverLog) reopen() error {
+	if l.file == nil {
+		return nil
 	}
 	return l.file.Reopen()
 }

@@ -16,29 +16,22 @@ import (
 )
 
 const (
-	lockPatience = 5 * time.Second        // how long a server that starts or stops is waited for
+	lockPatience = 5 * time.Second        // how long another process that starts, stops or is brief is waited for
 	lockPause    = 100 * time.Millisecond // between looks
 	closeGrace   = 30 * time.Second
 )
 
-// operate runs fn on the operator's API.
+// operate runs fn on the operator's API: of the running server, or of the data directory, which it opens.
 func (a *app) operate(fn func(ctx context.Context, api admin.API) error) error {
-	return a.open(func(ctx context.Context, o opened) error { return fn(ctx, o.api) }, false)
+	return a.open(fn, false)
 }
 
 // operateQueue is operate for what needs the queue.
 func (a *app) operateQueue(fn func(ctx context.Context, api admin.API) error) error {
-	return a.open(func(ctx context.Context, o opened) error { return fn(ctx, o.api) }, true)
+	return a.open(fn, true)
 }
 
-// opened is an API with what it is of.
-type opened struct {
-	api    admin.API
-	server bool // of a running server
-}
-
-// open runs fn on the API of the running server, or of the data directory, which it opens.
-func (a *app) open(fn func(context.Context, opened) error, queue bool) error {
+func (a *app) open(fn func(context.Context, admin.API) error, queue bool) error {
 	ctx := context.Background()
 	c, err := a.load(nil)
 	if err != nil {
@@ -48,7 +41,7 @@ func (a *app) open(fn func(context.Context, opened) error, queue bool) error {
 		client, err := admin.Dial(ctx, c.RunDir)
 		if err == nil {
 			defer client.Close()
-			return fn(ctx, opened{client, true})
+			return fn(ctx, client)
 		}
 		if !errors.Is(err, admin.ErrNoServer) {
 			return err
@@ -61,7 +54,7 @@ func (a *app) open(fn func(context.Context, opened) error, queue bool) error {
 }
 
 // openDir runs fn on the API of a data directory that no server has.
-func (a *app) openDir(ctx context.Context, c *config.Config, fn func(context.Context, opened) error, queue bool) (err error) {
+func (a *app) openDir(ctx context.Context, c *config.Config, fn func(context.Context, admin.API) error, queue bool) (err error) {
 	info, err := os.Stat(c.DataDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return withCode(exitNoInput, "there is no data directory %s%s", c.DataDir, a.hint())
@@ -90,7 +83,7 @@ func (a *app) openDir(ctx context.Context, c *config.Config, fn func(context.Con
 			return err
 		}
 	}
-	return fn(ctx, opened{n.API(), false})
+	return fn(ctx, n.API())
 }
 
 // hint tells somebody who has just tried quickstart what to add.
@@ -102,26 +95,34 @@ func (a *app) hint() string {
 }
 
 func (statusCmd) Run(a *app) error {
-	return a.open(func(ctx context.Context, o opened) error {
-		s, err := o.api.Status(ctx)
-		if err != nil {
-			return err
+	c, err := a.load(nil)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	client, err := admin.Dial(ctx, c.RunDir)
+	if errors.Is(err, admin.ErrNoServer) {
+		stopped := admin.Status{Hostname: c.Hostname, Dir: c.DataDir, Listeners: map[string]string{}}
+		err = a.show(stopped, func(w io.Writer) { a.facts(w, "server", "does not run", "data", c.DataDir) })
+		return errors.Join(err, &codeError{code: exitUnavailable})
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	s, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return a.show(s, func(w io.Writer) {
+		a.facts(w, "server", fmt.Sprintf("runs, process %d, version %s", s.PID, s.Version), "host name", s.Hostname, "data", s.Dir)
+		t := newTable("SERVICE", "ADDRESS")
+		for _, service := range services() {
+			if addr := s.Listeners[service]; addr != "" {
+				t.row(service, addr)
+			}
 		}
-		s.Running = o.server
-		return a.show(s, func(w io.Writer) {
-			if !o.server {
-				a.facts(w, "server", "does not run", "data", s.Dir)
-				return
-			}
-			a.facts(w, "server", fmt.Sprintf("runs, process %d, version %s", s.PID, s.Version), "host name", s.Hostname, "data", s.Dir)
-			t := newTable("SERVICE", "ADDRESS")
-			for _, service := range services() {
-				if addr := s.Listeners[service]; addr != "" {
-					t.row(service, addr)
-				}
-			}
-			fmt.Fprintln(w)
-			t.write(a, w, "It listens nowhere.")
-		})
-	}, false)
+		fmt.Fprintln(w)
+		t.write(a, w, "It listens nowhere.")
+	})
 }

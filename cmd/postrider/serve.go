@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/node"
 	"github.com/postrider/postrider/internal/obs"
@@ -62,13 +63,28 @@ func (s *server) run() (err error) {
 		s.log.Warn("the server runs as root: there is no user " + serviceUser)
 	}
 	ctx := context.Background()
-	if s.node, err = node.Open(ctx, node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen}); err != nil {
+	if err := s.open(ctx, node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen}); err != nil {
 		return s.logged("start failed", err)
 	}
 	if err := s.start(ctx); err != nil {
 		return s.logged("start failed", errors.Join(err, s.stop(failGrace)))
 	}
 	return s.wait()
+}
+
+// open opens the node. The lock of an operator's command, which is brief, is waited for; that of a server is not.
+func (s *server) open(ctx context.Context, o node.Options) (err error) {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
+		s.node, err = node.Open(ctx, o)
+		if !errors.Is(err, node.ErrLocked) || time.Now().After(end) {
+			return err
+		}
+		client, dialErr := admin.Dial(ctx, o.Config.RunDir)
+		if dialErr == nil {
+			client.Close()
+			return err
+		}
+	}
 }
 
 // start begins to serve; TERM or INT ends the attempt.
@@ -147,28 +163,25 @@ func (s *server) stop(grace time.Duration) error {
 	return err
 }
 
-// reload puts the configuration in force that the file has now. All or nothing.
+// reload opens the log file anew, and puts the configuration in force that the file has now, all or nothing.
 func (s *server) reload() {
+	if err := s.log.reopen(); err != nil {
+		s.log.Error("the log file cannot be opened anew; the old one stays in use", obs.KeyError, err)
+	}
 	c, err := s.load()
-	var restart []string
 	if err == nil {
-		restart, err = s.node.Reload(c)
+		_, err = s.node.Reload(c)
+	}
+	if err == nil {
+		err = s.log.SetLevel(c.Log.Level)
 	}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			s.log.Error("reload refused; the configuration stays as it was", obs.KeyError, strings.TrimSpace(line))
 		}
-		c = s.node.Config()
+		return
 	}
-	if len(restart) > 0 {
-		s.log.Warn("these keys change only at a restart", "keys", strings.Join(restart, " "))
-	}
-	if logErr := s.log.reload(c); logErr != nil {
-		s.log.Error("the log file cannot be opened anew; the old one stays in use", obs.KeyError, logErr)
-	}
-	if err == nil {
-		s.log.Info("configuration reloaded")
-	}
+	s.log.Info("configuration reloaded")
 }
 
 // logged writes an error to the log too, when that is a file: who looks there shall find it.

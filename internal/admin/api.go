@@ -44,7 +44,7 @@ type API interface {
 
 // Status tells what runs.
 type Status struct {
-	Running   bool              `json:"running"` // false: the command opened the data directory itself
+	Running   bool              `json:"running"`
 	Version   string            `json:"version"`
 	PID       int               `json:"pid"`
 	Hostname  string            `json:"hostname"`
