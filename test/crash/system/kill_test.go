@@ -30,11 +30,8 @@ func TestKill(t *testing.T) {
 	end := time.Now().Add(needs.Duration(t, "CRASH_SECONDS", time.Minute))
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
-	k := &killer{t: t, model: NewModel(killAccounts), rand: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
-	k.server = Server{Bin: filepath.Join(k.dir, "server"), Dir: filepath.Join(k.dir, "data"), Accounts: killAccounts}
-	if err := Build(t.Context(), k.server.Bin, ""); err != nil {
-		t.Fatal(err)
-	}
+	k := &killer{t: t, model: NewModel(killAccounts), rand: rand.New(rand.NewPCG(seed, 0))}
+	k.server = Server{Bin: build(t, ""), Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts}
 	for time.Now().Before(end) && !t.Failed() {
 		k.round()
 	}
@@ -50,7 +47,6 @@ type killer struct {
 	t      *testing.T
 	model  *Model
 	rand   *rand.Rand
-	dir    string
 	server Server
 	serial int // of rounds
 }

@@ -79,10 +79,7 @@ func traced(t *testing.T, tag string, clients func(addr map[string]string, book 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Server{Bin: filepath.Join(dir, "server"), Dir: filepath.Join(dir, "data"), Accounts: accounts}
-	if err := Build(t.Context(), s.Bin, tag); err != nil {
-		t.Fatal(err)
-	}
+	s := Server{Bin: build(t, tag), Dir: filepath.Join(dir, "data"), Accounts: accounts}
 	traceFile := filepath.Join(dir, "trace")
 	p, err := crash.Start(t.Context(), traceFile, s.Bin, s.Args()...)
 	if err != nil {

@@ -1,0 +1,35 @@
+package system
+
+import (
+	"bufio"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Inject has the kernel fail or delay calls of a running server, as strace -e inject=SPEC does, until stop is called. A sync
+// of a pack is an fdatasync, of the database an fsync; a pack's group is a pwritev, a page of the database a pwrite64.
+func Inject(p *Process, calls, fault string) (stop func(), err error) {
+	cmd := exec.Command("strace", "-f", "-p", strconv.Itoa(p.PID()), "-e", "trace="+calls, "-e", "inject="+calls+":"+fault, "-o", "/dev/null")
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "attached") {
+			return func() {
+				_ = cmd.Process.Signal(syscall.SIGINT) // it detaches
+				for lines.Scan() {
+				}
+				_ = cmd.Wait()
+			}, nil
+		}
+	}
+	return nil, fmt.Errorf("strace does not attach: %w", cmd.Wait())
+}
