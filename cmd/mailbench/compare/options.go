@@ -43,7 +43,7 @@ type Run struct {
 	CPU       float64     `json:"cpu_ms_per_message"`
 	Generator float64     `json:"generator_cpu_ms_per_message"`
 	Idle      int64       `json:"idle_memory_bytes"` // just started
-	Memory    int64       `json:"peak_memory_bytes"` // under load
+	Memory    int64       `json:"peak_memory_bytes"` // under load, with every user logged in by IMAP
 	Others    float64     `json:"others_cpu_share"`  // of the machine
 	Before    gauge.Probe `json:"disk_before"`
 	After     gauge.Probe `json:"disk_after"`

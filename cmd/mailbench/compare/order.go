@@ -65,7 +65,7 @@ func (o *Options) turn(ctx context.Context, out *Outcome, s peer.System, session
 }
 
 func (r *Run) line() string {
-	s := fmt.Sprintf("%-40s %3d sessions  %7.1f/s in mailboxes  %7.1f/s accepted  p50 %6.2f p99 %7.2f ms  %5.2f ms CPU  %4d MiB",
+	s := fmt.Sprintf("%-43s %3d sessions  %7.1f/s in mailboxes  %7.1f/s accepted  p50 %6.2f p99 %7.2f ms  %5.2f ms CPU  %4d MiB",
 		r.System, r.Sessions, r.Rate, r.Load.Rate, r.Load.Data.P50, r.Load.Data.P99, r.CPU, r.Memory>>20)
 	if r.Lost+r.Extra > 0 {
 		s += fmt.Sprintf("  LOST %d EXTRA %d", r.Lost, r.Extra)
@@ -87,7 +87,7 @@ func (o *Options) trace(ctx context.Context, s peer.System) []Trace {
 		if err := o.traceOne(ctx, s, &t); err != nil {
 			t.Error = err.Error()
 		}
-		o.Say(fmt.Sprintf("%-40s %3d sessions  %.2f syncs a message %v %s", t.System, sessions, t.PerMessage(), t.Calls, t.Error))
+		o.Say(fmt.Sprintf("%-43s %3d sessions  %.2f syncs a message %v %s", t.System, sessions, t.PerMessage(), t.Calls, t.Error))
 		traces = append(traces, t)
 	}
 	return traces

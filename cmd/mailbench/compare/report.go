@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func (o *Outcome) conditions(p *page, note string) {
 
 func (o *Outcome) sessionTable(p *page, sessions int) {
 	p.say("## SMTP to mailbox, %s bytes, %s\n", load.Grouped(int64(o.Size)), plural(sessions, "session"))
-	p.table("system", "in mailboxes /s", "× "+o.Systems[0], "accepted /s", "p50 ms", "p99 ms", "CPU ms/message", "memory MiB",
+	p.table("system", "in mailboxes /s", "× "+o.Systems[0], "accepted /s", "p50 ms", "p99 ms", "CPU ms/message", "MiB idle", "MiB loaded",
 		"syncs/message", "disk probe ms", "runs")
 	ours := o.summarize(o.Systems[0], sessions)
 	for _, system := range o.Systems {
@@ -93,7 +94,7 @@ func (o *Outcome) sessionTable(p *page, sessions int) {
 			runs += fmt.Sprintf(", **%d failed**", len(r.failed))
 		}
 		p.cells(system, number("%.0f", r.rate), number("%.2f", r.rate/ours.rate), number("%.0f", r.accepted),
-			number("%.2f", r.p50), number("%.2f", r.p99), number("%.2f", r.cpu), number("%.0f", r.memory),
+			number("%.2f", r.p50), number("%.2f", r.p99), number("%.2f", r.cpu), number("%.0f", r.idle), number("%.0f", r.memory),
 			number("%.2f", r.syncs), number("%.2f", r.probe), runs)
 	}
 	p.say("")
@@ -115,8 +116,8 @@ func (o *Outcome) sessionNotes(p *page, sessions int) {
 		if r.lost+r.extra > 0 {
 			p.say("**%s: %d messages promised and not found, %d found too often.**\n", system, r.lost, r.extra)
 		}
-		if r.refused > 0 {
-			p.say("%s: %d refusals or broken connections.\n", system, r.refused)
+		for _, words := range slices.Sorted(maps.Keys(r.refusals)) {
+			p.say("%s, %d times: %s\n", system, r.refusals[words], oneLine(words))
 		}
 		for _, e := range r.failed {
 			p.say("%s failed: %s\n", system, oneLine(e))
@@ -163,7 +164,8 @@ func (o *Outcome) method(p *page) {
 		"the users in turn. *In mailboxes* counts until the last message is in its INBOX, *accepted* until the last reply. " +
 		"Times to the reply run from the first byte of the message to the 250.")
 	p.say("- CPU is user and system time of all processes of the system, ended ones included, over load and delivery. Memory is " +
-		"the highest sum of proportional set sizes, once a second, less what the counting IMAP connections hold.")
+		"the sum of proportional set sizes: idle just after the start, loaded the highest of one a second. Loaded includes the " +
+		"IMAP connections that count, one for each user, in every system.")
 	p.say("- Durability is the same: every system answers 250 after a sync, and is configured as shipped in that respect.")
 	p.say("- Syncs are counted by strace (%s) over a run of their own; strace slows a system down, and groups are then smaller.",
 		"fsync, fdatasync, sync, syncfs, sync_file_range, msync")

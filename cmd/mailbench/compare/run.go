@@ -49,10 +49,6 @@ func (o *Options) measure(ctx context.Context, s peer.System, r *Run) error {
 		return err
 	}
 	defer boxes.close()
-	withReaders, err := gauge.Memory(s.Roots())
-	if err != nil {
-		return err
-	}
 	cfg := o.config(s, r.Sessions)
 	warm := cfg
 	warm.Duration = min(warmUp, cfg.Duration)
@@ -65,7 +61,6 @@ func (o *Options) measure(ctx context.Context, s peer.System, r *Run) error {
 	if err := o.loaded(ctx, s, r, boxes, cfg); err != nil {
 		return err
 	}
-	r.Memory -= max(withReaders-r.Idle, 0) // our readers' connections are not part of the load
 	if r.After, err = gauge.ProbeDisk(o.Dir, o.Size, probes); err != nil {
 		return err
 	}

@@ -17,13 +17,14 @@ type row struct {
 	syncs                  float64 // NaN: not traced
 	others                 float64
 	probe                  float64 // ms
-	lost, extra, refused   int64
+	lost, extra            int64
+	refusals               map[string]int64
 	failed                 []string // errors
 }
 
 // summarize makes the row of a system. Where every run was discarded they are all used, and the row says so.
 func (o *Outcome) summarize(system string, sessions int) row {
-	r := row{system: system, sessions: sessions, syncs: math.NaN()}
+	r := row{system: system, sessions: sessions, syncs: math.NaN(), refusals: map[string]int64{}}
 	var runs, discarded []Run
 	for _, run := range o.Runs {
 		if run.System != system || run.Sessions != sessions {
@@ -31,7 +32,9 @@ func (o *Outcome) summarize(system string, sessions int) row {
 		}
 		r.lost += run.Lost
 		r.extra += run.Extra
-		r.refused += run.Load.Failed
+		for words, n := range run.Load.Errors {
+			r.refusals[words] += n
+		}
 		switch {
 		case run.Error != "":
 			r.failed = append(r.failed, run.Error)

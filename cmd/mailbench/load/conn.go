@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -46,6 +47,7 @@ type conn struct {
 	timeout    time.Duration
 	pipelining bool
 	auth       bool // PLAIN is offered
+	mailMax    int  // transactions that the server takes on a connection (RFC 9422 §4.1); 0: it does not say
 	stop       func() bool
 }
 
@@ -123,7 +125,7 @@ func (k *conn) hello(c *Config) error {
 	if !r.ok() {
 		return refusal(r)
 	}
-	k.pipelining, k.auth = false, false
+	k.pipelining, k.auth, k.mailMax = false, false, 0
 	for _, line := range r.lines {
 		f := strings.Fields(strings.ToUpper(line))
 		if len(f) == 0 {
@@ -135,6 +137,12 @@ func (k *conn) hello(c *Config) error {
 		case "AUTH":
 			for _, m := range f[1:] {
 				k.auth = k.auth || m == "PLAIN"
+			}
+		case "LIMITS":
+			for _, l := range f[1:] {
+				if n, err := strconv.Atoi(strings.TrimPrefix(l, "MAILMAX=")); err == nil && n > 0 {
+					k.mailMax = n
+				}
 			}
 		}
 	}

@@ -90,6 +90,9 @@ func (s *server) serve(c net.Conn) {
 			return
 		}
 		fmt.Fprint(c, text+"\r\n")
+		if strings.HasPrefix(text, "421") {
+			return
+		}
 		if text[0] == '3' && !s.data(c, r, rcpts) {
 			return
 		}
@@ -239,6 +242,32 @@ func TestBrokenConnectionBeforeTheReplyIsUncertain(t *testing.T) {
 	}}
 	res := s.run(Config{Sessions: 1, Messages: 5, Recipients: users(t, 1)})
 	if res.Uncertain != 1 || res.Messages != 4 || res.Connections != 2 || res.Errors["the server closed the connection"] != 1 {
+		t.Errorf("%+v", res)
+	}
+}
+
+func TestAConnectionThatTheServerClosesIsReplaced(t *testing.T) {
+	for _, offers := range []string{"250-PIPELINING\r\n", ""} {
+		mails := 0
+		s := &server{t: t, offers: offers, answer: func(c string) string {
+			if strings.HasPrefix(c, "MAIL") {
+				if mails++; mails%3 == 0 {
+					return "421 4.7.0 enough"
+				}
+			}
+			return ""
+		}}
+		res := s.run(Config{Sessions: 1, Messages: 7, Recipients: users(t, 1)})
+		if res.Connections != 3 || res.Messages != 5 || res.Failed != 2 || res.Errors["421 4.7.0 enough"] != 2 {
+			t.Errorf("%q: %+v", offers, res)
+		}
+	}
+}
+
+func TestTheServersLimitIsKept(t *testing.T) {
+	s := &server{t: t, offers: "250-LIMITS RCPTMAX=1000 MAILMAX=3\r\n"}
+	res := s.run(Config{Sessions: 1, Messages: 7, Recipients: users(t, 1)})
+	if res.Connections != 3 || res.Messages != 7 || res.Failed != 0 {
 		t.Errorf("%+v", res)
 	}
 }

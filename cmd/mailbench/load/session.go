@@ -31,9 +31,16 @@ func (s *session) loop(ctx context.Context) {
 		if !ok {
 			return
 		}
-		if err := s.one(ctx, n); err != nil && ctx.Err() == nil {
+		err := s.one(ctx, n)
+		if err == nil {
+			continue
+		}
+		s.k = nil
+		if errors.Is(err, errClosing) {
+			continue
+		}
+		if ctx.Err() == nil {
 			s.rec.refuse(describe(err))
-			s.k = nil
 			s.pause(ctx)
 		}
 	}
@@ -41,7 +48,7 @@ func (s *session) loop(ctx context.Context) {
 
 // one sends one message. An error means that the connection is gone; refusals are counted, not returned.
 func (s *session) one(ctx context.Context, n int64) error {
-	if s.k != nil && s.cfg.PerConnection > 0 && s.sent >= s.cfg.PerConnection {
+	if s.k != nil && s.full() {
 		s.k.expect("QUIT\r\n", 221) // the connection is done with either way
 		s.k.close()
 		s.k = nil
@@ -62,6 +69,15 @@ func (s *session) one(ctx context.Context, n int64) error {
 	}
 	return nil
 }
+
+// full tells whether this connection has carried what it may.
+func (s *session) full() bool {
+	return s.cfg.PerConnection > 0 && s.sent >= s.cfg.PerConnection || s.k.mailMax > 0 && s.sent >= s.k.mailMax
+}
+
+// errClosing says that the server said 421 and has closed the connection (RFC 5321 §3.8): that is counted by then, and
+// a new connection may be tried at once.
+var errClosing = errors.New("the server closes the connection")
 
 func (s *session) transaction(n int64) error {
 	begin := time.Now()
@@ -102,7 +118,10 @@ func (s *session) envelope(n int64) (ready bool, err error) {
 			return false, err
 		}
 		r, err := s.k.reply(false)
-		return s.good(r, last), err
+		if good := s.good(r, last); good || r.code != 421 {
+			return good, err
+		}
+		return false, errClosing
 	}
 	mail, err := step(false, "MAIL FROM:<", s.cfg.From, ">")
 	if err != nil || !mail {
@@ -129,6 +148,10 @@ func (s *session) envelope(n int64) (ready bool, err error) {
 		r, err := s.k.reply(false)
 		if err != nil {
 			return false, err
+		}
+		if r.code == 421 {
+			s.rec.refuse(r.words())
+			return false, errClosing
 		}
 		ready = r.code == 354
 		if i > 0 && i <= s.cfg.PerMessage && r.ok() {
@@ -165,6 +188,9 @@ func (s *session) answers(begin, data time.Time) error {
 			return err
 		}
 		if !s.good(r, false) {
+			if r.code == 421 {
+				return errClosing
+			}
 			continue
 		}
 		accepted = true

@@ -78,8 +78,12 @@ func (p *Postrider) Start(ctx context.Context) error {
 		}
 	}
 	err := p.launch(ctx)
-	if err == nil && first {
-		err = p.addUsers(ctx)
+	if err == nil && first { // begin anew after the accounts: their password hashes leave memory behind
+		if err = p.addUsers(ctx); err == nil {
+			if err = p.Stop(); err == nil {
+				err = p.launch(ctx)
+			}
+		}
 	}
 	if err != nil {
 		p.Stop()
@@ -193,7 +197,11 @@ func (p *Postrider) Config() string {
 	for _, s := range p.set {
 		text += " --set " + s
 	}
-	return text + "\n"
+	text += "\n"
+	if toml, err := os.ReadFile(filepath.Join(p.data(), "postrider.toml")); err == nil { // as quickstart has written it
+		text += "\n" + hideDir(string(toml), p.dir)
+	}
+	return text
 }
 
 // freeOffset looks for an offset at which the standard ports of all services are free on loopback.
