@@ -59,8 +59,12 @@ func (a *app) fail(err error) int {
 	if err == nil {
 		return 0
 	}
+	said := map[string]bool{} // joined errors often have one cause
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(a.stderr, "postrider: %s\n", printable(strings.TrimSuffix(line, "\n")))
+		if line = strings.TrimSuffix(line, "\n"); !said[line] {
+			fmt.Fprintf(a.stderr, "postrider: %s\n", printable(line))
+		}
+		said[line] = true
 	}
 	return exitCode(err)
 }

@@ -50,7 +50,10 @@ func (a *app) load(sets []string) (*config.Config, error) {
 		return nil, err
 	}
 	c, err := config.Load(file, append(overrides, sets...))
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, withCode(exitDenied, "%w: run the command as root or as the user that owns it", err)
+	case err != nil:
 		return nil, &codeError{exitConfig, err}
 	}
 	return c, nil
