@@ -1,9 +1,9 @@
 // Command server is Postrider's node with nothing around it, for the crash proofs: loopback ports that the system
 // chooses, accounts whose passwords cost nothing to check, and no command line to learn.
 //
-//	server -dir DIR [-accounts a,b] [key=TOML-value …]
+//	server -dir DIR [-accounts a,b] [-forward USER@DOMAIN] [key=TOML-value …]
 //
-// It makes the accounts that are missing (password: Password), serves until TERM, and prints one line when ready:
+// It makes the accounts that are missing (password: Password), has forward@ lead elsewhere if it is told so, serves until TERM, and prints one line when ready:
 // {"smtp":"127.0.0.1:41234",…}. After TERM it drains, closes the state, checks the mailstore's invariants, and exits 0
 // only if all of that went well. When a disk fails it exits 1, as `postrider serve` does.
 //
@@ -45,24 +45,23 @@ const drain = 20 * time.Second
 func main() {
 	dir := flag.String("dir", "", "data directory, absolute")
 	accounts := flag.String("accounts", "", "local parts of accounts to make, separated by commas")
+	forward := flag.String("forward", "", "address elsewhere that forward@ leads to")
 	flag.Parse()
-	if err := run(*dir, *accounts, flag.Args()); err != nil {
+	if err := run(*dir, strings.Split(*accounts, ","), *forward, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, accounts string, sets []string) error {
+func run(dir string, accounts []string, forward string, sets []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	c, err := configure(dir, sets)
 	if err != nil {
 		return err
 	}
-	if accounts != "" {
-		if err := seed(ctx, c, strings.Split(accounts, ",")); err != nil {
-			return fmt.Errorf("make accounts: %w", err)
-		}
+	if err := seed(ctx, c, accounts, forward); err != nil {
+		return fmt.Errorf("make accounts: %w", err)
 	}
 	log, err := obs.New(obs.Options{Out: os.Stderr, Format: "text", Level: "warn"})
 	if err != nil {
@@ -116,7 +115,7 @@ func open(ctx context.Context, dir string) (*db.DB, error) {
 }
 
 // seed makes accounts with passwords that cost next to nothing to check. Node makes their mailboxes.
-func seed(ctx context.Context, c *config.Config, locals []string) (err error) {
+func seed(ctx context.Context, c *config.Config, locals []string, forward string) (err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return err
 	}
@@ -138,7 +137,18 @@ func seed(ctx context.Context, c *config.Config, locals []string) (err error) {
 			return err
 		}
 	}
-	return nil
+	if forward == "" {
+		return nil
+	}
+	to, err := address.Parse(forward, false)
+	if err != nil {
+		return err
+	}
+	_, err = book.AddAlias(ctx, address.Address{Local: "forward", Domain: domain}, []address.Address{to})
+	if errors.Is(err, directory.ErrExists) {
+		err = nil
+	}
+	return err
 }
 
 // verify checks what the node left.

@@ -22,7 +22,8 @@ var killAccounts = []string{"alice", "bob", "carol"}
 
 // TestKill kills the server with SIGKILL at random moments, under load and while it starts, and has it go on: nothing
 // acknowledged is lost, nothing is there twice, nothing is damaged, flags and expunges that were acknowledged hold, and
-// what a command was doing when it was cut off is done in whole or not at all.
+// what a command was doing when it was cut off is done in whole or not at all. What goes to another host gets there at least
+// once; how much got there twice is reported.
 //
 // CRASH_SECONDS says how long it goes on.
 func TestKill(t *testing.T) {
@@ -31,13 +32,24 @@ func TestKill(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
 	k := &killer{t: t, model: NewModel(killAccounts), rand: rand.New(rand.NewPCG(seed, 0))}
-	k.server = Server{Bin: build(t, ""), Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts}
+	sink, err := Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	k.server = Server{Bin: build(t, ""), Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts, Forward: "reader@remote.example",
+		Sets: []string{`mta.smart_host.host = "[127.0.0.1]"`, fmt.Sprintf("mta.smart_host.port = %d", sink.Port()),
+			`mta.smart_host.tls = "none"`, `mta.retry = ["1s"]`}}
 	for time.Now().Before(end) && !t.Failed() {
 		k.round()
 	}
 	k.last()
+	times, err := sink.Times()
+	if err := errors.Join(err, k.model.CheckRemote(times)); err != nil {
+		t.Error(err)
+	}
 	t.Log(k.model.Report)
-	if r := k.model.Report; r.Delivered == 0 || r.Appended == 0 || r.Changed == 0 || r.Kills == 0 {
+	if r := k.model.Report; r.Delivered == 0 || r.Appended == 0 || r.Changed == 0 || r.Remote == 0 || r.Kills == 0 {
 		t.Error("the load was none")
 	}
 }
@@ -148,6 +160,9 @@ func (k *killer) send(p *Process, name string, r *rand.Rand) error {
 		}
 		for _, i := range r.Perm(len(killAccounts))[:1+r.IntN(2)] {
 			m.To = append(m.To, killAccounts[i])
+		}
+		if r.IntN(5) == 0 {
+			m.To = append(m.To, "forward")
 		}
 		k.model.Sending(m.Token, m.To)
 		_, err := c.Send(m)

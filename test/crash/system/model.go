@@ -16,6 +16,7 @@ import (
 type Model struct {
 	mu       sync.Mutex
 	accounts map[string]*accountModel
+	remote   map[string]bool // by token: owed to the next hop
 	Report   Report
 }
 
@@ -72,7 +73,7 @@ type change struct {
 
 // NewModel makes the model of accounts whose mailboxes are empty.
 func NewModel(accounts []string) *Model {
-	m := &Model{accounts: map[string]*accountModel{}}
+	m := &Model{accounts: map[string]*accountModel{}, remote: map[string]bool{}}
 	for _, a := range accounts {
 		m.accounts[a] = &accountModel{sent: map[string]*sent{}, places: map[Place]*content{}}
 	}
@@ -83,8 +84,10 @@ func NewModel(accounts []string) *Model {
 func (m *Model) Sending(token string, to []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, a := range to {
-		m.accounts[a].sent[token] = &sent{}
+	for _, name := range to {
+		if a := m.accounts[name]; a != nil { // else forward@
+			a.sent[token] = &sent{}
+		}
 	}
 }
 
@@ -92,14 +95,35 @@ func (m *Model) Sending(token string, to []string) {
 func (m *Model) Sent(token string, to []string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, a := range to {
-		if err != nil {
+	for _, name := range to {
+		switch a := m.accounts[name]; {
+		case err != nil:
 			m.Report.Doubtful++
-			continue
+		case a == nil:
+			m.remote[token] = true
+			m.Report.Remote++
+		default:
+			a.sent[token].acked = true
+			m.Report.Delivered++
 		}
-		m.accounts[a].sent[token].acked = true
-		m.Report.Delivered++
 	}
+}
+
+// CheckRemote compares what the next hop was owed with how often it got each token.
+func (m *Model) CheckRemote(times map[string]int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for token := range m.remote {
+		switch n := times[token]; {
+		case n == 0:
+			m.Report.Lost++
+			errs = append(errs, fmt.Errorf("%s was acknowledged and never reached the next hop", token))
+		case n > 1:
+			m.Report.RemoteTwice++
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // begin says that a command is on its way.

@@ -58,12 +58,13 @@ type Server struct {
 	Bin      string
 	Dir      string   // absolute
 	Accounts []string // made where they are missing
+	Forward  string   // where forward@ leads; "": nowhere
 	Sets     []string // key=TOML-value
 }
 
 // Args are the arguments of its command line.
 func (s Server) Args() []string {
-	return append([]string{"-dir", s.Dir, "-accounts", strings.Join(s.Accounts, ",")}, s.Sets...)
+	return append([]string{"-dir", s.Dir, "-accounts", strings.Join(s.Accounts, ","), "-forward", s.Forward}, s.Sets...)
 }
 
 // Process is a running server.
