@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/agent/imapd"
@@ -41,7 +42,7 @@ func (n *Node) openQueue(c *config.Config) error {
 	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger}, nil)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	n.queue = queue.New(queue.Options{
-		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered,
+		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
 		Retry:  retry(c),
 		Limits: queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
 		Lanes: map[flow.Transport]queue.Lane{
@@ -77,25 +78,20 @@ func (b addressBook) Lookup(ctx context.Context, a address.Address) ([]route.Tar
 	return targets, true, nil
 }
 
-func (n *Node) router(c *config.Config) *route.Router {
-	r := &route.Router{Directory: addressBook{n.directory}}
-	if h := c.MTA.SmartHost; h.Host != "" {
-		r.SmartHost = net.JoinHostPort(trimBrackets(h.Host), strconv.Itoa(h.Port))
-	}
-	return r
-}
+func (n *Node) router() *route.Router { return &route.Router{Directory: addressBook{n.directory}} }
 
-func trimBrackets(host string) string {
-	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1]
+// routeOf is the route key of a recipient: with a smart host all that leaves shares its limits.
+func (n *Node) routeOf(r *flow.Recipient) string {
+	if h := n.config.Load().MTA.SmartHost; h.Host != "" && r.Transport == flow.SMTP && r.NextHop == "" {
+		return net.JoinHostPort(strings.Trim(h.Host, "[]"), strconv.Itoa(h.Port))
 	}
-	return host
+	return queue.RouteOf(r)
 }
 
 // mxConfig is the engine's configuration for port 25, or for LMTP.
 func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &mx.Agent{
-		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router(c)},
+		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
 		Intake:   n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store},
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
@@ -108,7 +104,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &msa.Agent{
 		Settings: msa.Settings{Hostname: c.Hostname, Service: service, Trusted: c.Submission.TrustedNetworks.Contains,
-			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router(c)},
+			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
 		Intake: n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}

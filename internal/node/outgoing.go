@@ -36,7 +36,7 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 	resolver := dns.New(dns.Options{Servers: c.DNS.Resolvers, Timeout: c.DNS.Timeout.D(), Attempts: c.DNS.Attempts,
 		CacheEntries: c.DNS.CacheEntries, MaxTTL: c.DNS.CacheMaxTTL.D(), Now: n.opt.Now})
 	return &outgoing{mta: mta.NewSettings(c, resolver, string(password), roots),
-		report: &report.Settings{Hostname: c.Hostname, Router: n.router(c)}}, nil
+		report: &report.Settings{Hostname: c.Hostname, Router: n.router()}}, nil
 }
 
 func (n *Node) apply(o *outgoing) {

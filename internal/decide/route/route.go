@@ -32,11 +32,7 @@ type Directory interface {
 const MaxTargets = 10_000
 
 // Router makes plans.
-type Router struct {
-	Directory Directory
-	// SmartHost is the next hop for all mail to elsewhere, as host:port or [host]:port; empty: the MX of each domain.
-	SmartHost string
-}
+type Router struct{ Directory Directory }
 
 // ErrRelay refuses a recipient elsewhere from a client that may not relay. It names the mend.
 var ErrRelay = status.Perm(554, 7, 1, "Relay access denied: not a domain of this system; our users send through the submission ports")
@@ -52,12 +48,12 @@ func (r *Router) Recipient(ctx context.Context, rcpt envelope.Recipient, mayRela
 		if !mayRelay {
 			return nil, ErrRelay
 		}
-		return []flow.Recipient{r.elsewhere(rcpt, rcpt.To)}, nil
+		return []flow.Recipient{elsewhere(rcpt, rcpt.To)}, nil
 	}
 	out := make([]flow.Recipient, 0, len(targets))
 	for _, t := range targets {
 		if t.Account == 0 {
-			out = append(out, r.elsewhere(rcpt, t.Address))
+			out = append(out, elsewhere(rcpt, t.Address))
 			continue
 		}
 		out = append(out, flow.Recipient{To: t.Address, Original: rcpt.To, Notify: rcpt.Notify, ORcpt: rcpt.ORcpt,
@@ -69,9 +65,11 @@ func (r *Router) Recipient(ctx context.Context, rcpt envelope.Recipient, mayRela
 	return out, nil
 }
 
-func (r *Router) elsewhere(rcpt envelope.Recipient, to address.Address) flow.Recipient {
+// elsewhere is the way out. Which host that is the transfer agent decides at each attempt: a smart host of today takes the
+// mail of yesterday too.
+func elsewhere(rcpt envelope.Recipient, to address.Address) flow.Recipient {
 	return flow.Recipient{To: to, Original: rcpt.To, Notify: rcpt.Notify, ORcpt: rcpt.ORcpt,
-		Transport: flow.SMTP, NextHop: r.SmartHost}
+		Transport: flow.SMTP}
 }
 
 // Plan collects the recipients of one transaction: duplicates are merged (the first stands), numbers are given.

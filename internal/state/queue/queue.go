@@ -88,6 +88,8 @@ type Options struct {
 	Now      func() time.Time
 	Jitter   func() float64 // in [0, 1)
 	Log      *slog.Logger
+	// Route gives the key of what shares connections and limits with a recipient; nil: RouteOf.
+	Route func(*flow.Recipient) string
 	// Event hears of every outcome, for logs and metrics. It must be brief.
 	Event func(j *flow.Job, r *flow.Recipient, o *flow.Outcome)
 	// MaxIncoming bounds the jobs in memory without rows; Admit waits beyond it. Default 20,000.
@@ -132,9 +134,10 @@ type journalEntry struct {
 // item is a job in the queue.
 type item struct {
 	id        queueid.ID
-	job       *flow.Job      // nil: only the rows have it
+	job       *flow.Job      // nil: only the rows have it, and nobody needs it now
 	ref       recipe.BlobRef // its record; zero when a start before the last one has settled it
 	rows      bool           // it has rows, or they are being written
+	stored    bool           // it has rows
 	held      bool
 	received  time.Time
 	size      int64
@@ -181,6 +184,9 @@ func New(o Options) *Queue {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Route == nil {
+		o.Route = RouteOf
 	}
 	if o.Event == nil {
 		o.Event = func(*flow.Job, *flow.Recipient, *flow.Outcome) {}
@@ -242,17 +248,17 @@ func (q *Queue) Submit(job *flow.Job, ref recipe.BlobRef) error {
 	now := q.opt.Now()
 	it := &item{id: job.ID, job: job, ref: ref, received: job.Received, size: job.Size(), submitted: now}
 	for i := range job.Recipients {
-		it.rcpts = append(it.rcpts, newRecipient(&job.Recipients[i], now))
+		it.rcpts = append(it.rcpts, q.newRecipient(&job.Recipients[i], now))
 	}
 	return q.add(it)
 }
 
-func newRecipient(r *flow.Recipient, now time.Time) *recipient {
-	return &recipient{no: r.No, transport: r.Transport, route: routeOf(r), next: now}
+func (q *Queue) newRecipient(r *flow.Recipient, now time.Time) *recipient {
+	return &recipient{no: r.No, transport: r.Transport, route: q.opt.Route(r), next: now}
 }
 
-// routeOf is the route key of a recipient: what shares connections and limits.
-func routeOf(r *flow.Recipient) string {
+// RouteOf is the route key of a recipient that goes where its next hop or its domain says.
+func RouteOf(r *flow.Recipient) string {
 	switch {
 	case r.Transport != flow.SMTP && r.Transport != flow.LMTP:
 		return ""

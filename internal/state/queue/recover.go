@@ -53,7 +53,7 @@ func (q *Queue) Recover(ctx context.Context, ref recipe.BlobRef, trailer []byte)
 				continue
 			}
 		}
-		it.rcpts = append(it.rcpts, newRecipient(r, now))
+		it.rcpts = append(it.rcpts, q.newRecipient(r, now))
 	}
 	if err = q.add(it); errors.Is(err, ErrKnown) { // a notification made twice: the other record stands for it
 		q.opt.Journal.Settle(ref)
@@ -94,7 +94,7 @@ func (q *Queue) loadRows(ctx context.Context) error {
 			rows := tx.Query("SELECT queue_id, state, size, received FROM job WHERE queue_id > ? ORDER BY queue_id LIMIT ?", from, loadSlice)
 			for rows.Next() {
 				n++
-				it := &item{rows: true, held: State(rows.Int64(1)) != Queued, size: rows.Int64(2), received: time.UnixMicro(rows.Int64(3))}
+				it := &item{rows: true, stored: true, held: State(rows.Int64(1)) != Queued, size: rows.Int64(2), received: time.UnixMicro(rows.Int64(3))}
 				from = rows.Bytes(0)
 				copy(it.id[:], from)
 				it.ref = q.replayed[it.id]
