@@ -70,17 +70,28 @@ func TestOrderOfSyncs(t *testing.T) {
 	}
 }
 
-// traced runs a build of the server under strace with clients on it, and loads the trace.
+// traced runs a build of the server under strace in a directory of its own, with clients on it, and loads the trace.
 func traced(t *testing.T, tag string, clients func(addr map[string]string, book *ledger.Book) error) *crash.Run {
 	t.Helper()
-	needs.Quick(t, "strace makes the server slow")
-	needs.Program(t, "strace")
+	return tracedIn(t, Server{Bin: build(t, tag), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts}, "", clients)
+}
+
+// realDir is a directory of the test without symbolic links in its name.
+func realDir(t *testing.T) string {
+	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Server{Bin: build(t, tag), Dir: filepath.Join(dir, "data"), Accounts: accounts}
-	traceFile := filepath.Join(dir, "trace")
+	return dir
+}
+
+// tracedIn is traced in a directory of which initial is a copy ("": it is empty).
+func tracedIn(t *testing.T, s Server, initial string, clients func(addr map[string]string, book *ledger.Book) error) *crash.Run {
+	t.Helper()
+	needs.Quick(t, "strace makes the server slow")
+	needs.Program(t, "strace")
+	traceFile := filepath.Join(t.TempDir(), "trace")
 	p, err := crash.Start(t.Context(), traceFile, s.Bin, s.Args()...)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +104,9 @@ func traced(t *testing.T, tag string, clients func(addr map[string]string, book 
 	if err := errors.Join(clients(addr, &book), p.Stop()); err != nil {
 		t.Fatal(err)
 	}
-	run, err := crash.Load(traceFile, underTest(s), book.Acks())
+	sys := underTest(s)
+	sys.Initial = initial
+	run, err := crash.Load(traceFile, sys, book.Acks())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +26,7 @@ import (
 func TestPowerCut(t *testing.T) {
 	for _, v := range variants {
 		t.Run("tag="+v.tag, func(t *testing.T) {
-			n := 10
+			n := 14
 			if v.tag == "" {
 				n = cuts(t)
 			}
@@ -56,6 +59,62 @@ func TestPowerCutFirstStart(t *testing.T) {
 		}
 		return err
 	})
+	if err := powerCuts(t, run, cuts(t)).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPowerCutWhileRecovering cuts the power while a start delivers what an earlier crash left in the journal: the start after
+// that delivers the rest, and nothing a second time.
+func TestPowerCutWhileRecovering(t *testing.T) {
+	needs.Quick(t, "strace")
+	needs.Program(t, "strace")
+	dir := realDir(t)
+	s := Server{Bin: build(t, ""), Dir: filepath.Join(dir, "data"), Accounts: accounts}
+	p := started(t, s)
+	stop, err := Inject(p, "pwrite64", "error=ENOSPC") // the database has no room: everything stays in the journal
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before []string
+	c, err := DialSMTP(p.Addr["smtp"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		acks, err := c.Send(Mail{Token: fmt.Sprintf("before-%02d-end", i), Size: 1000 + 500*i, To: accounts[:1+i%2]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range acks {
+			before = append(before, a.ID)
+		}
+	}
+	p.Kill()
+	stop()
+	initial := filepath.Join(dir, "initial")
+	err = os.RemoveAll(filepath.Join(s.Dir, "run")) // sockets
+	if err := errors.Join(err, os.CopyFS(initial, os.DirFS(s.Dir))); err != nil {
+		t.Fatal(err)
+	}
+	run := tracedIn(t, s, initial, func(addr map[string]string, book *ledger.Book) error {
+		if err := (&Process{Addr: addr}).Quiet(t.Context()); err != nil {
+			return err
+		}
+		return deliver(addr["smtp"], 0, book)
+	})
+	list := run.System.List
+	run.System.List = func(dirs []string) ([]crash.Listing, error) {
+		out, err := list(dirs)
+		for i := range out {
+			for _, id := range before {
+				if !slices.Contains(out[i].IDs, id) {
+					out[i].Err = errors.Join(out[i].Err, fmt.Errorf("%s, acknowledged before the first crash, is not there", id))
+				}
+			}
+		}
+		return out, err
+	}
 	if err := powerCuts(t, run, cuts(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
