@@ -170,7 +170,9 @@ func (q *Queue) task(u Unit) *Task {
 
 // land says that an attempt is over, or was never begun. q.mu is held.
 func (q *Queue) land(t *Task) {
-	t.item.flying -= len(t.unit.Recipients)
+	if t.item.flying -= len(t.unit.Recipients); t.item.flying == 0 && t.item.stored {
+		t.item.job = nil // the rows have it
+	}
 	for _, no := range t.unit.Recipients {
 		if r := t.item.find(no); r != nil {
 			r.flying = false
@@ -282,11 +284,19 @@ func (q *Queue) deliver(l *lane, tasks []*Task) (out [][]flow.Outcome) {
 // load completes a task: the job from its rows where memory does not have it, and its recipients.
 func (q *Queue) load(t *Task) error {
 	if t.Job == nil {
+		q.mu.Lock()
+		t.Job = t.item.job // another task of the job may have read it
+		q.mu.Unlock()
+	}
+	if t.Job == nil {
 		job, err := q.readJob(q.ctx, t.item.id)
 		if err != nil {
 			return err
 		}
 		t.Job = job
+		q.mu.Lock()
+		t.item.job = job // until its last task under way is over
+		q.mu.Unlock()
 	}
 	for _, no := range t.unit.Recipients {
 		if no >= len(t.Job.Recipients) {

@@ -163,8 +163,8 @@ func (q *Queue) writeRows(it *item, done []int) {
 	}, func() {
 		q.opt.Journal.Settle(ref)
 		q.left()
-		if it.flying == 0 {
-			it.job = nil // the rows have it
+		if it.stored = true; it.flying == 0 {
+			it.job = nil
 		}
 	})
 }
@@ -240,8 +240,6 @@ func (q *Queue) updateRows(it *item, c change) {
 	}, func() {
 		if last {
 			q.forget(it)
-		} else if it.flying == 0 {
-			it.job = nil
 		}
 	})
 }
