@@ -136,7 +136,7 @@ func dialIMAPS(t *testing.T, s *system.System, a system.Account) *rawIMAP {
 type stored struct {
 	name                string
 	text                []byte // with what we put on top
-	envelope, structure node
+	envelope, structure sexp
 }
 
 // TestRealMessages: 400 messages as people and spammers wrote them, in by SMTP, out by IMAP, not a byte different; and

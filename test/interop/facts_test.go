@@ -22,7 +22,7 @@ func factsOf(t *testing.T, m stored) facts {
 	return f
 }
 
-func value(n node) string {
+func value(n sexp) string {
 	if n.null {
 		return "NIL"
 	}
@@ -32,7 +32,7 @@ func value(n node) string {
 var envelopeFields = [...]string{"date", "subject", "from", "sender", "reply-to", "to", "cc", "bcc", "in-reply-to", "message-id"}
 
 // envelope reports whether it has the shape of RFC 9051 §7.5.2.
-func (f facts) envelope(where string, n node) bool {
+func (f facts) envelope(where string, n sexp) bool {
 	if len(n.list) != len(envelopeFields) {
 		return false
 	}
@@ -55,7 +55,7 @@ func (f facts) envelope(where string, n node) bool {
 }
 
 // addresses writes a list as `[name <local@domain>]`, a group as `[name:]` … `[;]`.
-func addresses(n node) (string, bool) {
+func addresses(n sexp) (string, bool) {
 	if n.null {
 		return "NIL", true
 	}
@@ -82,7 +82,7 @@ func mailboxText(name, local, domain string) string {
 }
 
 // structure reports whether it has the shape of RFC 9051 §7.5.2, with the extension data of BODYSTRUCTURE.
-func (f facts) structure(path string, n node) bool {
+func (f facts) structure(path string, n sexp) bool {
 	if len(n.list) == 0 {
 		return false
 	}
@@ -136,7 +136,7 @@ func (f facts) structure(path string, n node) bool {
 }
 
 // extension reads disposition, language and location.
-func (f facts) extension(at func(string) string, n []node) {
+func (f facts) extension(at func(string) string, n []sexp) {
 	f[at("disposition")] = "NIL"
 	if len(n[0].list) == 2 {
 		f[at("disposition")] = strings.ToLower(n[0].list[0].text)
@@ -147,7 +147,7 @@ func (f facts) extension(at func(string) string, n []node) {
 }
 
 // params writes parameters as name=value, sorted: their order means nothing.
-func params(n node) string {
+func params(n sexp) string {
 	if n.null {
 		return "NIL"
 	}

@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// node is a part of an IMAP response: a string (quoted, literal or atom), NIL, or a list. Comparing two servers needs no
+// sexp is a part of an IMAP response: a string (quoted, literal or atom), NIL, or a list. Comparing two servers needs no
 // more meaning than this, and a client library would hide differences by its own decoding.
-type node struct {
+type sexp struct {
 	text string
 	null bool
-	list []node
+	list []sexp
 	many bool // it is a list, even if empty
 }
 
-func (n node) String() string {
+func (n sexp) String() string {
 	switch {
 	case n.null:
 		return "NIL"
@@ -32,14 +32,7 @@ func (n node) String() string {
 	return "(" + strings.Join(parts, " ") + ")"
 }
 
-func text1(s string) node { return node{text: s} }
-
-// orNil is an nstring whose empty value is NIL.
-func orNil(s string) node { return node{text: s, null: s == ""} }
-
-func list(nodes ...node) node { return node{list: nodes, many: true} }
-
-// rawIMAP is the barest client: it sends a line and reads responses into nodes.
+// rawIMAP is the barest client: it sends a line and reads responses into trees.
 type rawIMAP struct {
 	t *testing.T
 	w io.Writer
@@ -58,14 +51,14 @@ func newRawIMAP(t *testing.T, w io.Writer, r io.Reader) *rawIMAP {
 }
 
 // do sends a command and returns its untagged responses. Anything but OK fails the test.
-func (c *rawIMAP) do(command string) [][]node {
+func (c *rawIMAP) do(command string) [][]sexp {
 	c.t.Helper()
 	c.n++
 	tag := fmt.Sprintf("t%d", c.n)
 	if _, err := fmt.Fprintf(c.w, "%s %s\r\n", tag, command); err != nil {
 		c.t.Fatal(err)
 	}
-	var out [][]node
+	var out [][]sexp
 	for {
 		line := c.response()
 		if line[0].text != tag {
@@ -80,9 +73,9 @@ func (c *rawIMAP) do(command string) [][]node {
 }
 
 // fetch returns the items of the FETCH responses by sequence number.
-func (c *rawIMAP) fetch(what string) map[int]map[string]node {
+func (c *rawIMAP) fetch(what string) map[int]map[string]sexp {
 	c.t.Helper()
-	out := map[int]map[string]node{}
+	out := map[int]map[string]sexp{}
 	for _, line := range c.do(what) {
 		if len(line) != 4 || line[2].text != "FETCH" {
 			continue
@@ -91,7 +84,7 @@ func (c *rawIMAP) fetch(what string) map[int]map[string]node {
 		if err != nil || len(line[3].list)%2 != 0 {
 			c.t.Fatalf("FETCH response %v", line)
 		}
-		items := map[string]node{}
+		items := map[string]sexp{}
 		for i := 0; i < len(line[3].list); i += 2 {
 			items[line[3].list[i].text] = line[3].list[i+1]
 		}
@@ -101,9 +94,9 @@ func (c *rawIMAP) fetch(what string) map[int]map[string]node {
 }
 
 // response reads one whole response, literals included.
-func (c *rawIMAP) response() []node {
+func (c *rawIMAP) response() []sexp {
 	c.t.Helper()
-	var out []node
+	var out []sexp
 	for {
 		b := c.byte()
 		switch b {
@@ -121,9 +114,9 @@ func (c *rawIMAP) response() []node {
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			return append(out, node{text: "[" + strings.TrimSpace(rest)})
+			return append(out, sexp{text: "[" + strings.TrimSpace(rest)})
 		default:
-			out = append(out, c.node(b))
+			out = append(out, c.tree(b))
 		}
 	}
 }
@@ -136,17 +129,17 @@ func (c *rawIMAP) byte() byte {
 	return b
 }
 
-func (c *rawIMAP) node(b byte) node {
+func (c *rawIMAP) tree(b byte) sexp {
 	switch b {
 	case '(':
-		n := node{many: true}
+		n := sexp{many: true}
 		for {
 			switch b := c.byte(); b {
 			case ')':
 				return n
 			case ' ':
 			default:
-				n.list = append(n.list, c.node(b))
+				n.list = append(n.list, c.tree(b))
 			}
 		}
 	case '"':
@@ -154,7 +147,7 @@ func (c *rawIMAP) node(b byte) node {
 		for {
 			switch b := c.byte(); b {
 			case '"':
-				return node{text: string(s)}
+				return sexp{text: string(s)}
 			case '\\':
 				s = append(s, c.byte())
 			case '\r', '\n':
@@ -176,7 +169,7 @@ func (c *rawIMAP) node(b byte) node {
 		if _, err := io.ReadFull(c.r, buf); err != nil {
 			c.t.Fatal(err)
 		}
-		return node{text: string(buf)}
+		return sexp{text: string(buf)}
 	}
 	atom := []byte{b}
 	for depth := 0; ; {
@@ -192,9 +185,9 @@ func (c *rawIMAP) node(b byte) node {
 		case ' ', '(', ')', '\r':
 			if depth == 0 { // BODY[HEADER.FIELDS (TO)] is one item
 				if string(atom) == "NIL" {
-					return node{null: true}
+					return sexp{null: true}
 				}
-				return node{text: string(atom)}
+				return sexp{text: string(atom)}
 			}
 		}
 		atom = append(atom, c.byte())

@@ -2,11 +2,12 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -16,8 +17,7 @@ const binaryEnv = "POSTRIDER_BIN"
 
 const buildTimeout = 5 * time.Minute
 
-// Main builds cmd/postrider, runs the tests, and returns the exit code. Listing tests or running none builds nothing
-// less: it is the go tool's cache that makes it cheap.
+// Main builds cmd/postrider, runs the tests, and returns the exit code.
 func Main(m *testing.M) int {
 	if os.Getenv(binaryEnv) != "" {
 		return m.Run()
@@ -43,13 +43,13 @@ func Main(m *testing.M) int {
 func build(dir string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
-	mod, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	root, err := moduleRoot()
 	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
+		return "", err
 	}
 	bin := filepath.Join(dir, "postrider")
 	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/postrider")
-	c.Dir = strings.TrimSpace(string(mod))
+	c.Dir = root
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build postrider: %w\n%s", err, out)
@@ -65,4 +65,42 @@ func Binary(t testing.TB) string {
 		t.Fatal("no binary: the test's package lacks TestMain with system.Main")
 	}
 	return bin
+}
+
+// moduleRoot is the folder of go.mod: tests run in their package's folder, below it.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if filepath.Dir(dir) == dir {
+			err = errors.New("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+// lookAtSource looks at every source file of the server: the test cache notes what a test looks at, and would otherwise
+// repeat the result of an earlier server, because it does not see what `go build` reads.
+func lookAtSource(t testing.TB) {
+	t.Helper()
+	root, err := moduleRoot()
+	for _, dir := range []string{"cmd/postrider", "internal"} {
+		if err == nil {
+			err = filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
+				if err == nil && (filepath.Ext(path) == ".go" || filepath.Ext(path) == ".sql") {
+					_, err = os.Stat(path)
+				}
+				if errors.Is(err, fs.ErrNotExist) {
+					err = nil // somebody is working there
+				}
+				return err
+			})
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

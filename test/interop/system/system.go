@@ -63,6 +63,7 @@ type System struct {
 // Start runs `postrider quickstart` until the test ends.
 func Start(t testing.TB, o Options) *System {
 	t.Helper()
+	lookAtSource(t)
 	if o.Domain == "" {
 		o.Domain = "here.example"
 	}
