@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,12 @@ func (w *world) exec(sql string) {
 	if err := w.db.Write(w.t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(sql); return err }); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// pass lets time pass, and everything that it brings.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // crash ends a queue as a killed process does: what waits to be written is lost. Agents must not be under way.
@@ -53,7 +60,7 @@ func TestManyRecipientsOnManyRoutes(t *testing.T) {
 			}
 		}
 		j := w.submit(q, rcpts...)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		w.stop(q)
 		for i := range rcpts {
 			k := key(j.ID, i)
@@ -79,7 +86,7 @@ func TestReleaseDuringAnAttemptDoesNotTryTwice(t *testing.T) {
 			return [][]flow.Outcome{{defer4(tasks[0], &tasks[0].Recipients[0])}}
 		})
 		j := w.submit(q, remoteTo("a.example"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for _, hold := range []bool{true, false, true, false} {
 			if err := q.Hold(j.ID, hold); err != nil {
 				t.Fatal(err)
@@ -90,7 +97,7 @@ func TestReleaseDuringAnAttemptDoesNotTryTwice(t *testing.T) {
 			t.Fatalf("%d attempts at once", attempts)
 		}
 		close(block)
-		time.Sleep(16 * time.Minute) // second after 5 minutes, third after 10 more
+		pass(16 * time.Minute) // second after 5 minutes, third after 10 more
 		w.stop(q)
 		if attempts != 3 {
 			t.Fatalf("%d attempts, want 3", attempts)
@@ -119,7 +126,7 @@ func TestHeldOrDeletedBeforeItsAttemptIsNotTried(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(block)
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if len(w.remote) != 1 {
 			t.Fatalf("went out: %v", w.remote)
 		}
@@ -146,7 +153,7 @@ func TestHoldOfADeletedJobLeavesNoRow(t *testing.T) {
 			t.Fatalf("hold of a deleted job: %v", err)
 		}
 		w.exec("DROP TRIGGER full")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		w.stop(q)
 		if w.rows("job") != 0 || len(w.records) != 0 || q.incoming != 0 {
 			t.Fatalf("%d rows, %d records, %d incoming", w.rows("job"), len(w.records), q.incoming)
@@ -162,12 +169,12 @@ func TestTransportWithoutAgentExpires(t *testing.T) {
 		r := remoteTo("a.example")
 		r.Transport = flow.LMTP
 		w.submit(q, r, flow.Recipient{Transport: flow.Drop})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		list, err := q.List(t.Context())
 		if err != nil || len(list) != 1 || len(list[0].Recipients) != 1 || !strings.Contains(list[0].Recipients[0].Reply, "lmtp") {
 			t.Fatalf("%+v %v", list, err)
 		}
-		time.Sleep(6 * 24 * time.Hour)
+		pass(6 * 24 * time.Hour)
 		w.stop(q)
 		if w.rows("job") != 0 || len(w.notices) != 1 {
 			t.Fatalf("%d jobs, %d notices", w.rows("job"), len(w.notices))
@@ -178,23 +185,22 @@ func TestTransportWithoutAgentExpires(t *testing.T) {
 func TestPanicOfAnAgentDefers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		poison := true
-		w.reply = nil
+		var cured atomic.Bool
 		q := w.start()
 		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			if poison && tasks[0].Recipients[0].To.Domain == "bad.example" {
+			if !cured.Load() && tasks[0].Recipients[0].To.Domain == "bad.example" {
 				panic("poison")
 			}
 			return w.Deliver(ctx, tasks)
 		})
 		w.submit(q, remoteTo("bad.example"))
 		w.submit(q, remoteTo("good.example"))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if len(w.remote) != 1 || q.Counts()["deferred"] != 1 {
 			t.Fatalf("went out %v, counts %v", w.remote, q.Counts())
 		}
-		poison = false
-		time.Sleep(time.Hour)
+		cured.Store(true)
+		pass(time.Hour)
 		w.stop(q)
 		if len(w.remote) != 2 {
 			t.Fatalf("went out %v", w.remote)
@@ -219,7 +225,7 @@ func TestTriedTogetherComesBackTogether(t *testing.T) {
 			rcpts[i] = remoteTo("a.example")
 		}
 		w.submit(q, rcpts...)
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		w.stop(q)
 		if fmt.Sprint(sizes) != "[50 50 50]" {
 			t.Fatalf("attempts with %v recipients", sizes)
@@ -234,9 +240,9 @@ func TestLedgersOutliveRecordsThatAreReplayed(t *testing.T) {
 		w := newWorld(t)
 		w.stuck = true
 		q := w.start()
-		late := true
+		var early atomic.Bool
 		w.reply = func(task *Task, r *flow.Recipient) flow.Outcome {
-			if late && r.To.Domain == "late.example" {
+			if !early.Load() && r.To.Domain == "late.example" {
 				return defer4(task, r)
 			}
 			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
@@ -246,12 +252,12 @@ func TestLedgersOutliveRecordsThatAreReplayed(t *testing.T) {
 		gone := w.submit(q, remoteTo("late.example"))
 		for run := range 4 {
 			if run == 1 {
-				late = false
+				early.Store(true)
 				if err := q.Delete(t.Context(), gone.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(time.Hour) // ledgers are cleaned every minute
+			pass(time.Hour) // ledgers are cleaned every minute
 			w.stop(q)
 			q = w.start()
 		}
@@ -270,7 +276,7 @@ func TestLedgersOutliveRecordsThatAreReplayed(t *testing.T) {
 		clear(w.records) // the position moved at last
 		w.mu.Unlock()
 		q = w.start()
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		w.stop(q)
 		if len(w.ledger) != 0 || w.rows("job_done") != 0 {
 			t.Errorf("ledgers keep %d and %d rows for nobody", len(w.ledger), w.rows("job_done"))
@@ -289,14 +295,14 @@ func TestLedgerIsKeptWhileRowsAreBehind(t *testing.T) {
 			return w.Deliver(ctx, tasks)
 		})
 		w.submit(q, mailbox(1))
-		time.Sleep(10 * time.Second) // it has rows now
+		pass(10 * time.Second) // it has rows now
 		w.exec("CREATE TRIGGER full BEFORE DELETE ON job_recipient BEGIN SELECT RAISE(ABORT, 'full'); END")
 		close(hold)
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		w.crash(q)
 		w.exec("DROP TRIGGER full")
 		q = w.start()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.stop(q)
 		for k, n := range w.boxes {
 			if n != 1 {
@@ -347,14 +353,14 @@ func TestStopWritesWhatIsSaidAfterTheGrace(t *testing.T) {
 			return w.Deliver(ctx, tasks)
 		})
 		w.submit(q, remoteTo("a.example"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := q.Stop(ctx); err != nil {
 			t.Fatal(err)
 		}
 		q = w.start()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		w.stop(q)
 		for k, n := range w.remote {
 			if n != 1 {
@@ -377,7 +383,7 @@ func TestInterruptedAttemptIsNoAttempt(t *testing.T) {
 			t.Fatal(err)
 		}
 		q = w.start()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		w.stop(q)
 		if len(w.boxes) != 1 {
 			t.Fatalf("delivered %v", w.boxes)
@@ -393,13 +399,13 @@ func TestCorruptRowIsSetAside(t *testing.T) {
 		bad := w.submit(q, remoteTo("a.example"), remoteTo("b.example"))
 		w.submit(q, remoteTo("c.example"))
 		short := w.submit(q, remoteTo("d.example"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		w.stop(q)
 		w.exec(fmt.Sprintf("UPDATE job SET body = x'00' WHERE queue_id = x'%x'", bad.ID[:]))
 		w.exec(fmt.Sprintf("UPDATE job_recipient SET recipient_no = 7 WHERE queue_id = x'%x'", short.ID[:]))
 		w.reply = nil
 		q = w.start()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if len(w.remote) != 1 || q.Counts()["hold"] != 2 || q.sched.flying != 0 {
 			t.Fatalf("went out %v, counts %v, %d flying", w.remote, q.Counts(), q.sched.flying)
 		}
@@ -432,7 +438,7 @@ func TestHoldIsWrittenWithTheRows(t *testing.T) {
 		}
 		w.crash(q)
 		q = w.start()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if len(w.remote) != 0 || q.Counts()["hold"] != 1 {
 			t.Fatalf("held mail went out: %v %v", w.remote, q.Counts())
 		}
@@ -446,9 +452,9 @@ func TestDiskFull(t *testing.T) {
 		w := newWorld(t)
 		q := w.start()
 		q.opt.MaxIncoming = 30
-		full := true
+		var room atomic.Bool
 		w.reply = func(task *Task, r *flow.Recipient) flow.Outcome {
-			if full {
+			if !room.Load() {
 				return flow.Failure(r.No, status.ErrNoSpace, time.Now())
 			}
 			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
@@ -461,25 +467,25 @@ func TestDiskFull(t *testing.T) {
 			w.submit(q, remoteTo("b.example"))
 			w.submit(q, mailbox(2))
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if err := q.Admit(t.Context()); err != ErrBusy {
 			t.Fatalf("admitted: %v", err)
 		}
 		if len(w.records) != 30 || w.rows("job") != 0 {
 			t.Fatalf("settled %d without a trace", 30-len(w.records))
 		}
-		full = false
+		room.Store(true)
 		for _, table := range []string{"job", "job_recipient", "job_done"} {
 			w.exec("DROP TRIGGER full_" + table)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if len(w.records) != 0 || w.rows("job") != 30 {
 			t.Fatalf("%d records, %d jobs", len(w.records), w.rows("job"))
 		}
 		if err := q.Admit(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		w.stop(q)
 		if len(w.boxes) != 20 || len(w.remote) != 20 || w.rows("job") != 0 || w.rows("job_recipient") != 0 {
 			t.Fatalf("boxes %d, remote %d, jobs %d", len(w.boxes), len(w.remote), w.rows("job"))
@@ -525,10 +531,12 @@ func TestCrashAtEachStep(t *testing.T) {
 				}
 				q := w.start()
 				if c.first > flow.Failed {
+					q.mu.Lock()
 					q.started = false
+					q.mu.Unlock()
 				}
 				j := w.submit(q, mailbox(1), remoteTo("a.example"))
-				time.Sleep(time.Second)
+				pass(time.Second)
 				w.crash(q)
 				w.stuck = false
 				if c.lose != "" {
@@ -536,7 +544,7 @@ func TestCrashAtEachStep(t *testing.T) {
 				}
 				for range 2 {
 					q = w.start()
-					time.Sleep(time.Hour)
+					pass(time.Hour)
 					w.stop(q)
 				}
 				if w.boxes[key(j.ID, 0)] != 1 || attempts != c.attempts {
