@@ -197,7 +197,8 @@ func decodeORcpt(s string) (string, bool) {
 	if kind == "utf-8" {
 		decoded, ok = decodeUnitext(text)
 	} else if decoded, ok = decodeXtext(text); ok && !isPrintable(decoded) {
-		ok = false
+		// Postfix (3.7) writes UTF-8 addresses as rfc822 in xtext; to refuse them would be to refuse its mail.
+		ok, kind = kind == "rfc822" && isText(decoded), "utf-8"
 	}
 	return kind + ";" + decoded, ok && len(kind)+1+len(decoded) <= 500
 }
@@ -244,6 +245,16 @@ func isUpperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= '
 func isPrintable(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isText tells valid UTF-8 without control characters.
+func isText(s string) bool {
+	for _, r := range s {
+		if r == utf8.RuneError || r < ' ' || r >= 0x7f && r < 0xa0 {
 			return false
 		}
 	}
