@@ -1,7 +1,7 @@
 // Command server is Postrider's node with nothing around it, for the crash proofs: loopback ports that the system
 // chooses, accounts whose passwords cost nothing to check, and no command line to learn.
 //
-//	server -dir DIR [-accounts a,b] [-forward USER@DOMAIN] [key=TOML-value …]
+//	server -dir DIR [-accounts a,b] [-forward USER@DOMAIN] [-speed N -ahead D] [key=TOML-value …]
 //
 // It makes the accounts that are missing (password: Password), has forward@ lead elsewhere if it is told so, serves until TERM, and prints one line when ready:
 // {"smtp":"127.0.0.1:41234",…}. After TERM it drains, closes the state, checks the mailstore's invariants, and exits 0
@@ -46,14 +46,16 @@ func main() {
 	dir := flag.String("dir", "", "data directory, absolute")
 	accounts := flag.String("accounts", "", "local parts of accounts to make, separated by commas")
 	forward := flag.String("forward", "", "address elsewhere that forward@ leads to")
+	speed := flag.Int("speed", 1, "how much faster than the real one the server's clock runs")
+	ahead := flag.Duration("ahead", 0, "how far ahead of the real one it starts")
 	flag.Parse()
-	if err := run(*dir, strings.Split(*accounts, ","), *forward, flag.Args()); err != nil {
+	if err := run(*dir, strings.Split(*accounts, ","), *forward, clock(*speed, *ahead), flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, accounts []string, forward string, sets []string) error {
+func run(dir string, accounts []string, forward string, now func() time.Time, sets []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	c, err := configure(dir, sets)
@@ -67,7 +69,7 @@ func run(dir string, accounts []string, forward string, sets []string) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Version: "crash"})
+	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Now: now, Version: "crash"})
 	if err != nil {
 		return err
 	}
@@ -97,6 +99,12 @@ func serve(ctx context.Context, n *node.Node) error {
 	case err := <-n.Fatal():
 		return err
 	}
+}
+
+// clock makes minutes pass in seconds, so that what the server does once a minute happens between two kills.
+func clock(speed int, ahead time.Duration) func() time.Time {
+	start := time.Now()
+	return func() time.Time { return start.Add(ahead + time.Since(start)*time.Duration(speed)) }
 }
 
 func configure(dir string, sets []string) (*config.Config, error) {

@@ -76,9 +76,17 @@ func (k *killer) round() {
 		k.model.Report.Kills++
 		return
 	}
+	life := time.Duration(10+k.rand.IntN(300)) * time.Millisecond
+	k.server.Speed = 1
+	if k.rand.IntN(10) == 0 { // some minutes, in which rows are written and ledgers cleaned
+		k.server.Speed = 60
+		life = time.Duration(1000+k.rand.IntN(2000)) * time.Millisecond
+	}
+	started := time.Now()
 	p := k.start()
 	k.check(p, false)
-	k.load(p)
+	k.load(p, life)
+	k.server.Ahead += time.Since(started) * time.Duration(k.server.Speed-1) // its clock never goes back
 	k.model.Report.Kills++
 }
 
@@ -121,7 +129,7 @@ func (k *killer) check(p *Process, bodies bool) {
 }
 
 // load has clients work until the server is killed under them.
-func (k *killer) load(p *Process) {
+func (k *killer) load(p *Process, life time.Duration) {
 	var wg sync.WaitGroup
 	errs := make([]error, killSenders+len(killAccounts))
 	for i := range killSenders {
@@ -135,7 +143,7 @@ func (k *killer) load(p *Process) {
 			errs[killSenders+i] = w.run(p.Addr["imaps"])
 		})
 	}
-	time.Sleep(time.Duration(10+k.rand.IntN(300)) * time.Millisecond)
+	time.Sleep(life)
 	p.Kill()
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {

@@ -56,15 +56,18 @@ func touchSource() error {
 // Server says how to start one.
 type Server struct {
 	Bin      string
-	Dir      string   // absolute
-	Accounts []string // made where they are missing
-	Forward  string   // where forward@ leads; "": nowhere
-	Sets     []string // key=TOML-value
+	Dir      string        // absolute
+	Accounts []string      // made where they are missing
+	Forward  string        // where forward@ leads; "": nowhere
+	Speed    int           // of its clock; 0: the real one's
+	Ahead    time.Duration // how far ahead its clock starts
+	Sets     []string      // key=TOML-value
 }
 
 // Args are the arguments of its command line.
 func (s Server) Args() []string {
-	return append([]string{"-dir", s.Dir, "-accounts", strings.Join(s.Accounts, ","), "-forward", s.Forward}, s.Sets...)
+	return append([]string{"-dir", s.Dir, "-accounts", strings.Join(s.Accounts, ","), "-forward", s.Forward, "-speed", strconv.Itoa(max(1, s.Speed)),
+		"-ahead", s.Ahead.String()}, s.Sets...)
 }
 
 // Process is a running server.
