@@ -131,8 +131,7 @@ func (q *Queue) loadRecipients(ctx context.Context, items map[queueid.ID]*item) 
 		err := q.opt.DB.Read(ctx, func(tx *db.Tx) error {
 			n := 0
 			rows := tx.Query(`SELECT queue_id, recipient_no, route, attempts, next_attempt, last_at, last_status, last_relay, last_reply, transport
-				FROM job_recipient WHERE queue_id > ? OR (queue_id = ? AND recipient_no > ?) ORDER BY queue_id, recipient_no LIMIT ?`,
-				from, from, no, loadSlice)
+				FROM job_recipient WHERE (queue_id, recipient_no) > (?, ?) ORDER BY queue_id, recipient_no LIMIT ?`, from, no, loadSlice)
 			for rows.Next() {
 				var id queueid.ID
 				from, no = rows.Bytes(0), rows.Int64(1)

@@ -1,0 +1,14 @@
+package mailstore_test
+
+import (
+	"testing"
+
+	"github.com/postrider/postrider/internal/state/db/dbtest"
+)
+
+func TestNoStatementReadsAWholeTable(t *testing.T) {
+	dbtest.CheckPlans(t, dbtest.Open(t), map[string]string{
+		"SELECT account_id FROM account_state ORDER": "lists the accounts",
+		"SELECT m.account_id":                        "Verify", "SELECT a.account_id": "Verify", "SELECT e.account_id": "Verify",
+	})
+}

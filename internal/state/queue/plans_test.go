@@ -1,0 +1,11 @@
+package queue
+
+import (
+	"testing"
+
+	"github.com/postrider/postrider/internal/state/db/dbtest"
+)
+
+func TestNoStatementReadsAWholeTable(t *testing.T) {
+	dbtest.CheckPlans(t, dbtest.Open(t), map[string]string{})
+}
