@@ -105,7 +105,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.store = store
 	w.rep = &Reporter{Source: w, Now: time.Now, Events: w, Log: slog.New(slog.DiscardHandler)}
-	w.rep.Set(&Settings{Hostname: "mail.here.example", Router: &route.Router{Directory: w, SmartHost: "relay.example:587"}, MaxReturn: 2000})
+	w.rep.Set(&Settings{Hostname: "mail.here.example", Router: &route.Router{Directory: w}, MaxReturn: 2000})
 	q := queue.New(queue.Options{DB: dbtest.Open(t), Journal: store, Ledger: w, Reporter: w.rep, Limits: queue.Limits{PerRoute: 1, Total: 5, Mailbox: 5},
 		Lanes: map[flow.Transport]queue.Lane{flow.Mailbox: {Agent: w, Workers: 1, Batch: 1}, flow.SMTP: {Agent: w, Workers: 1, Batch: 1}}})
 	w.rep.Intake = &intake.Intake{Blobs: store, Queue: q}
@@ -261,7 +261,7 @@ func TestSenderElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, text := w.next()
-	if r := j.Recipients[0]; r.Transport != flow.SMTP || r.NextHop != "relay.example:587" || r.To.String() != "zed@far.example" {
+	if r := j.Recipients[0]; r.Transport != flow.SMTP || r.To.String() != "zed@far.example" {
 		t.Errorf("%+v", r)
 	}
 	if !strings.Contains(text, "To: <zed@far.example>") {
