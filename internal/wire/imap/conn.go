@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -212,7 +213,7 @@ func (c *conn) command(ctx context.Context) error {
 		return err
 	default:
 		f = asFailure(err)
-		if f.err != nil {
+		if f.err != nil && status.IsTemporary(f.err) { // a refusal is the client's affair, a failure ours
 			c.log.Warn("imap: command failed", "err", f.err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -233,5 +234,28 @@ func TestViewIsKept(t *testing.T) {
 			t.Fatalf("%d watches", n)
 		}
 		s.Deliver("alice", imap.Name{"INBOX"}, plainMessage, view.Flags{})
+	}
+}
+
+// A client that asks for a mailbox that is not there must not fill the log with warnings.
+func TestRefusalIsNotLoggedAsFailure(t *testing.T) {
+	var log strings.Builder
+	s := newStore()
+	srv := imap.New(s, slog.New(slog.NewTextHandler(&log, nil)), testConfig(s))
+	client, server := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		srv.ServeConn(context.Background(), server, imap.Secure)
+	}()
+	p := newPeer(t, client)
+	p.until("* OK")
+	for _, c := range [][2]string{{"b LOGIN alice secret", "b OK"}, {"c SELECT Nowhere", "c NO [NONEXISTENT]"}, {"d CREATE INBOX", "d NO"}, {"e LOGOUT", "e OK"}} {
+		p.send(c[0])
+		p.until(c[1])
+	}
+	<-ended
+	if strings.Contains(log.String(), "WARN") {
+		t.Errorf("logged: %s", log.String())
 	}
 }
