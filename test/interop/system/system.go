@@ -172,17 +172,21 @@ func (s *System) Stop(t testing.TB) {
 	}
 }
 
-// Log is the end of what the server wrote to its standard error, at most max bytes.
+// Log is the end of what the server wrote, at most max bytes: quickstart's own log, and what else came to standard error.
 func (s *System) Log(max int) string {
-	b, err := os.ReadFile(s.log)
-	if err != nil {
-		return err.Error()
+	var all []byte
+	for _, name := range []string{filepath.Join(s.Dir, "postrider.log"), s.log} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			b = []byte(err.Error() + "\n")
+		}
+		all = append(all, b...)
 	}
-	if len(b) > max {
-		b = b[len(b)-max:]
-		b = b[bytes.IndexByte(b, '\n')+1:]
+	if len(all) > max {
+		all = all[len(all)-max:]
+		all = all[bytes.IndexByte(all, '\n')+1:]
 	}
-	return string(b)
+	return string(all)
 }
 
 // Pid is the server's process.
