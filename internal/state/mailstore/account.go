@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
@@ -78,14 +79,28 @@ func (u Usage) Full(n int64) bool { return u.Quota > 0 && u.Bytes+n > u.Quota }
 // Usage returns the account's counters.
 func (s *Store) Usage(ctx context.Context, account int64) (u Usage, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		found, err := tx.QueryRow("SELECT messages, bytes, quota_bytes FROM account_state WHERE account_id = ?", account).
-			Scan(&u.Messages, &u.Bytes, &u.Quota)
-		if err == nil && !found {
-			err = ErrNoAccount
-		}
+		u, err = usage(tx, account)
 		return err
 	})
 	return u, err
+}
+
+func usage(tx *db.Tx, account int64) (u Usage, err error) {
+	found, err := tx.QueryRow("SELECT messages, bytes, quota_bytes FROM account_state WHERE account_id = ?", account).
+		Scan(&u.Messages, &u.Bytes, &u.Quota)
+	if err == nil && !found {
+		err = ErrNoAccount
+	}
+	return u, err
+}
+
+// room returns status.ErrQuota when n more bytes would exceed the account's quota.
+func (t *txn) room(account, n int64) error {
+	u, err := usage(t.Tx, account)
+	if err == nil && u.Full(n) {
+		err = status.ErrQuota
+	}
+	return err
 }
 
 // SetQuota sets the account's quota in bytes; 0: no limit.

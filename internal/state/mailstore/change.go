@@ -71,11 +71,11 @@ func (s *Store) StoreFlags(ctx context.Context, account, mailbox int64, ranges [
 	return changed, kept, err
 }
 
-const entryColumns = "uid, email_id, flags, keywords, modseq, size, internaldate"
+const entryColumns = "uid, email_id, flags, keywords, modseq, size, internaldate, saved"
 
 func scanEntry(r *db.Rows) Entry {
 	return Entry{UID: uint32(r.Int64(0)), Email: r.Int64(1), Flags: Flags(r.Int64(2)), Keywords: r.Text(3), ModSeq: r.Int64(4),
-		Size: r.Int64(5), InternalDate: r.Int64(6)}
+		Size: r.Int64(5), InternalDate: r.Int64(6), Saved: r.Int64(7)}
 }
 
 // entries reads the entries of a mailbox in ranges. With must, a mailbox that does not exist is ErrNoMailbox.

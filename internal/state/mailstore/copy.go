@@ -6,11 +6,18 @@ import "context"
 type Placed struct{ From, To uint32 }
 
 // Copy makes entries of the same emails in another mailbox of the account, with flags and dates kept (RFC 9051 §6.4.7). It
-// is all or nothing. The pairs ascend.
+// is all or nothing. The pairs ascend. Beyond the quota it returns status.ErrQuota.
 func (s *Store) Copy(ctx context.Context, account, mailbox int64, ranges []Range, to Name) (uidValidity uint32, pairs []Placed, err error) {
 	err = s.write(ctx, func(t *txn) error {
 		dest, entries, err := t.source(account, mailbox, ranges, to)
 		if err != nil {
+			return err
+		}
+		var bytes int64
+		for _, e := range entries {
+			bytes += e.Size
+		}
+		if err := t.room(account, bytes); err != nil {
 			return err
 		}
 		uidValidity = dest.UIDValidity

@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,9 +34,33 @@ type Delivery struct {
 }
 
 // Deliver puts each delivery into its mailbox, exactly once: one that the ledger has is passed over. All of them become
-// durable in one transaction. The slice of errors has one element for each delivery: nil, or why this one cannot be
-// delivered (ErrNoAccount); err is a failure of them all.
+// durable in one transaction; where one stands in the way of the others, in one each. The slice of errors has one element
+// for each delivery: nil, or why this one cannot be delivered (ErrNoAccount, for one); err is a failure of them all.
 func (s *Store) Deliver(ctx context.Context, ds []Delivery) (each []error, err error) {
+	if each, err = s.deliverAll(ctx, ds); err == nil || common(err) {
+		return each, err
+	}
+	for i := range ds {
+		one, err := s.deliverAll(ctx, ds[i:i+1])
+		if err == nil {
+			err = one[0]
+		}
+		each[i] = err
+	}
+	return each, nil
+}
+
+// common tells whether a failure of a write is no fault of what was to be written.
+func common(err error) bool {
+	for _, e := range []error{status.ErrNoSpace, status.ErrFatal, status.ErrShutdown, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) deliverAll(ctx context.Context, ds []Delivery) (each []error, err error) {
 	each = make([]error, len(ds))
 	err = s.write(ctx, func(t *txn) error {
 		for i := range ds {
@@ -138,14 +163,16 @@ func (t *txn) addEntry(account, mailbox int64, e *Entry, uidl string) error {
 	return nil
 }
 
+// insertEntry writes an entry, as saved now.
 func (t *txn) insertEntry(account, mailbox int64, e *Entry, uidl string) error {
+	e.Saved = t.now.Unix()
 	var u any
 	if uidl != "" {
 		u = uidl
 	}
 	_, err := t.Exec(`INSERT INTO entry (account_id, mailbox_id, uid, email_id, flags, keywords, modseq, size, internaldate,
 		saved, uidl) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, account, mailbox, e.UID, e.Email, uint8(e.Flags), e.Keywords,
-		e.ModSeq, e.Size, e.InternalDate, t.now.Unix(), u)
+		e.ModSeq, e.Size, e.InternalDate, e.Saved, u)
 	return err
 }
 
@@ -165,11 +192,15 @@ type Append struct {
 	Email    NewEmail
 }
 
-// Append stores a message in a mailbox; when it returns without error the message is there for good.
+// Append stores a message in a mailbox; when it returns without error the message is there for good. Beyond the quota it
+// returns status.ErrQuota.
 func (s *Store) Append(ctx context.Context, a *Append) (uidValidity, uid uint32, err error) {
 	err = s.write(ctx, func(t *txn) error {
 		m, err := findMailbox(t.Tx, a.Account, a.Mailbox)
 		if err != nil {
+			return err
+		}
+		if err := t.room(a.Account, a.Email.Size); err != nil {
 			return err
 		}
 		modseq, id, err := t.newEmail(a.Account, &a.Email)
@@ -240,14 +271,16 @@ func (s *Store) ImportUIDs(ctx context.Context, account int64, mailbox Name, uid
 		if err != nil {
 			return err
 		}
-		if uidValidity != m.UIDValidity && m.UIDNext != 1 || uidNext < m.UIDNext {
+		if uidValidity == 0 || uidValidity != m.UIDValidity && m.UIDNext != 1 || uidNext < m.UIDNext {
 			return status.Perm(554, 6, 0, "Import: UIDVALIDITY can be set on a mailbox never used, and UIDNEXT only raised")
 		}
 		if _, err := t.Exec("UPDATE mailbox SET uidvalidity = ?, uidnext = ? WHERE account_id = ? AND mailbox_id = ?",
 			uidValidity, uidNext, account, m.ID); err != nil {
 			return err
 		}
-		t.changed(Change{Account: account, Mailbox: m.ID, Gone: uidValidity != m.UIDValidity})
+		if uidValidity != m.UIDValidity {
+			t.changed(Change{Account: account, Mailbox: m.ID, Gone: true})
+		}
 		_, err = t.Exec("UPDATE account_state SET uidvalidity = ? WHERE account_id = ? AND uidvalidity < ?",
 			uidValidity, account, uidValidity)
 		return err

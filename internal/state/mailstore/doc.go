@@ -10,13 +10,13 @@
 // counter on the account's row; changes are published to watchers in the order of their commits, after the commit.
 // UIDs rise within a mailbox and are never used twice; UIDVALIDITY rises per account.
 //
-// It never rewrites or refuses a delivery for quota (that is decided before 250), never opens a message's bytes to answer
-// questions about structure or flags, and knows no protocol.
+// It never refuses a delivery for quota (that is decided before 250; it does refuse Append and Copy), never rewrites a
+// message or opens its bytes to answer questions about structure or flags, and knows no protocol.
 //
 // Errors: what a client may read is a status.Error; ErrNoMailbox, ErrExists and the like are tested with errors.Is.
 // Anything else is the database's, and temporary.
 //
-// Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go · append.go · change.go (flags) ·
-// copy.go · expunge.go · read.go (snapshots, emails, message bytes) · ledger.go · thread.go · import.go · name.go ·
+// Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go (deliveries, Append, Import) ·
+// change.go (flags) · copy.go · expunge.go · read.go (snapshots, emails, message bytes) · ledger.go · thread.go · name.go ·
 // flags.go · verify.go (the store's invariants, checked when tests close it).
 package mailstore

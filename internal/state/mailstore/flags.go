@@ -38,7 +38,7 @@ func Keywords(words ...string) (string, error) {
 			return "", status.Perm(550, 6, 0, `Not a valid keyword: 1 to 100 characters, no spaces, none of (){%*"\]`)
 		}
 	}
-	slices.SortFunc(k, compareFold)
+	slices.SortStableFunc(k, compareFold) // of two that differ only in case the first stays
 	k = slices.CompactFunc(k, strings.EqualFold)
 	if len(k) > MaxKeywords {
 		return "", status.Perm(550, 6, 0, "Too many keywords on one message: the limit is 100")

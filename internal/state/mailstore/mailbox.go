@@ -62,7 +62,7 @@ func findMailbox(tx *db.Tx, account int64, name Name) (m Mailbox, err error) {
 }
 
 // CreateMailbox makes a mailbox, and its parents where they are missing (RFC 9051 §6.3.4). role is its special use or "";
-// a role that another mailbox has is refused.
+// a role that another mailbox has is refused with ErrRole.
 func (s *Store) CreateMailbox(ctx context.Context, account int64, name Name, role string) (m Mailbox, err error) {
 	err = s.write(ctx, func(t *txn) error {
 		if _, err := findMailbox(t.Tx, account, name); err == nil {
@@ -96,7 +96,7 @@ func (t *txn) createMailbox(account int64, name Name, role string) (id int64, er
 		if found, err := t.QueryRow("SELECT name FROM mailbox WHERE account_id = ? AND role = ?", account, role).Scan(&other); err != nil {
 			return 0, err
 		} else if found {
-			return 0, ErrExists.With("special use "+role+" is "+other, nil)
+			return 0, ErrRole.With("special use "+role+" is "+other, nil)
 		}
 	}
 	validity, err := t.nextUIDValidity(account)
@@ -169,8 +169,8 @@ func (s *Store) RenameMailbox(ctx context.Context, account int64, from, to Name,
 		if _, err := findMailbox(t.Tx, account, to); err == nil {
 			return ErrExists
 		}
-		if to.Under(from) {
-			return ErrExists.With("rename into itself", nil)
+		if to.Under(from) && !from.IsInbox() { // of INBOX only the messages move
+			return ErrBelow
 		}
 		for depth := 1; depth < len(to); depth++ {
 			if _, err := t.createIfMissing(account, to[:depth]); err != nil {

@@ -16,6 +16,8 @@ var (
 	ErrNoAccount = errors.New("no such account in the mailstore")
 	ErrNoMailbox = status.Perm(550, 1, 1, "No such mailbox")
 	ErrExists    = status.Perm(550, 6, 0, "A mailbox of that name exists")
+	ErrRole      = status.Perm(550, 6, 0, "Another mailbox has that special use")
+	ErrBelow     = status.Perm(550, 6, 0, "A mailbox cannot be moved below itself")
 	ErrInbox     = status.Perm(550, 6, 0, "INBOX cannot be deleted")
 	ErrChildren  = status.Perm(550, 6, 0, "Mailbox has children")
 	ErrUIDs      = status.Perm(550, 6, 0, "Mailbox has used up its UIDs; move its messages to a new one")
@@ -70,6 +72,7 @@ type Entry struct {
 	ModSeq       int64
 	Size         int64 // bytes
 	InternalDate int64 // seconds since 1970
+	Saved        int64 // when it came into this mailbox, seconds since 1970 (RFC 8514)
 }
 
 // Change is one committed change of one mailbox.
