@@ -127,7 +127,7 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		r.attempts++
 		r.last = o
 		r.last.Reply = clip(o.Reply)
-		r.next = now.Add(q.retry.Wait(r.attempts, jitter))
+		r.next = now.Add(q.wait(r, jitter))
 		again = append(again, r)
 	}
 	if len(gone) > 0 {
@@ -146,6 +146,19 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		q.opt.Journal.Settle(it.ref)
 		q.forget(it)
 	}
+}
+
+// localRetry is the longest wait of a recipient of our own mailstore: what keeps it waiting is our own disk, and when there
+// is room again nobody should wait for hours. Trying costs nobody else anything.
+const localRetry = 30 * time.Second
+
+// wait is the time until a recipient's next attempt.
+func (q *Queue) wait(r *recipient, jitter float64) time.Duration {
+	w := q.retry.Wait(r.attempts, jitter)
+	if r.transport == flow.Mailbox {
+		w = min(w, localRetry)
+	}
+	return w
 }
 
 // clip bounds the remote's words that are kept, and makes them text that every database takes.

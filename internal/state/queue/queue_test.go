@@ -404,3 +404,19 @@ func TestAdmitWaitsForRoom(t *testing.T) {
 		w.stop(q)
 	})
 }
+
+func TestMailboxIsTriedAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.reply = defer4
+		q := w.start()
+		w.submit(q, mailbox(1))
+		time.Sleep(2 * time.Second)
+		w.change(func() { w.reply = nil })
+		time.Sleep(time.Minute)
+		w.stop(q)
+		if len(w.boxes) != 1 || w.rows("job") != 0 {
+			t.Fatalf("a minute after the disk had room: %d delivered, %d rows", len(w.boxes), w.rows("job"))
+		}
+	})
+}
