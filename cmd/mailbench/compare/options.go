@@ -26,7 +26,7 @@ type Options struct {
 }
 
 const (
-	probes     = 300 // appends of one disk probe
+	probes     = 1000 // appends of one disk probe
 	maxRatio   = 1.5 // between the probes before and after a run
 	warmUp     = time.Second
 	readerPoll = 20 * time.Millisecond
