@@ -27,7 +27,7 @@ type Options struct {
 
 const (
 	probes     = 1000 // appends of one disk probe
-	maxRatio   = 1.5 // between the probes before and after a run
+	maxRatio   = 1.5  // between the probes before and after a run
 	warmUp     = time.Second
 	readerPoll = 20 * time.Millisecond
 )
