@@ -148,15 +148,18 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 	}
 }
 
-// localRetry is the longest wait of a recipient of our own mailstore: what keeps it waiting is our own disk, and when there
-// is room again nobody should wait for hours. Trying costs nobody else anything.
-const localRetry = 30 * time.Second
+// What keeps a recipient of our own mailstore waiting is our own disk, and when there is room again nobody should wait for
+// hours. So its waits begin at localRetry, grow by as much each time, and end at localRetryMax.
+const (
+	localRetry    = 30 * time.Second
+	localRetryMax = 5 * time.Minute
+)
 
 // wait is the time until a recipient's next attempt.
 func (q *Queue) wait(r *recipient, jitter float64) time.Duration {
 	w := q.retry.Wait(r.attempts, jitter)
 	if r.transport == flow.Mailbox {
-		w = min(w, localRetry)
+		w = min(w, localRetryMax, time.Duration(r.attempts)*localRetry)
 	}
 	return w
 }

@@ -268,7 +268,7 @@ func TestDeferredExpires(t *testing.T) {
 				t.Errorf("outcome %+v", o)
 			}
 		}
-		if told != 2 || attempts < 200 || attempts > 250 {
+		if told != 2 || attempts < 1500 || attempts > 1800 {
 			t.Errorf("told of %d recipients after %d attempts", told, attempts)
 		}
 		w.stop(q)
