@@ -126,10 +126,10 @@ type MTA struct {
 	TLS string `toml:"tls" enum:"none,may,encrypt"`
 	// Waiting times before the next try after a temporary failure; the last one repeats.
 	Retry []Duration `toml:"retry" min:"1s" max:"7d"`
-	// How long we try before the message is returned to its sender (RFC 5321 §4.5.4.1: at least 4 to 5 days).
-	ExpireAfter Duration `toml:"expire_after" min:"1m" max:"30d"`
+	// How long we try before the message is returned to its sender (RFC 5321 §4.5.4.1: at least 4 to 5 days). 0s: one try.
+	ExpireAfter Duration `toml:"expire_after" min:"0s" max:"30d"`
 	// The same for bounces, which have nobody to return to.
-	BounceExpireAfter Duration `toml:"bounce_expire_after" min:"1m" max:"30d"`
+	BounceExpireAfter Duration `toml:"bounce_expire_after" min:"0s" max:"30d"`
 	// Connections at once, all destinations together.
 	Concurrency int `toml:"concurrency" min:"1" max:"100000"`
 	// Connections at once to one destination.
