@@ -22,9 +22,9 @@ func TestPostriderAndPostfix(t *testing.T) {
 	t.Run("domains that take no mail", w.noMail)
 	t.Run("greylisting", w.greylisting)
 	t.Run("loop", w.loop)
+	t.Run("smart host", w.smartHost)
 	t.Run("Postfix is away", w.postfixAway)
 	t.Run("Postrider is away", w.postriderAway)
-	t.Run("smart host", w.smartHost)
 	t.Run("expiry", func(t *testing.T) { w.endExpiry(t, expiring) })
 }
 
@@ -162,38 +162,30 @@ func (w *world) nullSender(t *testing.T) {
 	}
 }
 
-// smartHost: after a reload all mail leaves by a relay that wants TLS with the right certificate, and a password.
+// smartHost: the customer's mail leaves by a relay, under TLS with the right certificate, and with a password.
 func (w *world) smartHost(t *testing.T) {
-	w.relay.start(t)
-	w.relay.addAccount(t, "customer@c.example")
-	secret := w.rider.dir + "/secret"
-	writeFile(t, secret, password+"\n")
-	w.rider.configure(t, "mta.smart_host.host = \"relay.c.example\"\nmta.smart_host.port = 587\nmta.smart_host.user = \"customer@c.example\"\n"+
-		"mta.smart_host.password_file = \""+secret+"\"\nmta.smart_host.tls = \"verify\"\ntls.ca = \""+w.relay.dir+"/data/tls/ca.pem\"\n")
-	w.rider.reload(t)
 	token := w.token()
-	l := letter{from: "alice@a.example", to: []string{"bob@b.example"}, text: "by the relay\r\n"}
-	l.text = header(l, token)
-	w.rider.submit(t, l.from, l)
-	got := w.postfix.mail(t, "bob", token)
-	for _, want := range []string{"from relay.c.example (", "by relay.c.example with ESMTPSA id"} {
-		if !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
+	l := letter{from: "carl@c.example", to: []string{"bob@b.example"}, text: "by the relay\r\n"}
+	send := func(token string) {
+		w.customer.submit(t, l.from, letter{from: l.from, to: l.to, text: header(l, token)})
+	}
+	send(token)
+	got := strings.Join(strings.Fields(w.postfix.mail(t, "bob", token)), " ")
+	for _, want := range []string{"from mx.a.example (mx.a.example [", "from host.c.example (unknown [" + customerIPv4 + "]) by mx.a.example with ESMTPSA id"} {
+		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
 	}
-	w.relay.logged(t, "msg=accepted", "service=submission", "account=customer@c.example", "mech=SCRAM-SHA-256")
+	w.rider.logged(t, "msg=accepted", "service=submission", "client="+customerIPv4, "account=alice@a.example", "mech=SCRAM-SHA-256", "from=carl@c.example")
 
 	// A wrong password is our own trouble: the mail waits, and goes when it is mended.
-	writeFile(t, secret, "wrong\n")
-	w.rider.reload(t)
+	writeFile(t, w.customer.secret(), "wrong\n")
+	w.customer.reload(t)
 	token = w.token()
-	l.text = header(letter{from: l.from, to: l.to, text: "patience\r\n"}, token)
-	w.rider.submit(t, l.from, l)
-	w.rider.logged(t, "status=deferred", "relay=relay.c.example[", "535 5.7.8")
-	w.relay.logged(t, "authentication failed", "client="+riderIPv4, "account=customer@c.example")
-	writeFile(t, secret, password+"\n")
-	w.rider.reload(t)
+	send(token)
+	w.customer.logged(t, "status=deferred", "to=bob@b.example", "relay=mx.a.example[", "535 5.7.8")
+	w.rider.logged(t, "authentication failed", "client="+customerIPv4, "account=alice@a.example")
+	writeFile(t, w.customer.secret(), password+"\n")
+	w.customer.reload(t)
 	w.postfix.mail(t, "bob", token)
-	w.rider.configure(t, "")
-	w.rider.reload(t)
 }

@@ -24,7 +24,7 @@ const prefix = "postrider-mtas-" // of the names of our namespaces; the process 
 const (
 	riderIPv4, riderIPv6     = "10.99.0.1", "fd99::1"
 	postfixIPv4, postfixIPv6 = "10.99.0.2", "fd99::2"
-	relayIPv4                = "10.99.0.3"
+	customerIPv4             = "10.99.0.3"
 	deadInA, deadInB         = "10.99.0.11", "10.99.0.12" // nobody listens there
 	expiringInB              = "10.99.0.13"               // nor there
 	dnsIPv4                  = "10.99.0.53"
@@ -51,7 +51,7 @@ func namespaces(t *testing.T) (a, b namespace) {
 		addresses []string
 	}{
 		{a, "veth-a", []string{riderIPv4 + "/24", riderIPv6 + "/64", deadInA + "/24", dnsIPv4 + "/24"}},
-		{b, "veth-b", []string{postfixIPv4 + "/24", postfixIPv6 + "/64", relayIPv4 + "/24", deadInB + "/24", expiringInB + "/24"}},
+		{b, "veth-b", []string{postfixIPv4 + "/24", postfixIPv6 + "/64", customerIPv4 + "/24", deadInB + "/24", expiringInB + "/24"}},
 	} {
 		for _, addr := range i.addresses {
 			args := []string{"-n", string(i.ns), "address", "add", addr, "dev", i.link}

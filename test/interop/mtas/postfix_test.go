@@ -64,7 +64,7 @@ func newPostfix(t *testing.T, ns namespace, dir string) *postfix {
 	p.table(t, "users", "bob@b.example bob/\ncarol@b.example carol/\ndave@b.example dave/\ngrey@b.example grey/\n"+
 		"jürgen@b.example juergen/\nbob@direct.example bob/\n")
 	p.table(t, "aliases", "loop@b.example loop@a.example\n")
-	p.table(t, "access", "")
+	p.table(t, "access", "grey@b.example 450 4.7.1 Greylisted, try again later\n")
 	if err := node.MakeCertificates(filepath.Join(dir, "etc"), "mx.b.example", time.Now()); err != nil { // signed by nobody known
 		t.Fatal(err)
 	}

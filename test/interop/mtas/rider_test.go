@@ -23,12 +23,11 @@ const password = "correct horse"
 
 // rider is a Postrider run by `postrider serve`.
 type rider struct {
-	ns     namespace
-	dir    string
-	ip     string // where it listens
-	common string // the configuration that does not change
-	cmd    *exec.Cmd
-	gone   chan error
+	ns   namespace
+	dir  string
+	ip   string // where it listens
+	cmd  *exec.Cmd
+	gone chan error
 }
 
 // newRider sets one up; it runs from start on.
@@ -38,8 +37,8 @@ func newRider(t *testing.T, ns namespace, dir, ip, config string) *rider {
 		t.Fatal(err)
 	}
 	r := &rider{ns: ns, dir: dir, ip: ip}
-	r.common = fmt.Sprintf("data_dir = %q\nrun_dir = %q\n%s", filepath.Join(dir, "data"), filepath.Join(dir, "run"), config)
-	r.configure(t, "")
+	writeFile(t, r.file(), fmt.Sprintf("data_dir = %q\nrun_dir = %q\n%s", filepath.Join(dir, "data"), filepath.Join(dir, "run"), config))
+	writeFile(t, r.secret(), password+"\n")
 	t.Cleanup(func() {
 		r.stop(t)
 		if t.Failed() {
@@ -51,13 +50,8 @@ func newRider(t *testing.T, ns namespace, dir, ip, config string) *rider {
 
 func (r *rider) file() string { return filepath.Join(r.dir, "postrider.toml") }
 
-// configure writes the configuration with some more in it; a running server sees it at a reload.
-func (r *rider) configure(t testing.TB, more string) {
-	t.Helper()
-	if err := os.WriteFile(r.file(), []byte(r.common+more), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
+// secret is the file with the password for the smart host.
+func (r *rider) secret() string { return filepath.Join(r.dir, "secret") }
 
 func (r *rider) start(t testing.TB) {
 	t.Helper()

@@ -25,7 +25,7 @@ dead.b.example.   60 IN A    ` + deadInB + `
 mx.b.example.     60 IN A    ` + postfixIPv4 + `
 mx.b.example.     60 IN AAAA ` + postfixIPv6 + `
 direct.example.   60 IN A    ` + postfixIPv4 + `
-relay.c.example.  60 IN A    ` + relayIPv4 + `
+host.c.example.   60 IN A    ` + customerIPv4 + `
 null.example.     60 IN MX   0 .
 expiring.example. 60 IN MX   10 away.expiring.example.
 away.expiring.example. 60 IN A ` + expiringInB + `
@@ -33,12 +33,12 @@ away.expiring.example. 60 IN A ` + expiringInB + `
 
 // world is all that the tests need.
 type world struct {
-	a, b    namespace
-	rider   *rider   // in A, for a.example
-	postfix *postfix // in B, for b.example
-	relay   *rider   // in B, the smart host; for c.example
-	dns     *dnstest.Server
-	tokens  atomic.Int64
+	a, b     namespace
+	rider    *rider   // in A, for a.example
+	postfix  *postfix // in B, for b.example
+	customer *rider   // in B, for c.example; its smart host is the other
+	dns      *dnstest.Server
+	tokens   atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -64,15 +64,21 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { w.postfix.stop(t) })
 
 	w.rider = newRider(t, w.a, filepath.Join(dir, "rider"), riderIPv4, listeners(riderIPv4, riderIPv6)+
-		"hostname = \"mx.a.example\"\ndomain = \"a.example\"\nsmtp.max_received = 30\nmta.retry = [\"1s\"]\nmta.expire_after = \"1m\"\n")
+		"hostname = \"mx.a.example\"\ndomain = \"a.example\"\nsmtp.max_received = 30\nsubmission.require_sender_ownership = false\nmta.retry = [\"1s\"]\nmta.idle_timeout = \"500ms\"\nmta.expire_after = \"25s\"\n")
 	w.rider.start(t)
 	for _, user := range []string{"alice@a.example", "müller@a.example"} {
 		w.rider.addAccount(t, user)
 	}
 	w.rider.operate(t, "", "alias", "add", "loop@a.example", "loop@b.example")
 
-	w.relay = newRider(t, w.b, filepath.Join(dir, "relay"), relayIPv4, listeners(relayIPv4)+
-		"hostname = \"relay.c.example\"\ndomain = \"c.example\"\nsubmission.require_sender_ownership = false\n")
+	home := filepath.Join(dir, "customer")
+	w.customer = newRider(t, w.b, home, customerIPv4, listeners(customerIPv4)+
+		"hostname = \"host.c.example\"\ndomain = \"c.example\"\nmta.retry = [\"1s\"]\nmta.inet_protocols = \"ipv4\"\n"+
+		"mta.smart_host.host = \"mx.a.example\"\nmta.smart_host.user = \"alice@a.example\"\nmta.smart_host.tls = \"verify\"\n"+
+		fmt.Sprintf("mta.source_ipv4 = %q\nmta.smart_host.password_file = %q\ntls.ca = %q\n", customerIPv4, filepath.Join(home, "secret"),
+			filepath.Join(w.rider.dir, "data", "tls", "ca.pem")))
+	w.customer.start(t)
+	w.customer.addAccount(t, "carl@c.example")
 	return w
 }
 
@@ -81,7 +87,7 @@ func (w *world) serveDNS(t *testing.T) {
 	t.Helper()
 	text := zone
 	for host, addresses := range map[string][]string{"mx.a.example.": {riderIPv4, riderIPv6}, "mx.b.example.": {postfixIPv4, postfixIPv6},
-		"relay.c.example.": {relayIPv4}} {
+		"host.c.example.": {customerIPv4}} {
 		for _, a := range addresses {
 			name, err := wire.ReverseAddr(a)
 			if err != nil {
