@@ -25,9 +25,11 @@ type fake struct {
 	err error
 }
 
-func (f fake) Domain(_ context.Context, name string) (Domain, error) { return Domain{Name: name}, f.err }
-func (f fake) Domains(context.Context) ([]Domain, error)             { return []Domain{}, f.err }
-func (f fake) RemoveDomain(context.Context, string) error            { return f.err }
+func (f fake) Domain(_ context.Context, name string) (Domain, error) {
+	return Domain{Name: name}, f.err
+}
+func (f fake) Domains(context.Context) ([]Domain, error)  { return []Domain{}, f.err }
+func (f fake) RemoveDomain(context.Context, string) error { return f.err }
 func (f fake) AddAccount(_ context.Context, a NewAccount) (Account, error) {
 	return Account{Address: a.Address, Quota: int64(len(a.Password))}, f.err
 }

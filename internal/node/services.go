@@ -25,7 +25,6 @@ type services struct {
 	imap *imap.Server            // imap and imaps
 	http *http.Server            // http, and metrics.listen
 
-	mu        sync.Mutex
 	listeners []listener
 	ctx       context.Context // ends when accepting ends
 	cancel    context.CancelFunc

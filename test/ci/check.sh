@@ -59,7 +59,7 @@ powercut() { below test/crash -p 1 -run PowerCut; }
 kill_() { below test/crash -p 1 -run Kill; }
 crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
-bench() { go test -run '^$' -bench . -benchmem $(packages) && below test/bench -v; }
+bench() { go test -run '^$' -bench . -benchmem $(packages) && below test/bench -v && bin/mailbench compare --write docs/benchmarks.md; }
 
 summary=() failed=0 started=$SECONDS
 for stage in "$@"; do

@@ -117,7 +117,9 @@ func (st *stream) abort() {
 	s.mu.Lock()
 	p.streaming = false
 	if s.closed {
-		err = p.close()
+		if err := p.close(); err != nil {
+			s.log.Warn("pack cannot be closed", "pack", p.number, "err", err)
+		}
 	}
 	s.mu.Unlock()
 	p.dirty = true

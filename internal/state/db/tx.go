@@ -17,7 +17,7 @@ import (
 type Tx struct {
 	db   *DB
 	conn *sqlite.Conn
-	ctx  context.Context // nil in a write: once begun it completes
+	ctx  context.Context // of a read; in a write one that never ends
 	live bool
 	err  error // sticky
 	rows Rows

@@ -232,7 +232,7 @@ func (d *DB) runInSavepoint(r *request) error {
 }
 
 func (d *DB) runFn(r *request) {
-	d.wtx.start(nil)
+	d.wtx.start(context.Background()) // once begun it completes, whatever its caller's context says
 	r.err = d.call(r.fn, &d.wtx)
 	d.wtx.finish()
 	if r.err == nil {

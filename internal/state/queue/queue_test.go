@@ -209,6 +209,7 @@ func TestSettledAtOnceHasNoRows(t *testing.T) {
 		for i := range 50 {
 			w.submit(q, mailbox(int64(i)), mailbox(int64(i+100)))
 		}
+		time.Sleep(100 * time.Millisecond) // deliveries are paced
 		synctest.Wait()
 		w.stop(q)
 		if len(w.boxes) != 100 || w.unsettled() != 0 || w.rows("job") != 0 || len(q.jobs) != 0 || q.incoming != 0 {

@@ -39,7 +39,6 @@ type committer struct {
 	ops      atomic.Int64
 	filed    atomic.Int64
 	settled  int64
-	lowest   int64
 	trimmed  int64
 	ckptSync atomic.Int64
 	maxWAL   atomic.Int64

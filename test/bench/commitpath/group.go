@@ -53,13 +53,6 @@ func (g *group[T]) nudge() {
 	}
 }
 
-// waiting returns how many items wait now.
-func (g *group[T]) waiting() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.items)
-}
-
 // take returns all waiting items, blocking until there is one; false after close, when none is left. The slice is
 // valid until the next call of take.
 func (g *group[T]) take() ([]T, bool) {
