@@ -68,17 +68,8 @@ func namespaces(t *testing.T) (a, b namespace) {
 
 // remove ends what still runs in the namespace, by process id, and removes it.
 func (n namespace) remove(t testing.TB) {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		out, err := exec.Command("ip", "netns", "pids", string(n)).Output()
-		pids := strings.Fields(string(out))
-		if err != nil || len(pids) == 0 || time.Now().After(end) {
-			break
-		}
-		for _, p := range pids {
-			if pid, err := strconv.Atoi(p); err == nil && pid > 1 && pid != os.Getpid() {
-				_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
-			}
-		}
+	for end := time.Now().Add(10 * time.Second); n.kill() > 0 && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
 	}
 	if out, err := exec.Command("ip", "netns", "delete", string(n)).CombinedOutput(); err != nil {
 		t.Errorf("ip netns delete %s: %v: %s", n, err, out)
@@ -86,6 +77,21 @@ func (n namespace) remove(t testing.TB) {
 	if err := os.RemoveAll(n.etc()); err != nil {
 		t.Error(err)
 	}
+}
+
+// kill ends the processes of the namespace and returns how many there were. A thread of our own may be among them.
+func (n namespace) kill() (found int) {
+	out, err := exec.Command("ip", "netns", "pids", string(n)).Output()
+	if err != nil {
+		return 0 // it is gone already
+	}
+	for p := range strings.FieldsSeq(string(out)) {
+		if pid, err := strconv.Atoi(p); err == nil && pid > 1 && pid != os.Getpid() {
+			found++
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
+		}
+	}
+	return found
 }
 
 // removeStale removes the namespaces of runs that were killed.
