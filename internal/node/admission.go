@@ -61,6 +61,9 @@ type quota struct{ store *mailstore.Store }
 
 // Room returns nil, or the temporary failure that the client reads.
 func (q quota) Room(ctx context.Context, account, size int64) error {
+	if q.store.Unlimited(account) {
+		return nil
+	}
 	u, err := q.store.Usage(ctx, account)
 	if errors.Is(err, mailstore.ErrNoAccount) {
 		return status.Temp(450, 2, 1, "Mailbox is being made or removed; try again later")

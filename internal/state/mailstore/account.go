@@ -2,6 +2,8 @@ package mailstore
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
@@ -45,6 +47,7 @@ func (s *Store) CreateAccount(ctx context.Context, account int64) error {
 
 // RemoveAccount removes everything the account has in the mailstore. The bytes in the packs stay until they are compacted.
 func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
+	defer s.quotas.forget(account)
 	return s.write(ctx, func(t *txn) error {
 		rows := t.Query("SELECT mailbox_id FROM mailbox WHERE account_id = ?", account)
 		for rows.Next() {
@@ -78,11 +81,52 @@ func (u Usage) Full(n int64) bool { return u.Quota > 0 && u.Bytes+n > u.Quota }
 
 // Usage returns the account's counters.
 func (s *Store) Usage(ctx context.Context, account int64) (u Usage, err error) {
+	generation := s.quotas.generation.Load()
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		u, err = usage(tx, account)
 		return err
 	})
+	if err == nil && u.Quota == 0 {
+		s.quotas.remember(account, generation)
+	}
 	return u, err
+}
+
+// Unlimited tells, from memory, that the account has no quota. False means that Usage must be asked.
+func (s *Store) Unlimited(account int64) bool {
+	s.quotas.mu.Lock()
+	defer s.quotas.mu.Unlock()
+	return s.quotas.none[account]
+}
+
+// unlimited remembers the accounts that were found to have no quota, so that a recipient costs no query.
+type unlimited struct {
+	generation atomic.Int64 // counted up by every change of a quota
+
+	mu   sync.Mutex
+	none map[int64]bool
+}
+
+// maxUnlimited bounds what is remembered: a few MiB.
+const maxUnlimited = 200_000
+
+func (q *unlimited) remember(account, generation int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if generation != q.generation.Load() {
+		return // a quota was set since the query
+	}
+	if q.none == nil || len(q.none) >= maxUnlimited {
+		q.none = map[int64]bool{}
+	}
+	q.none[account] = true
+}
+
+func (q *unlimited) forget(account int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.generation.Add(1)
+	delete(q.none, account)
 }
 
 func usage(tx *db.Tx, account int64) (u Usage, err error) {
@@ -105,6 +149,7 @@ func (t *txn) room(account, n int64) error {
 
 // SetQuota sets the account's quota in bytes; 0: no limit.
 func (s *Store) SetQuota(ctx context.Context, account, bytes int64) error {
+	defer s.quotas.forget(account)
 	return s.write(ctx, func(t *txn) error {
 		n, err := t.Exec("UPDATE account_state SET quota_bytes = ? WHERE account_id = ?", bytes, account)
 		if err == nil && n == 0 {

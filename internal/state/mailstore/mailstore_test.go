@@ -405,3 +405,27 @@ func TestThreads(t *testing.T) {
 		}
 	})
 }
+
+func TestUnlimitedFollowsTheQuota(t *testing.T) {
+	each(t, func(t *testing.T, s *mailstore.Store, _ packs) {
+		if s.Unlimited(me) {
+			t.Fatal("known before it was asked")
+		}
+		usage := func() mailstore.Usage {
+			u, err := s.Usage(t.Context(), me)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u
+		}
+		if usage(); !s.Unlimited(me) {
+			t.Fatal("not remembered")
+		}
+		if err := s.SetQuota(t.Context(), me, 1000); err != nil {
+			t.Fatal(err)
+		}
+		if s.Unlimited(me) || usage().Quota != 1000 || s.Unlimited(me) {
+			t.Fatal("a quota is not seen")
+		}
+	})
+}

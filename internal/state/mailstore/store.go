@@ -47,6 +47,8 @@ type Store struct {
 	now   func() time.Time
 	quota int64
 
+	quotas unlimited
+
 	mu       sync.Mutex // guards watchers
 	watchers map[place]map[*watcher]struct{}
 }
