@@ -94,7 +94,10 @@ func (n namespace) kill() (found int) {
 	return found
 }
 
-// removeStale removes the namespaces of runs that were killed.
+// folder is where the run of a process keeps its files.
+func folder(pid int) string { return filepath.Join(os.TempDir(), prefix+strconv.Itoa(pid)) }
+
+// removeStale removes the namespaces and files of runs that were killed.
 func removeStale(t testing.TB) {
 	found, err := filepath.Glob("/run/netns/" + prefix + "*")
 	if err != nil {
@@ -103,8 +106,11 @@ func removeStale(t testing.TB) {
 	for _, f := range found {
 		name := filepath.Base(f)
 		pid, err := strconv.Atoi(strings.TrimRight(strings.TrimPrefix(name, prefix), "-ab"))
-		if err != nil || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			namespace(name).remove(t)
+			if err := os.RemoveAll(folder(pid)); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -46,12 +46,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{}
 	w.a, w.b = namespaces(t)
 	w.serveDNS(t)
-	// Not t.TempDir, which others than root cannot enter.
-	dir, err := os.MkdirTemp("", "postrider-mtas-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
+	dir := folder(os.Getpid()) // not t.TempDir, which others than root cannot enter
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
