@@ -79,10 +79,7 @@ func outcome(d *mailstore.Delivery, err error, each []error, n int, at time.Time
 
 // emailOf is what all recipients of a job share. A structure that cannot be read costs the thread, not the message.
 func emailOf(j *flow.Job) mailstore.NewEmail {
-	e := mailstore.NewEmail{Size: j.Size(), Received: j.Received, Structure: j.Index}
-	if refs := j.Blobs(); len(refs) > 0 {
-		e.Ref = refs[0]
-	}
+	e := mailstore.NewEmail{Ref: j.Record, Size: j.Size(), Received: j.Received, Structure: j.Index}
 	facts, err := mime.DecodeFacts(j.Index)
 	if err != nil {
 		return e

@@ -23,6 +23,7 @@ const (
 	tagIndex      = 4
 	tagRecipients = 5
 	tagAppend     = 6
+	tagRecord     = 7
 	tagCritical   = 0x8000
 )
 
@@ -58,6 +59,14 @@ func AppendJob(b []byte, j *Job) []byte {
 	})
 	b = element(b, tagMessage, func(b []byte) []byte { return AppendRecipe(b, j.Message) })
 	b = element(b, tagIndex, func(b []byte) []byte { return append(b, j.Index...) })
+	if !j.Record.IsZero() {
+		b = element(b, tagRecord, func(b []byte) []byte {
+			for _, v := range [...]int64{j.Record.Pack, j.Record.Offset, j.Record.Length} {
+				b = binary.AppendUvarint(b, uint64(v))
+			}
+			return b
+		})
+	}
 	return element(b, tagRecipients, func(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(j.Recipients)))
 		for i := range j.Recipients {
@@ -145,6 +154,8 @@ func DecodeJob(b []byte) (*Job, error) {
 		case tagIndex:
 			j.Index = append([]byte(nil), d.b...)
 			d.b = nil
+		case tagRecord:
+			j.Record = recipe.BlobRef{Pack: d.int64(), Offset: d.int64(), Length: d.int64()}
 		case tagRecipients:
 			d.recipients(j)
 		default:
@@ -161,7 +172,7 @@ func DecodeJob(b []byte) (*Job, error) {
 		}
 		seen |= 1 << tag
 	}
-	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen != want {
+	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen&^(1<<tagRecord) != want {
 		return nil, fmt.Errorf("%w: elements missing", ErrCorrupt)
 	}
 	return j, nil

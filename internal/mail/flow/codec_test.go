@@ -62,6 +62,13 @@ func TestCodecRoundTrip(t *testing.T) {
 		if got := back.Blobs(); len(got) != 2 || got[0] != ref || got[1].Pack != 7 {
 			t.Fatalf("bound to %v", got)
 		}
+		b = AppendJob(nil, back)
+		if bound, err := DecodeJob(b); err != nil || bound.Record != ref || !reflect.DeepEqual(bound, back) {
+			t.Fatalf("%v\n%+v\n%+v", err, back, bound)
+		}
+		if _, err := DecodeJob(b[:rapid.IntRange(0, len(b)-1).Draw(t, "cut of a bound one")]); err == nil {
+			t.Fatal("a cut job decodes")
+		}
 	})
 }
 

@@ -67,6 +67,8 @@ type Job struct {
 	Message    recipe.Recipe // the message with its message literals (Received, …)
 	Index      []byte        // Facts.Index
 	Recipients []Recipient
+	// Record is the record that the job was accepted with: its trailer has the message's recipe. Zero until Bind.
+	Record recipe.BlobRef
 	// Cause is the job whose delivery made this one (bounce, notice); zero for mail that came from outside.
 	Cause queueid.ID
 }
@@ -78,7 +80,10 @@ var Self = recipe.BlobRef{Pack: -1}
 func (j *Job) Size() int64 { return j.Message.Size() }
 
 // Bind puts ref in the place of Self in the job's recipe, once the record has its place.
-func (j *Job) Bind(ref recipe.BlobRef) { bind(j.Message, ref) }
+func (j *Job) Bind(ref recipe.BlobRef) {
+	j.Record = ref
+	bind(j.Message, ref)
+}
 
 func bind(r recipe.Recipe, ref recipe.BlobRef) {
 	for i := range r {

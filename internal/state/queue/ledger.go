@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/queueid"
@@ -76,29 +77,47 @@ func (q *Queue) clean() error {
 	for id := range q.jobs {
 		live[id.Micros()] = true
 	}
-	q.live = live // jobs that come while the rows are looked at join it
+	q.live.set(live)
 	before := queueid.New(q.opt.Now().Add(-time.Minute).UnixMicro(), 0)
 	q.mu.Unlock()
-	defer func() {
-		q.mu.Lock()
-		q.live = nil
-		q.mu.Unlock()
-	}()
+	defer q.live.set(nil)
 	// A job that has ended may still have its rows, and then a start asks the ledgers: those changes are written first.
 	ctx, cancel := context.WithTimeout(q.ctx, cleanPatience)
 	defer cancel()
 	if err := q.Sync(ctx); err != nil {
 		return err
 	}
-	keep := func(id queueid.ID) bool {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return q.live[id.Micros()]
-	}
-	if err := q.opt.Ledger.Forget(q.ctx, before, keep); err != nil {
+	if err := q.opt.Ledger.Forget(q.ctx, before, q.live.has); err != nil {
 		return err
 	}
-	return q.forgetDone(q.ctx, before, keep)
+	return q.forgetDone(q.ctx, before, q.live.has)
+}
+
+// liveSet has, while the ledgers are cleaned, the times of the ids whose rows are needed; jobs that come meanwhile join it.
+// Its lock is a leaf: it is asked inside the ledgers' transactions.
+type liveSet struct {
+	mu    sync.Mutex
+	times map[int64]bool // nil: nobody asks
+}
+
+func (l *liveSet) set(times map[int64]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.times = times
+}
+
+func (l *liveSet) add(id queueid.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.times != nil {
+		l.times[id.Micros()] = true
+	}
+}
+
+func (l *liveSet) has(id queueid.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[id.Micros()]
 }
 
 // forgetDone is Ledger.Forget for job_done. It goes in slices, so that other writes pass between them.

@@ -256,6 +256,7 @@ func (r *run) play(s step) *run {
 	case s.what == "hold":
 		r.hold(j.ID, s.on)
 	case s.what == "delete" && r.q.Delete(w.t.Context(), j.ID) == nil:
+		synctest.Wait()
 		w.mu.Lock()
 		w.deleted[j.ID] = true
 		w.mu.Unlock()
@@ -279,6 +280,7 @@ func (r *run) hold(id queueid.ID, on bool) {
 	if err := r.q.Sync(r.w.t.Context()); err != nil {
 		r.w.t.Fatal(err)
 	}
+	synctest.Wait() // an attempt that was about to begin has begun
 	if on {
 		set()
 	}

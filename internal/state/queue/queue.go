@@ -111,7 +111,6 @@ type Queue struct {
 	journal  []journalEntry                // records that a start would replay, in the order of Submit
 	swept    int                           // entries of journal before it are done with or have rows
 	turns    uint64                        // units made so far
-	live     map[int64]bool                // while the ledgers are cleaned: the times of the ids whose rows are needed; else nil
 	replayed map[queueid.ID]recipe.BlobRef // before Load: records of jobs that have rows
 	retry    Retry
 	stopping bool
@@ -121,6 +120,7 @@ type Queue struct {
 	idle     chan struct{} // closed when a worker ends; nil when nobody waits
 
 	ops    opList
+	live   liveSet
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // workers, persister, sweeper
@@ -293,9 +293,7 @@ func (q *Queue) add(it *item) error {
 // replayable notes a record that a start would replay: what the ledgers say of its job is needed as long. q.mu is held.
 func (q *Queue) replayable(id queueid.ID, ref recipe.BlobRef) {
 	q.journal = append(q.journal, journalEntry{id, ref})
-	if q.live != nil {
-		q.live[id.Micros()] = true
-	}
+	q.live.add(id)
 }
 
 // schedule gives the scheduler units for recipients of an item that are not in flight, one for each route and due time.

@@ -245,6 +245,11 @@ func (q *Queue) take(l *lane) []*Task {
 
 // attempt has the agent try tasks, and keeps what came of it.
 func (q *Queue) attempt(l *lane, tasks []*Task) {
+	defer func() {
+		q.mu.Lock()
+		q.pump()
+		q.mu.Unlock()
+	}()
 	ready := tasks[:0]
 	for _, t := range tasks {
 		if err := q.load(t); err != nil {
@@ -264,9 +269,6 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 		}
 		q.finish(t, outcomes)
 	}
-	q.mu.Lock()
-	q.pump()
-	q.mu.Unlock()
 }
 
 // deliver calls the agent. A panic is no report: the recipients are deferred, and the other messages go their way.

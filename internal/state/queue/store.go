@@ -42,7 +42,7 @@ type op struct {
 	after func() // with q.mu held, once the change is durable; may be nil
 }
 
-// opList is the ops that are not durable yet. It has a lock of its own, taken after Queue.mu.
+// opList is the ops that are not durable yet. It has a lock of its own, taken after Queue.mu, like that of liveSet.
 type opList struct {
 	mu   sync.Mutex
 	list []op
