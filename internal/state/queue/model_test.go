@@ -138,8 +138,8 @@ func (r *run) outcomes(t *Task) (list []flow.Outcome) {
 	return list
 }
 
-func (w *modelWorld) begin() *run {
-	r := &run{w: w, held: map[queueid.ID]bool{}}
+func (w *modelWorld) begin(held map[queueid.ID]bool) *run {
+	r := &run{w: w, held: held}
 	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Limits: Limits{PerRoute: 2, Total: 3, Mailbox: 8},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: r, Workers: 2, Batch: 4, Pace: 5 * time.Millisecond},
 			flow.SMTP: {Agent: r, Workers: 3, Batch: 1}}})
@@ -150,7 +150,10 @@ func (w *modelWorld) begin() *run {
 	}
 	w.mu.Unlock()
 	for _, ref := range refs {
-		if err := r.q.Recover(w.t.Context(), ref, w.records[ref]); err != nil {
+		w.mu.Lock()
+		trailer := w.records[ref]
+		w.mu.Unlock()
+		if err := r.q.Recover(w.t.Context(), ref, trailer); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -219,7 +222,7 @@ func TestQueueModel(t *testing.T) {
 			w := &modelWorld{world: newWorld(t), chance: rand.New(rand.NewPCG(seed, 1)), deleted: map[queueid.ID]bool{},
 				failed: map[string]int{}, told: map[string]int{}}
 			w.stuck = stuck
-			r := w.begin()
+			r := w.begin(map[queueid.ID]bool{})
 			for _, s := range list {
 				r = r.play(s)
 			}
@@ -249,9 +252,7 @@ func (r *run) play(s step) *run {
 		r.q.Flush()
 	case s.what == "restart":
 		r.end(s.on)
-		next := w.begin()
-		next.held = r.held
-		return next
+		return w.begin(r.held)
 	case j == nil:
 	case s.what == "hold":
 		r.hold(j.ID, s.on)
