@@ -21,7 +21,9 @@ import (
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/wire/imap"
@@ -43,8 +45,9 @@ func (n *Node) openQueue(c *config.Config) error {
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	n.queue = queue.New(queue.Options{
 		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
-		Retry:  retry(c),
-		Limits: queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
+		Removed: func(id queueid.ID) { n.events.Emit(obs.Removed{ID: id}) },
+		Retry:   retry(c),
+		Limits:  queue.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
 		Lanes: map[flow.Transport]queue.Lane{
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
 			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},

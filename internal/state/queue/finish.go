@@ -101,7 +101,7 @@ func notice(j *flow.Job, rcpts []flow.Recipient, outcomes []flow.Outcome) *Notic
 // apply changes the item by final outcomes and deferrals, and has both written down where rows are concerned.
 func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.land(t)
 	it := t.item
 	if q.jobs[it.id] != it || len(it.rcpts) == 0 {

@@ -88,6 +88,8 @@ type Options struct {
 	Now      func() time.Time
 	Jitter   func() float64 // in [0, 1)
 	Log      *slog.Logger
+	// Removed hears of every job that leaves the queue, after the events of its recipients; nil: nobody. It must be brief.
+	Removed func(queueid.ID)
 	// Route gives the key of what shares connections and limits with a recipient; nil: RouteOf.
 	Route func(*flow.Recipient) string
 	// Event hears of every outcome, for logs and metrics. It must be brief.
@@ -113,6 +115,7 @@ type Queue struct {
 	turns    uint64                        // units made so far
 	replayed map[queueid.ID]recipe.BlobRef // before Load: records of jobs that have rows
 	retry    Retry
+	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet
 	stopping bool
 	timer    *time.Timer
 	loaded   bool          // the rows are in memory, and changes of them are written
@@ -341,8 +344,21 @@ func (q *Queue) forget(it *item) {
 		return
 	}
 	delete(q.jobs, it.id)
+	if q.opt.Removed != nil {
+		q.gone = append(q.gone, it.id)
+	}
 	if !it.rows {
 		q.left()
+	}
+}
+
+// unlock ends the use of q.mu and says, outside of it, which jobs left meanwhile.
+func (q *Queue) unlock() {
+	gone := q.gone
+	q.gone = nil
+	q.mu.Unlock()
+	for _, id := range gone {
+		q.opt.Removed(id)
 	}
 }
 

@@ -421,3 +421,45 @@ func TestMailboxIsTriedAgainSoon(t *testing.T) {
 		}
 	})
 }
+
+func TestRemovedIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		q := w.start()
+		var mu sync.Mutex
+		removed := map[queueid.ID]int{}
+		q.mu.Lock()
+		q.opt.Removed = func(id queueid.ID) {
+			mu.Lock()
+			defer mu.Unlock()
+			removed[id]++
+			if q.Counts()["hold"] != 0 { // it may ask the queue
+				t.Error("held")
+			}
+		}
+		q.mu.Unlock()
+		w.reply = func(task *Task, r *flow.Recipient) flow.Outcome {
+			if task.Attempts == 0 && r.To.Domain == "later.example" {
+				return defer4(task, r)
+			}
+			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
+		}
+		jobs := []*flow.Job{w.submit(q, mailbox(1)), w.submit(q, remoteTo("a.example"), mailbox(2)), w.submit(q, remoteTo("later.example"), remoteTo("a.example"))}
+		pass(time.Minute)
+		if len(removed) != 2 {
+			t.Errorf("after a minute %v", removed)
+		}
+		jobs = append(jobs, w.submit(q, remoteTo("later.example")))
+		pass(time.Second)
+		if err := q.Delete(t.Context(), jobs[3].ID); err != nil {
+			t.Error(err)
+		}
+		pass(time.Hour)
+		for i, j := range jobs {
+			if removed[j.ID] != 1 {
+				t.Errorf("job %d: removed %d times", i, removed[j.ID])
+			}
+		}
+		w.stop(q)
+	})
+}

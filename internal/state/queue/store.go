@@ -133,7 +133,7 @@ func (q *Queue) writeOps(ctx context.Context) error {
 				o.after()
 			}
 		}
-		q.mu.Unlock()
+		q.unlock()
 	}
 }
 
