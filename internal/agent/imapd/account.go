@@ -59,7 +59,7 @@ func counters(m mailstore.Mailbox) imap.Status {
 
 func (a *account) Status(ctx context.Context, name imap.Name) (imap.Status, error) {
 	m, err := a.agent.Store.Mailbox(ctx, a.id, mailstore.Name(name))
-	return counters(m), notFound(err)
+	return counters(m), refusal(err)
 }
 
 func (a *account) Create(ctx context.Context, name imap.Name, use string) error {
@@ -68,11 +68,11 @@ func (a *account) Create(ctx context.Context, name imap.Name, use string) error 
 		return err
 	}
 	_, err = a.agent.Store.CreateMailbox(ctx, a.id, n, strings.ToLower(strings.TrimPrefix(use, `\`)))
-	return notFound(err)
+	return refusal(err)
 }
 
 func (a *account) Delete(ctx context.Context, name imap.Name) error {
-	return notFound(a.agent.Store.DeleteMailbox(ctx, a.id, mailstore.Name(name), a.by))
+	return refusal(a.agent.Store.DeleteMailbox(ctx, a.id, mailstore.Name(name), a.by))
 }
 
 func (a *account) Rename(ctx context.Context, from, to imap.Name) error {
@@ -80,7 +80,7 @@ func (a *account) Rename(ctx context.Context, from, to imap.Name) error {
 	if err != nil {
 		return err
 	}
-	return notFound(a.agent.Store.RenameMailbox(ctx, a.id, mailstore.Name(from), n, a.by))
+	return refusal(a.agent.Store.RenameMailbox(ctx, a.id, mailstore.Name(from), n, a.by))
 }
 
 func (a *account) Subscribe(ctx context.Context, name imap.Name, on bool) error {
@@ -97,7 +97,7 @@ func (a *account) Subscribe(ctx context.Context, name imap.Name, on bool) error 
 func (a *account) Select(ctx context.Context, name imap.Name) (imap.Mailbox, error) {
 	m, err := a.agent.Store.Mailbox(ctx, a.id, mailstore.Name(name))
 	if err != nil {
-		return nil, notFound(err)
+		return nil, refusal(err)
 	}
 	return &mailbox{account: a, id: imap.MailboxID{Account: a.id, Mailbox: m.ID, UIDValidity: m.UIDValidity}}, nil
 }
@@ -108,7 +108,7 @@ func (a *account) Append(ctx context.Context, name imap.Name, am *imap.AppendMes
 	// Known to fail is better said before the bytes than after.
 	box, err := a.agent.Store.Mailbox(ctx, a.id, mailstore.Name(name))
 	if err != nil {
-		return none, notFound(err)
+		return none, refusal(err)
 	}
 	usage, err := a.agent.Store.Usage(ctx, a.id)
 	if err != nil {
@@ -146,5 +146,5 @@ func (a *account) Append(ctx context.Context, name imap.Name, am *imap.AppendMes
 	validity, uid, err := a.agent.Store.Append(ctx, &mailstore.Append{Account: a.id, Mailbox: box.Name, Flags: mailstore.Flags(am.Flags.System),
 		Keywords: words, Email: mailstore.NewEmail{Ref: ref, Size: m.Size(), Received: date, Structure: structure,
 			Thread: mailstore.Threading{MessageID: env.ID(), InReplyTo: env.RepliesTo(), References: m.Index.References}}})
-	return imap.AppendResult{UIDValidity: validity, UID: uid}, notFound(err)
+	return imap.AppendResult{UIDValidity: validity, UID: uid}, refusal(err)
 }

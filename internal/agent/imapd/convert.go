@@ -32,13 +32,22 @@ func ranges(uids []uint32) []mailstore.Range {
 	return out
 }
 
-// notFound turns the mailstore's errors about mailboxes into the engine's.
-func notFound(err error) error {
+// refusal turns the mailstore's errors about mailboxes into the engine's, where the enhanced status code does not lead to
+// the right response code.
+func refusal(err error) error {
 	switch {
 	case errors.Is(err, mailstore.ErrNoMailbox):
 		return imap.ErrNonexistent
 	case errors.Is(err, mailstore.ErrExists):
 		return imap.ErrExists
+	case errors.Is(err, mailstore.ErrChildren):
+		return imap.Coded("HASCHILDREN", err) // RFC 9051 §7.1
+	case errors.Is(err, mailstore.ErrInbox), errors.Is(err, mailstore.ErrBelow):
+		return imap.Coded("CANNOT", err)
+	case errors.Is(err, mailstore.ErrRole):
+		return imap.Coded("USEATTR", err) // RFC 6154 §3
+	case errors.Is(err, mailstore.ErrUIDs):
+		return imap.Coded("LIMIT", err)
 	}
 	return err
 }

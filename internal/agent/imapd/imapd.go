@@ -58,5 +58,5 @@ func (a *Agent) Load(ctx context.Context, id imap.MailboxID, add func(view.Messa
 	if err == nil && m.UIDValidity != id.UIDValidity {
 		err = imap.ErrNonexistent
 	}
-	return m.UIDNext, uint64(m.ModSeq), notFound(err)
+	return m.UIDNext, uint64(m.ModSeq), refusal(err)
 }

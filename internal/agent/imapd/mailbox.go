@@ -1,8 +1,9 @@
 package imapd
 
 import (
-	"cmp"
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -33,73 +34,121 @@ func (m *mailbox) Messages(ctx context.Context, uids []uint32, want imap.Want, d
 	first := len(dst)
 	for _, e := range entries {
 		date := time.Unix(e.InternalDate, 0)
-		dst = append(dst, imap.Message{UID: e.UID, Size: e.Size, InternalDate: date, Saved: date})
+		dst = append(dst, imap.Message{UID: e.UID, Size: e.Size, InternalDate: date, Saved: time.Unix(e.Saved, 0)})
 	}
 	if want&(imap.WantStructure|imap.WantBody) == 0 {
 		return dst, nil
 	}
-	return dst, m.emails(ctx, entries, want, dst[first:])
+	damaged, err := m.emails(ctx, entries, want, dst[first:])
+	if err != nil || len(damaged) == 0 {
+		return dst, err
+	}
+	return m.without(damaged, entries, dst, first)
 }
 
-// emails fills in what only the emails know: entries[i] is messages[i].
-func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want imap.Want, messages []imap.Message) error {
-	order := make([]int, len(entries)) // by email id; copies in one mailbox share one
+// without leaves out the messages that cannot be read, so that one damaged record does not hide its neighbours. When none
+// is left the client hears of it.
+func (m *mailbox) without(damaged map[int64]error, entries []mailstore.Entry, dst []imap.Message, first int) ([]imap.Message, error) {
+	kept := first
+	var last error
+	for i, e := range entries {
+		if err := damaged[e.Email]; err != nil {
+			last = err
+			m.account.agent.Log.Error("message cannot be read", "account", m.id.Account, "mailbox", m.id.Mailbox, "uid", e.UID,
+				"email", e.Email, "error", err)
+			continue
+		}
+		dst[kept] = dst[first+i]
+		kept++
+	}
+	if kept == first {
+		return dst[:kept], last
+	}
+	return dst[:kept], nil
+}
+
+// emails fills in what only the emails know: entries[i] is messages[i]. It returns the emails that cannot be read.
+func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want imap.Want, messages []imap.Message) (map[int64]error, error) {
+	places := make(map[int64][]int, len(entries)) // of an email in entries: copies in one mailbox share one
 	ids := make([]int64, 0, len(entries))
-	for i := range entries {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(entries[a].Email, entries[b].Email) })
-	for _, i := range order {
-		if n := len(ids); n == 0 || ids[n-1] != entries[i].Email {
-			ids = append(ids, entries[i].Email)
+	for i, e := range entries {
+		if places[e.Email] == nil {
+			ids = append(ids, e.Email)
 		}
+		places[e.Email] = append(places[e.Email], i)
 	}
-	next := 0
-	var bodies []mailstore.Email // read after the snapshot has ended: packs are slow
+	slices.Sort(ids)
+	var open []mailstore.Email // opened after the snapshot has ended: packs are slow
 	err := m.store().Emails(ctx, m.id.Account, ids, func(e *mailstore.Email) error {
-		for next < len(order) && entries[order[next]].Email < e.ID {
-			next++
+		var structure *mime.Message
+		if want&imap.WantStructure != 0 {
+			structure = structureOf(e)
+			for _, i := range places[e.ID] {
+				messages[i].MIME = structure
+			}
 		}
-		for ; next < len(order) && entries[order[next]].Email == e.ID; next++ {
-			msg := &messages[order[next]]
-			if want&imap.WantStructure != 0 {
-				structure, err := mime.Decode(e.Structure)
-				if err == nil {
-					err = structure.Shift(int64(len(e.Literals)))
-				}
-				if err != nil {
-					return err
-				}
-				msg.MIME = structure
-			}
-			if want&imap.WantBody != 0 {
-				b := *e
-				b.Literals, b.Structure = slices.Clone(e.Literals), nil
-				bodies = append(bodies, b)
-			}
+		if want&imap.WantBody != 0 || structure == nil {
+			b := *e
+			b.Literals, b.Structure = slices.Clone(e.Literals), nil
+			open = append(open, b)
 		}
 		return nil
 	})
-	if err != nil || want&imap.WantBody == 0 {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	byID := make(map[int64]imap.Body, len(bodies))
-	for i := range bodies {
-		if byID[bodies[i].ID] != nil {
+	damaged := map[int64]error{}
+	for i := range open {
+		e := &open[i]
+		body, structure, err := m.open(ctx, e, want&imap.WantStructure != 0 && messages[places[e.ID][0]].MIME == nil)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			damaged[e.ID] = err
 			continue
 		}
-		r, err := m.store().Open(ctx, &bodies[i])
-		if err != nil {
-			return err
-		}
-		byID[bodies[i].ID] = r
-	}
-	for i := range entries {
-		if b := byID[entries[i].Email]; b != nil {
-			messages[i].Body = b
+		for _, i := range places[e.ID] {
+			messages[i].Body = body
+			if structure != nil {
+				messages[i].MIME = structure
+			}
 		}
 	}
-	return nil
+	for i, e := range entries {
+		msg := &messages[i]
+		if damaged[e.Email] == nil && (want&imap.WantBody != 0 && msg.Body == nil || want&imap.WantStructure != 0 && msg.MIME == nil) {
+			damaged[e.Email] = errNoEmail
+		}
+	}
+	return damaged, nil
+}
+
+var errNoEmail = errors.New("the entry has no email")
+
+// structureOf decodes the stored structure; nil when it cannot be read.
+func structureOf(e *mailstore.Email) *mime.Message {
+	s, err := mime.Decode(e.Structure)
+	if err == nil {
+		err = s.Shift(int64(len(e.Literals)))
+	}
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+// open returns an email's bytes and, where the stored one cannot be read, its structure found anew.
+func (m *mailbox) open(ctx context.Context, e *mailstore.Email, parse bool) (imap.Body, *mime.Message, error) {
+	r, err := m.store().Open(ctx, e)
+	if err != nil || !parse {
+		return r, nil, err
+	}
+	p := mime.NewParser()
+	if _, err := io.Copy(p, io.NewSectionReader(r, 0, r.Size())); err != nil {
+		return nil, nil, err
+	}
+	return r, p.Close(), nil
 }
 
 func (m *mailbox) Store(ctx context.Context, uids []uint32, op imap.StoreOp, flags view.Flags) (uint64, error) {
@@ -118,24 +167,24 @@ func (m *mailbox) Store(ctx context.Context, uids []uint32, op imap.StoreOp, fla
 	}
 	changed, _, err := m.store().StoreFlags(ctx, m.id.Account, m.id.Mailbox, ranges(uids), c)
 	if err != nil || len(changed) == 0 {
-		return 0, notFound(err)
+		return 0, refusal(err)
 	}
 	return uint64(changed[0].ModSeq), nil
 }
 
 func (m *mailbox) Expunge(ctx context.Context, uids []uint32) error {
 	_, err := m.store().Remove(ctx, m.id.Account, m.id.Mailbox, ranges(uids), m.account.by)
-	return notFound(err)
+	return refusal(err)
 }
 
 func (m *mailbox) Copy(ctx context.Context, uids []uint32, dest imap.Name) (imap.CopyResult, error) {
 	validity, pairs, err := m.store().Copy(ctx, m.id.Account, m.id.Mailbox, ranges(uids), mailstore.Name(dest))
-	return copied(validity, pairs), notFound(err)
+	return copied(validity, pairs), refusal(err)
 }
 
 func (m *mailbox) Move(ctx context.Context, uids []uint32, dest imap.Name) (imap.CopyResult, error) {
 	validity, pairs, err := m.store().Move(ctx, m.id.Account, m.id.Mailbox, ranges(uids), mailstore.Name(dest), m.account.by)
-	return copied(validity, pairs), notFound(err)
+	return copied(validity, pairs), refusal(err)
 }
 
 func copied(validity uint32, pairs []mailstore.Placed) imap.CopyResult {
