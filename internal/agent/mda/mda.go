@@ -21,7 +21,7 @@ import (
 
 // Store is what the agent needs of the mailstore.
 type Store interface {
-	// Deliver is all or nothing but for accounts that do not exist, which get an error of their own.
+	// Deliver is all or nothing (err), but for deliveries that cannot be made, which get an error of their own.
 	Deliver(ctx context.Context, ds []mailstore.Delivery) (each []error, err error)
 }
 
@@ -48,6 +48,9 @@ func (a *Agent) Deliver(ctx context.Context, tasks []*queue.Task) [][]flow.Outco
 		}
 	}
 	each, err := a.Store.Deliver(ctx, ds)
+	if err != nil && ctx.Err() != nil {
+		return nil // cut off: no attempt
+	}
 	ended := a.Now()
 	out := make([][]flow.Outcome, len(tasks))
 	n := 0
@@ -67,11 +70,13 @@ func outcome(d *mailstore.Delivery, err error, each []error, n int, at time.Time
 	if err == nil && each[n] != nil {
 		err = each[n]
 		if errors.Is(err, mailstore.ErrNoAccount) {
-			err = errGone
+			return flow.Failure(d.Recipient, errGone, at)
 		}
 	}
-	if err != nil {
-		return flow.Failure(d.Recipient, err, at)
+	if err != nil { // whatever it is: somebody can mend it, and 250 was said
+		o := flow.Failure(d.Recipient, err, at)
+		o.Result, o.Status.Class = flow.Deferred, status.Temporary
+		return o
 	}
 	return flow.Outcome{Recipient: d.Recipient, Result: flow.Delivered, Status: status.Enhanced{Class: status.Success}, Relay: "local",
 		Reply: "delivered to mailbox", At: at}
