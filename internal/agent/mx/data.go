@@ -27,7 +27,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	}
 	defer m.Abort()
 	if _, err := io.Copy(m, body); err != nil {
-		if status.IsTemporary(err) { // else the engine has the reply, and has logged it
+		if m.Err() != nil { // else it is the client's or the connection's, and the engine has reply and log
 			err = s.rejected("DATA", e, "", obs.ReasonLocal, err)
 		}
 		return "", err

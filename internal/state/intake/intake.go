@@ -39,6 +39,7 @@ type Message struct {
 	head   []byte // the top header so far
 	inBody bool   // head has its empty line, or is as long as it may get
 	cut    bool   // the top header is longer than mime.MaxTopHeader
+	err    error  // of the packs
 
 	// Set by Close.
 	Header *header.Header // the top header as received; offsets count from the start of the body in the pack
@@ -62,8 +63,15 @@ func (m *Message) Write(p []byte) (int, error) {
 	if _, err := m.parser.Write(p); err != nil {
 		return 0, err
 	}
-	return m.w.Write(p)
+	n, err := m.w.Write(p)
+	if err != nil {
+		m.err = err
+	}
+	return n, err
 }
+
+// Err is the failure of the packs that ended Write; nil when what failed was the source of the bytes.
+func (m *Message) Err() error { return m.err }
 
 // collect keeps the top header.
 func (m *Message) collect(p []byte) {
@@ -73,9 +81,11 @@ func (m *Message) collect(p []byte) {
 		p, m.inBody, m.cut = p[:room], true, true
 	}
 	m.head = append(m.head, p...)
-	if bytes.HasPrefix(m.head, []byte("\r\n")) { // a message without header
-		m.head, m.inBody, m.cut = m.head[:2], true, false
-		return
+	for _, empty := range [...]string{"\r\n", "\n"} { // a message without header
+		if bytes.HasPrefix(m.head, []byte(empty)) {
+			m.head, m.inBody, m.cut = m.head[:len(empty)], true, false
+			return
+		}
 	}
 	for _, end := range [...]string{"\r\n\r\n", "\n\n", "\n\r\n"} {
 		if i := bytes.Index(m.head[from:], []byte(end)); i >= 0 {
