@@ -26,6 +26,12 @@ func TestSubmissionCompletesTheMessage(t *testing.T) {
 		{"no header at all", "Dear Bob,\r\n\r\nhello\r\n", []string{"\r\nFrom: alice@here.example\r\n", "\r\nDate: "}, nil, "Dear Bob,\r\n\r\nhello\r\n"},
 		{"an empty header", "\r\nhello\r\n", []string{"\r\nFrom: alice@here.example\r\n"}, nil, "hello\r\n"},
 		{"only a header", "Subject: z\r\nBcc: x@y\r\n", []string{"\r\nSubject: z\r\n", "\r\nDate: "}, []string{"Bcc"}, ""},
+		{"nothing left of the header", "Bcc: x@y\r\n", []string{"\r\nFrom: alice@here.example\r\n", "\r\nDate: "}, []string{"Bcc"}, ""},
+		{"nothing at all", "", []string{"\r\nFrom: alice@here.example\r\n", "\r\nDate: "}, nil, ""},
+		{"text that looks like fields", "Dear Bob,\r\nDate: tomorrow\r\nFrom: noon\r\n\r\nhello\r\n", []string{"\r\nFrom: alice@here.example\r\n", "\r\nDate: "}, nil,
+			"Dear Bob,\r\nDate: tomorrow\r\nFrom: noon\r\n\r\nhello\r\n"},
+		{"sent on", "From: alice@here.example\r\nResent-Bcc: secret@here.example\r\nResent-From: alice@here.example\r\n\r\nhello\r\n",
+			[]string{"\r\nResent-From: "}, []string{"secret"}, "hello\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := submit(t, n, submission{service: "submissions", user: "alice@here.example", password: "pw"}, "alice@here.example", "bob@here.example", c.message); err != nil {

@@ -18,10 +18,10 @@ import (
 // ErrFrom refuses a From field that is not the account's.
 var ErrFrom = status.Perm(550, 7, 1, "The From field has an address that does not belong to the account you logged in with")
 
-// complete says what a submitted message lacks (RFC 6409 §8): the fields to put in front, Bcc to leave out
-// (RFC 5322 §3.6.3).
+// complete says what a submitted message lacks (RFC 6409 §8): the fields to put in front, Bcc and Resent-Bcc to leave out
+// (RFC 5322 §3.6.3, §3.6.6).
 func complete(h *header.Header, id queueid.ID, now time.Time, hostname string, sender address.Address) header.Edit {
-	e := header.Edit{Remove: []string{"Bcc"}}
+	e := header.Edit{Remove: []string{"Bcc", "Resent-Bcc"}}
 	if h.Count("From") == 0 && !sender.IsZero() { // RFC 5322 §3.6: From and Date must be there
 		e.Prepend = header.AppendField(e.Prepend, "From", sender.String())
 	}

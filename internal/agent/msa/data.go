@@ -8,6 +8,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/received"
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/status"
@@ -27,7 +28,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	}
 	defer m.Abort()
 	if _, err := io.Copy(m, body); err != nil {
-		if status.IsTemporary(err) { // else the engine has the reply, and has logged it
+		if m.Err() != nil { // else it is the client's or the connection's, and the engine has reply and log
 			err = s.rejected("DATA", e, "", obs.ReasonLocal, err)
 		}
 		return "", err
@@ -76,11 +77,15 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	if err := route.Room(ctx, a.Quota, recipients, m.Size()); err != nil {
 		return nil, obs.ReasonQuota, err
 	}
-	edit := complete(m.Header, tx.ID, a.Now(), a.Settings.Hostname, tx.Envelope.From)
+	head := m.Header
+	if bodyOnly(head) {
+		head = &header.Header{} // what looks like fields further down is text
+	}
+	edit := complete(head, tx.ID, a.Now(), a.Settings.Hostname, tx.Envelope.From)
 	trace := intake.Trace(tx, a.Settings.Hostname, a.Now())
 	edit.Prepend = append(append(trace, verdict.Fields...), edit.Prepend...)
 	var message recipe.Recipe
-	if bodyOnly(m.Header) {
+	if head != m.Header {
 		message = withHeader(m, edit.Prepend)
 	} else {
 		var block []byte
