@@ -23,10 +23,12 @@ func (Keep) Run(_ context.Context, _ *flow.Transaction, _ *flow.Facts, r flow.Re
 }
 
 // Expand runs the script of each mailbox recipient of a plan and returns the recipients that stand afterwards, numbered.
-// When all of them refuse, the message is refused with the first one's words.
+// When all recipients refuse, the message is refused with the first one's words. When only some do it is taken, and theirs
+// goes into Junk: it can no longer be refused, and must not be lost.
 func Expand(ctx context.Context, script Script, tx *flow.Transaction, facts *flow.Facts, plan []flow.Recipient) ([]flow.Recipient, error) {
 	kept := make([]flow.Recipient, 0, len(plan))
 	var refusal error
+	refused := 0
 	for _, r := range plan {
 		if r.Transport != flow.Mailbox {
 			kept = append(kept, r)
@@ -40,11 +42,13 @@ func Expand(ctx context.Context, script Script, tx *flow.Transaction, facts *flo
 			if refusal == nil {
 				refusal = verdict.Err
 			}
-			continue
+			refused++
+			r.Folder = []string{"Junk"}
+			rs = []flow.Recipient{r}
 		}
 		kept = append(kept, rs...)
 	}
-	if len(kept) == 0 && refusal != nil {
+	if refused > 0 && refused == len(plan) {
 		return nil, refusal
 	}
 	for i := range kept {

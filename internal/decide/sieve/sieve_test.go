@@ -26,8 +26,12 @@ func (script) Run(_ context.Context, _ *flow.Transaction, _ *flow.Facts, r flow.
 func TestExpand(t *testing.T) {
 	box := func(account int64) flow.Recipient { return flow.Recipient{Transport: flow.Mailbox, Account: account} }
 	got, err := Expand(t.Context(), script{}, nil, nil, []flow.Recipient{box(1), {Transport: flow.SMTP}, box(4), box(2)})
-	if err != nil || len(got) != 4 || got[2].Folder == nil || got[0].Transport != flow.SMTP {
+	if err != nil || len(got) != 5 || got[3].Folder == nil || got[1].Transport != flow.SMTP {
 		t.Fatalf("%+v %v", got, err)
+	}
+	// The recipient who refuses what others take was dropped, and his copy lost.
+	if got[0].Account != 1 || len(got[0].Folder) != 1 || got[0].Folder[0] != "Junk" {
+		t.Fatalf("refused by one: %+v", got[0])
 	}
 	for i, r := range got {
 		if r.No != i {
