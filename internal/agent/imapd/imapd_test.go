@@ -278,7 +278,9 @@ func TestDamagedMessageHidesNoOther(t *testing.T) {
 	section := &goimap.FetchItemBodySection{Peek: true}
 	list, err := c.Fetch(goimap.UIDSet{goimap.UIDRange{Start: 1}}, &goimap.FetchOptions{UID: true, Envelope: true, BodyStructure: &goimap.FetchItemBodyStructure{},
 		BodySection: []*goimap.FetchItemBodySection{section}}).Collect()
-	w.ok(err)
+	if e := (*goimap.Error)(nil); !errors.As(err, &e) || e.Type != goimap.StatusResponseTypeNo || e.Code != "CORRUPTION" {
+		t.Errorf("the damage is not told: %v", err)
+	}
 	if len(list) != 2 || list[0].UID != 1 || list[1].UID != 3 {
 		t.Fatalf("%+v", list)
 	}

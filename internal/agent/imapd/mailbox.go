@@ -40,31 +40,17 @@ func (m *mailbox) Messages(ctx context.Context, uids []uint32, want imap.Want, d
 		return dst, nil
 	}
 	damaged, err := m.emails(ctx, entries, want, dst[first:])
-	if err != nil || len(damaged) == 0 {
+	if err != nil {
 		return dst, err
 	}
-	return m.without(damaged, entries, dst, first)
-}
-
-// without leaves out the messages that cannot be read, so that one damaged record does not hide its neighbours. When none
-// is left the client hears of it.
-func (m *mailbox) without(damaged map[int64]error, entries []mailstore.Entry, dst []imap.Message, first int) ([]imap.Message, error) {
-	kept := first
-	var last error
 	for i, e := range entries {
 		if err := damaged[e.Email]; err != nil {
-			last = err
 			m.account.agent.Log.Error("message cannot be read", "account", m.id.Account, "mailbox", m.id.Mailbox, "uid", e.UID,
 				"email", e.Email, "error", err)
-			continue
+			dst[first+i] = imap.Message{UID: e.UID, Damaged: true}
 		}
-		dst[kept] = dst[first+i]
-		kept++
 	}
-	if kept == first {
-		return dst[:kept], last
-	}
-	return dst[:kept], nil
+	return dst, nil
 }
 
 // emails fills in what only the emails know: entries[i] is messages[i]. It returns the emails that cannot be read.

@@ -151,6 +151,7 @@ type Message struct {
 	Saved        time.Time // when it came into this mailbox, RFC 8514
 	MIME         *mime.Message
 	Body         Body
+	Damaged      bool // it is there, but what is wanted of it cannot be read; nothing but UID is set then
 }
 
 // Body is the bytes of a message, as stored. *recipe.Reader is one.

@@ -149,6 +149,10 @@ func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 			}
 		}
 	}
+	if b.damaged {
+		// RFC 5530 §3. The others were shown: one damaged record does not hide its neighbours.
+		return done{}, no("CORRUPTION", "Some of the messages are damaged on the server and cannot be shown")
+	}
 	if gone && !f.uid {
 		// RFC 2180 §4.1.2: what is gone cannot be shown, and may not be announced as expunged now.
 		return done{}, no("EXPUNGEISSUED", "Some of the messages no longer exist")
@@ -162,6 +166,8 @@ type fetchBatch struct {
 	msgs []Message
 	uids []uint32
 	cur  fetched
+
+	damaged bool // some message could not be read
 }
 
 // batch writes the responses for some messages. gone: some of them exist no more.
@@ -194,6 +200,10 @@ func (f *fetchCommand) batch(ctx context.Context, c *conn, b *fetchBatch) (gone 
 				continue
 			}
 			m.msg = &b.msgs[k]
+			if m.msg.Damaged {
+				b.damaged = true
+				continue
+			}
 		}
 		if m.row.Gone {
 			gone = true

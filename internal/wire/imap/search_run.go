@@ -263,7 +263,9 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 				if k == len(msgs) || msgs[k].UID != uids[j] {
 					continue // gone meanwhile
 				}
-				m.msg = &msgs[k]
+				if m.msg = &msgs[k]; m.msg.Damaged {
+					continue // nobody can tell what is in it
+				}
 			}
 			c.sel.shared.mu.Lock()
 			row, ok := c.sel.shared.mailbox.Get(uids[j])
