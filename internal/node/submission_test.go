@@ -88,6 +88,9 @@ func TestSubmissionRefusesAtTheEnd(t *testing.T) {
 	for _, c := range []struct{ message, want string }{
 		{"From: bob@here.example\r\n\r\nx\r\n", "5.7.1 The From field"},
 		{"From: alice@here.example, eve@far.example\r\n\r\nx\r\n", "5.7.1 The From field"},
+		{"From: alice\r\n\r\nx\r\n", "5.6.0 The From field"},
+		{"From: Eve <eve at far.example>\r\n\r\nx\r\n", "The From field"},
+		{"From: <>\r\n\r\nx\r\n", "5.6.0 The From field"},
 		{"Subject: " + strings.Repeat(strings.Repeat("x", 70)+"\r\n ", 4000) + "\r\n\r\nx\r\n", "5.3.4 Message header is too large"},
 		{strings.Repeat("Received: by x\r\n", 101) + "\r\nx\r\n", "5.4.6 Too many hops"},
 	} {

@@ -50,6 +50,9 @@ func withHeader(m *intake.Message, fields []byte) recipe.Recipe {
 	return recipe.Whole(m.Self()).Prepend(block)
 }
 
+// ErrFromSyntax refuses a From field whose owner cannot be told.
+var ErrFromSyntax = status.Perm(550, 6, 0, "The From field has something that is not a whole address (user@domain)")
+
 // maxFrom bounds the addresses of From that are looked at.
 const maxFrom = 50
 
@@ -61,9 +64,12 @@ func (s *session) ownsFrom(ctx context.Context, h *header.Header) error {
 			return ErrFrom
 		}
 		for _, m := range list {
+			if m.Kind != header.Individual {
+				continue // the name of a group (RFC 6854)
+			}
 			a, err := m.Address()
 			if err != nil {
-				continue // a group's name, or nothing that could be taken for an address
+				return ErrFromSyntax // whose it is cannot be told, and clients would show it all the same
 			}
 			owns, err := s.agent.Senders.OwnsAddress(ctx, s.peer.Identity.Account, a)
 			if err != nil {

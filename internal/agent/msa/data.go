@@ -57,7 +57,7 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	if received.Hops(m.Header) > a.Settings.MaxReceived {
 		return nil, obs.ReasonLoop, ErrLoop
 	}
-	if s.ownership() {
+	if s.ownership() && !bodyOnly(m.Header) {
 		if err := s.ownsFrom(ctx, m.Header); err != nil {
 			return nil, obs.ReasonSender, err
 		}
