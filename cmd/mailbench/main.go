@@ -1,4 +1,4 @@
-// Mailbench loads a mail server and says how it did; and it compares Postrider with Postfix and Dovecot on the machine
+// Command mailbench loads a mail server and says how it did; and it compares Postrider with Postfix and Dovecot on the machine
 // it runs on.
 //
 //	mailbench smtp --addr mx.example.org:25 --rcpt 'user%d@example.org' --rcpt-count 50 --sessions 20 --seconds 30
