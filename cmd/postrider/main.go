@@ -5,7 +5,7 @@
 // owner. Exit codes are those of sysexits.h (exit.go).
 //
 //	main.go        the names under which the program is started
-//	cli.go         every command and flag with its help text
+//	cli.go, cli_*.go   every command and flag with its help text
 //	app.go         what a command has at hand: streams, flags, configuration
 //	where.go       which configuration file and data directory are meant
 //	open.go        the operator's API: of the running server, or of the data directory

@@ -30,8 +30,14 @@ func Defaults() *Config {
 			LoginTimeout: Duration(3 * time.Minute), IdleTimeout: Duration(35 * time.Minute),
 			MaxAppendSize: 50 * mib, MaxCommandSize: 64 * kib, MaxErrors: 50,
 		},
-		Log:    Log{Level: "info", Format: "text"},
-		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib},
+		POP3: POP3{
+			MaxConnections: 10000, MaxConnectionsPerAddress: 50, LoginTimeout: Duration(3 * time.Minute),
+			IdleTimeout: Duration(10 * time.Minute), MaxErrors: 20,
+		},
+		Auth:     Auth{System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
+		Sendmail: Sendmail{Enabled: true, MaxMessagesPerHour: 1000},
+		Log:      Log{Level: "info", Format: "text"},
+		Limits:   Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib},
 	}
 }
 
@@ -43,7 +49,10 @@ func defaultListeners() Listeners {
 		LMTP:        Listener{Addresses: []string{"127.0.0.1:24"}},
 		IMAP:        Listener{Enabled: true, Addresses: []string{":143"}},
 		IMAPS:       Listener{Enabled: true, Addresses: []string{":993"}},
-		HTTP:        Listener{Addresses: []string{"127.0.0.1:80"}},
+		POP3:        Listener{Enabled: true, Addresses: []string{":110"}},
+		POP3S:       Listener{Enabled: true, Addresses: []string{":995"}},
+		HTTP:        Listener{Addresses: []string{":80"}},
+		HTTPS:       Listener{Addresses: []string{":443"}},
 	}
 }
 

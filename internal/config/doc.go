@@ -6,11 +6,11 @@
 // are reported together. Secrets never stand in the file: keys that end in _file name a file that holds them.
 //
 // Each fact about a key is written once: its name, bounds and reload behaviour in the tags of its field, its text in
-// the field's comment (keys.go is embedded and read for it), its default in Defaults. Tags: toml (the key), enum (the
+// the field's comment (keys*.go are embedded and read for it), its default in Defaults. Tags: toml (the key), enum (the
 // words allowed), min and max (inclusive), form (addresses, host: what strings must look like), apply:"restart" (a
 // reload refuses to change it).
 //
-//	keys.go      every key with its text
+//	keys.go, keys_*.go   every key with its text
 //	defaults.go  Defaults
 //	value.go     Duration, Size, Network
 //	load.go      Load and Parse: file, --set, resolve, validate

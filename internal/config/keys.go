@@ -19,6 +19,11 @@ type Config struct {
 	Delivery   Delivery   `toml:"delivery"`
 	MTA        MTA        `toml:"mta"`
 	IMAP       IMAP       `toml:"imap"`
+	POP3       POP3       `toml:"pop3"`
+	HTTP       HTTP       `toml:"http"`
+	Auth       Auth       `toml:"auth"`
+	Sendmail   Sendmail   `toml:"sendmail"`
+	Helper     Helper     `toml:"helper"`
 	Log        Log        `toml:"log"`
 	Metrics    Metrics    `toml:"metrics"`
 	Limits     Limits     `toml:"limits"`
@@ -38,8 +43,14 @@ type Listeners struct {
 	IMAP Listener `toml:"imap"`
 	// Mail reading with TLS from the first byte (RFC 8314).
 	IMAPS Listener `toml:"imaps"`
-	// Plain HTTP: /healthz, /readyz and /metrics.
+	// Mail fetching with STLS (RFC 1939, RFC 2595).
+	POP3 Listener `toml:"pop3"`
+	// Mail fetching with TLS from the first byte (RFC 8314).
+	POP3S Listener `toml:"pop3s"`
+	// Plain HTTP: client set-up, ACME's http-01, and for operators /healthz, /readyz and /metrics.
 	HTTP Listener `toml:"http"`
+	// The same with TLS.
+	HTTPS Listener `toml:"https"`
 }
 
 // Listener is where one service listens.
@@ -48,18 +59,6 @@ type Listener struct {
 	Enabled bool `toml:"enabled" apply:"restart"`
 	// Where it listens: "host:port", "[v6]:port", or ":port" for all addresses.
 	Addresses []string `toml:"addresses" form:"hostport" apply:"restart"`
-}
-
-// TLS is the certificate that all services show.
-type TLS struct {
-	// PEM file of the certificate, intermediates after it. Empty, with tls.key: a self-signed one made in data_dir.
-	Cert string `toml:"cert"`
-	// PEM file of the certificate's private key.
-	Key string `toml:"key"`
-	// PEM file of authorities trusted when we connect out, beside the system's.
-	CA string `toml:"ca"`
-	// Lowest version that we accept: "1.0" and "1.1" only for peers that cannot do better (RFC 8996).
-	MinVersion string `toml:"min_version" enum:"1.0,1.1,1.2,1.3"`
 }
 
 // DNS is how names are looked up.

@@ -1,7 +1,7 @@
 package config
 
 import (
-	_ "embed"
+	"embed"
 	"encoding"
 	"go/ast"
 	"go/parser"
@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// source is keys.go itself: the comments of its fields are the keys' texts, so that they are written once.
+// source is the files of the keys themselves: the comments of their fields are the keys' texts, so that they are written
+// once.
 //
-//go:embed keys.go
-var source []byte
+//go:embed keys*.go
+var source embed.FS
 
 // leaf is one key with its place in a Config.
 type leaf struct {
@@ -77,11 +78,27 @@ func Keys() []string {
 
 // texts maps "Struct.Field" and "Struct" to their comments, as lines without the comment marks.
 func texts() (map[string][]string, error) {
-	f, err := parser.ParseFile(token.NewFileSet(), "keys.go", source, parser.ParseComments|parser.SkipObjectResolution)
+	files, err := source.ReadDir(".")
 	if err != nil {
 		return nil, err
 	}
 	out := map[string][]string{}
+	for _, file := range files {
+		text, err := source.ReadFile(file.Name())
+		if err != nil {
+			return nil, err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file.Name(), text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		textsOf(f, out)
+	}
+	return out, nil
+}
+
+// textsOf adds the comments of one file.
+func textsOf(f *ast.File, out map[string][]string) {
 	for _, d := range f.Decls {
 		gen, ok := d.(*ast.GenDecl)
 		if !ok {
@@ -102,7 +119,6 @@ func texts() (map[string][]string, error) {
 			}
 		}
 	}
-	return out, nil
 }
 
 func lines(g *ast.CommentGroup) []string {
