@@ -110,6 +110,8 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"out of bounds by set", "", []string{"mta.port=70000"}, []string{"--set mta.port: mta.port: 70000 is not between 1 and 65535"}},
 		{"half a certificate", "[tls]\ncert = \"/c.pem\"\n", nil, []string{"x.toml:2: tls.cert: needs tls.key too"}},
 		{"password in clear", "[mta.smart_host]\nhost=\"r.test\"\nuser=\"u\"\npassword_file=\"/p\"\ntls=\"may\"\n", nil, []string{"x.toml:5: mta.smart_host.tls: a password is sent only under TLS"}},
+		{"set-up without a port", "[setup]\nimaps = \"mail.example\"\n", nil, []string{`x.toml:2: setup.imaps: "mail.example" is not "host:port" or "none"`}},
+		{"set-up with a path", "[setup]\nurl = \"https://mail.example/x\"\n", nil, []string{`x.toml:2: setup.url: "https://mail.example/x" is not the beginning of a URL`}},
 		{"open LMTP", "[listeners.lmtp]\nenabled = true\naddresses = [\":24\"]\n", nil, []string{"x.toml:3: listeners.lmtp.addresses: \":24\" is not a loopback address"}},
 		{"no address", "[listeners.imap]\naddresses = []\n", nil, []string{"x.toml:2: listeners.imap.addresses: is empty, and the service is enabled"}},
 		{"one address twice", "[listeners.imap]\naddresses = [\":25\"]\n", nil, []string{`listeners.imap.addresses: ":25" is taken by listeners.smtp.addresses`}},

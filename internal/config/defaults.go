@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // DefaultDataDir is where the state of a system service lies.
 const DefaultDataDir = "/var/lib/postrider"
@@ -34,11 +37,19 @@ func Defaults() *Config {
 			MaxConnections: 10000, MaxConnectionsPerAddress: 50, LoginTimeout: Duration(3 * time.Minute),
 			IdleTimeout: Duration(10 * time.Minute), MaxErrors: 20,
 		},
+		HTTP:     HTTP{MaxConnections: 1000},
+		Setup:    Setup{Enabled: true},
+		Metrics:  Metrics{Networks: loopback()},
 		Auth:     Auth{System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
 		Sendmail: Sendmail{Enabled: true, MaxMessagesPerHour: 1000},
 		Log:      Log{Level: "info", Format: "text"},
 		Limits:   Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib},
 	}
+}
+
+// loopback is this host.
+func loopback() Networks {
+	return Networks{{netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)}, {netip.PrefixFrom(netip.IPv6Loopback(), 128)}}
 }
 
 func defaultListeners() Listeners {

@@ -21,6 +21,7 @@ type Config struct {
 	IMAP       IMAP       `toml:"imap"`
 	POP3       POP3       `toml:"pop3"`
 	HTTP       HTTP       `toml:"http"`
+	Setup      Setup      `toml:"setup"`
 	Auth       Auth       `toml:"auth"`
 	Sendmail   Sendmail   `toml:"sendmail"`
 	Helper     Helper     `toml:"helper"`
@@ -204,8 +205,10 @@ type Log struct {
 
 // Metrics is what is measured.
 type Metrics struct {
-	// Further addresses of plain HTTP with /metrics, /healthz and /readyz. Empty: they are on the http listener only.
+	// Addresses of plain HTTP with /metrics, /healthz and /readyz and nothing else, for whoever reaches them.
 	Listen []string `toml:"listen" form:"hostport" apply:"restart"`
+	// Networks whose clients get these pages on the http and https listeners too. To all others they do not exist.
+	Networks Networks `toml:"networks"`
 }
 
 // Limits are bounds of the whole server.

@@ -20,6 +20,8 @@ type POP3 struct {
 type HTTP struct {
 	// Reverse proxies whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) we believe.
 	TrustedProxies Networks `toml:"trusted_proxies"`
+	// Connections at once, all clients together.
+	MaxConnections int `toml:"max_connections" min:"1" max:"1000000"`
 }
 
 // Auth is who may log in, and how it is proven.

@@ -155,6 +155,11 @@ func checkForm(form, s string) error {
 		ok, want = isHostname(s), "a host name"
 	case "hostport":
 		ok, want = isHostPort(s), "\"host:port\", \"[v6]:port\" or \":port\""
+	case "offer":
+		host, _, err := net.SplitHostPort(s)
+		ok, want = s == "none" || err == nil && host != "" && isHostPort(s) && !strings.HasSuffix(s, ":0"), "\"host:port\" or \"none\""
+	case "baseurl":
+		ok, want = isBaseURL(s), "the beginning of a URL, such as \"https://mail.example.org\""
 	case "resolver":
 		_, err := netip.ParseAddrPort(s)
 		ok, want = err == nil, "\"address:port\", such as \"127.0.0.1:53\""
@@ -204,6 +209,15 @@ func isHostPort(s string) bool {
 	}
 	_, err = netip.ParseAddr(host)
 	return err == nil
+}
+
+// isBaseURL takes scheme and host, with or without a port.
+func isBaseURL(s string) bool {
+	host, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		host, ok = strings.CutPrefix(s, "http://")
+	}
+	return ok && (isHostname(host) || isHostPort(host) && !strings.HasPrefix(host, ":"))
 }
 
 func isLoopback(s string) bool {
