@@ -17,6 +17,7 @@ type ban struct {
 var layers = []string{
 	"internal/mail", "internal/wire", "internal/decide", "internal/state", "internal/agent", "internal/admin",
 	"internal/web", "internal/node", "internal/config", "internal/obs", "internal/vfs", "internal/dns",
+	"internal/crypt",
 	"cmd", "test",
 }
 
@@ -60,7 +61,7 @@ func buildBans() []ban {
 		mail    = []string{"internal/mail"}
 		middle  = []string{"internal/wire", "internal/decide", "internal/state"}
 		actors  = []string{"internal/agent", "internal/admin", "internal/web"}
-		support = []string{"internal/obs", "internal/vfs", "internal/dns", "internal/config"}
+		support = []string{"internal/obs", "internal/vfs", "internal/dns", "internal/config", "internal/crypt"}
 	)
 	add(vocabOnly, mail, append(append(append([]string{"internal/node"}, middle...), actors...), support...)...)
 	add(threeKept, middle, middle...)
