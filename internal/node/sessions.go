@@ -41,7 +41,10 @@ type readers struct{ events obs.Events }
 var _ imap.Observer = readers{}
 
 // Connected implements imap.Observer.
-func (r readers) Connected(p imap.Peer) { r.events.Emit(obs.Connect{Peer: readerPeer(p)}) }
+func (r readers) Connected(p imap.Peer, _ func(string)) { r.events.Emit(obs.Connect{Peer: readerPeer(p)}) }
+
+// LoggedIn implements imap.Observer.
+func (r readers) LoggedIn(imap.Peer) error { return nil }
 
 // Ended implements imap.Observer.
 func (r readers) Ended(p imap.Peer, s imap.Stats) {

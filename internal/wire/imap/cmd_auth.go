@@ -94,7 +94,7 @@ func (l *loginCommand) run(ctx context.Context, c *conn) (done, error) {
 	if _, _, err = x.Next(sasl.WithOrigin(ctx, c.origin()), []byte("\x00"+l.name+"\x00"+l.password)); err != nil {
 		return done{}, c.loginFailed(err)
 	}
-	return c.loggedIn(ctx, x.Identity())
+	return c.loggedIn(ctx, x.Identity(), "LOGIN")
 }
 
 type authenticateCommand struct {
@@ -133,7 +133,7 @@ func (a *authenticateCommand) run(ctx context.Context, c *conn) (done, error) {
 			return done{}, c.loginFailed(err)
 		}
 		if finished {
-			return c.loggedIn(ctx, x.Identity())
+			return c.loggedIn(ctx, x.Identity(), x.Mechanism())
 		}
 		if response, err = c.challenge(challenge); err != nil {
 			return done{}, err
@@ -175,12 +175,21 @@ func (c *conn) loginFailed(err error) error {
 	return f
 }
 
-func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) (done, error) {
+func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string) (done, error) {
 	account, err := c.srv.backend.Account(ctx, id)
 	if err != nil {
 		return done{}, err
 	}
-	c.account, c.id, c.state, c.bad = account, id, authenticated, 0
+	p := c.peer()
+	p.Identity, p.Mechanism = id, mechanism
+	if err := c.cfg.Observer.LoggedIn(p); err != nil {
+		account.Close()
+		c.failures++ // who is told to go away shall not ask for ever
+		f := asFailure(err)
+		f.err = nil // the observer knows
+		return done{}, f
+	}
+	c.account, c.id, c.mechanism, c.state, c.bad = account, id, mechanism, authenticated, 0
 	c.t.mu.Lock()
 	c.t.until = time.Time{}
 	c.t.mu.Unlock()

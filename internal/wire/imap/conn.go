@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
@@ -19,14 +20,13 @@ import (
 
 const (
 	writeBuffer    = 16 << 10 // bytes; lent while there is something to say
-	maxBad         = 20       // BADs in a row before the connection ends
-	maxBadBefore   = 6        // the same, before login, in all
+	maxBadBefore   = 6        // BADs before login, in all, before the connection ends
 	maxLoginErrors = 5        // failed logins on one connection
 	tlsTimeout     = 30 * time.Second
 )
 
-// conn is one connection: its state, and everything its one goroutine needs. Only t, raw and cancel are touched by
-// others.
+// conn is one connection: its state, and everything its one goroutine needs. Only t, raw, cancel and kicked are touched
+// by others.
 type conn struct {
 	srv    *Server
 	cfg    *Config
@@ -49,10 +49,12 @@ type conn struct {
 	bad      int        // BADs
 	failures int        // failed logins
 
-	number   uint64 // within the server
-	tls      string // version and cipher
-	commands int
-	why      End // the connection ends; "" while it does not
+	number    uint64 // within the server
+	tls       string // version and cipher
+	mechanism string // of the login
+	commands  int
+	why       End                    // the connection ends; "" while it does not
+	kicked    atomic.Pointer[string] // why an operator ended it
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode) *conn {
@@ -71,7 +73,7 @@ func (c *conn) cutOff() {
 
 // serve is the connection's life.
 func (c *conn) serve(ctx context.Context) {
-	c.cfg.Observer.Connected(c.peer())
+	c.cfg.Observer.Connected(c.peer(), c.kick)
 	defer c.ended(c.cfg.Clock())
 	defer c.end()
 	defer func() {
@@ -107,6 +109,9 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) farewell(err error) {
 	switch {
 	case errors.Is(err, errClose):
+	case c.kicked.Load() != nil:
+		c.why = EndKicked
+		c.bye("", *c.kicked.Load())
 	case errors.Is(err, errWoken):
 		c.why = EndShutdown
 		c.bye("UNAVAILABLE", "Server is shutting down")
@@ -202,6 +207,7 @@ func (c *conn) command(ctx context.Context) error {
 	tag, cmd, run, err := c.read()
 	c.tag = tag
 	c.commands++
+	c.t.note(cmd.name)
 	var d done
 	if err == nil {
 		d, err = run.run(ctx, c)
@@ -256,7 +262,7 @@ func (c *conn) reply(tag string, d done, f *failure) error {
 	if f.status == "BAD" {
 		c.bad++
 	}
-	if c.bad >= maxBad || c.account == nil && c.bad >= maxBadBefore {
+	if c.bad >= c.cfg.MaxErrors || c.account == nil && c.bad >= maxBadBefore {
 		c.bye("", "Too many bad commands")
 		return errClose
 	}
@@ -307,5 +313,6 @@ func (c *conn) startTLS(ctx context.Context) error {
 	c.t.mu.Unlock()
 	c.secure = true
 	c.tls = tlsText(up.ConnectionState())
+	c.t.protected(c.tls)
 	return nil
 }

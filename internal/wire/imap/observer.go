@@ -9,12 +9,21 @@ import (
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
-// Observer hears of connections, for logs and counters. Logins it can hear from Config.SASL. Its methods must not block
-// and are called by many goroutines.
+// Observer hears of connections: for logs, counters, limits, and for operators who look at them. Its methods must not
+// block and are called by many goroutines.
 type Observer interface {
-	Connected(p Peer)
+	// Connected is the first that is heard of a connection. kick ends it, at any time, with a BYE that says the reason; it
+	// does not block and may be called by anyone, also when the connection has ended.
+	Connected(p Peer, kick func(reason string))
+	// LoggedIn follows an authentication that succeeded, before the client hears of it. An error refuses the login and
+	// reaches the client like one of the Backend's.
+	LoggedIn(p Peer) error
+	// Ended is the last.
 	Ended(p Peer, s Stats)
 }
+
+// kickGrace is how long a connection that is busy may take to notice that it was kicked.
+const kickGrace = 5 * time.Second
 
 // Peer is what is known of the other side of a connection.
 type Peer struct {
@@ -24,6 +33,18 @@ type Peer struct {
 	Local    netip.AddrPort
 	TLS      string        // version and cipher; empty in the clear
 	Identity sasl.Identity // zero: not authenticated
+	// Mechanism is what it authenticated by: of SASL, or "LOGIN" of the command.
+	Mechanism string
+	// Activity tells how far the connection is. It may be called by anyone at any time.
+	Activity func() Activity
+}
+
+// Activity is how far a connection is.
+type Activity struct {
+	Command  string // the last; empty: none yet
+	Commands int
+	In, Out  int64 // bytes, without those of TLS
+	TLS      string
 }
 
 // Stats of a connection, as it ends.
@@ -45,12 +66,14 @@ const (
 	EndLimit    End = "too many errors"
 	EndTLS      End = "TLS handshake failed"
 	EndShutdown End = "server shutting down"
+	EndKicked   End = "ended by the administrator"
 	EndPanic    End = "internal error"
 )
 
 // peer describes the connection as it stands.
 func (c *conn) peer() Peer {
-	p := Peer{ID: c.number, Service: "imap", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id}
+	p := Peer{ID: c.number, Service: "imap", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
+		Mechanism: c.mechanism, Activity: c.t.activity}
 	if c.mode == Implicit {
 		p.Service = "imaps"
 	}
@@ -61,6 +84,13 @@ func (c *conn) peer() Peer {
 func (c *conn) origin() sasl.Origin {
 	p := c.peer()
 	return sasl.Origin{Remote: p.Remote, Local: p.Local, Service: p.Service, Session: p.ID, TLS: p.TLS, Failures: c.failures}
+}
+
+// kick ends the connection from outside: as soon as it is at rest with a BYE, and soon in any case.
+func (c *conn) kick(reason string) {
+	c.kicked.CompareAndSwap(nil, &reason)
+	c.t.notify(sigClose)
+	time.AfterFunc(kickGrace, c.cutOff) // of a connection that has ended it means nothing
 }
 
 // ended is the last that the observer hears.
@@ -89,5 +119,6 @@ func addrPort(a net.Addr) netip.AddrPort {
 
 type nobody struct{}
 
-func (nobody) Connected(Peer)    {}
-func (nobody) Ended(Peer, Stats) {}
+func (nobody) Connected(Peer, func(string)) {}
+func (nobody) LoggedIn(Peer) error          { return nil }
+func (nobody) Ended(Peer, Stats)            {}

@@ -2,10 +2,12 @@ package imap_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/sasl"
 	"github.com/postrider/postrider/test/dialogue"
@@ -18,9 +20,18 @@ type witness struct {
 	stats     []imap.Stats
 	logins    []sasl.Result
 	origins   []sasl.Origin
+	loggedIn  []imap.Peer
+	refusal   error        // of logins
+	kick      func(string) // of the last connection
 }
 
-func (w *witness) Connected(p imap.Peer) { w.connected = append(w.connected, p) }
+func (w *witness) Connected(p imap.Peer, kick func(string)) {
+	w.connected, w.kick = append(w.connected, p), kick
+}
+func (w *witness) LoggedIn(p imap.Peer) error {
+	w.loggedIn = append(w.loggedIn, p)
+	return w.refusal
+}
 func (w *witness) Ended(p imap.Peer, s imap.Stats) {
 	w.ended, w.stats = append(w.ended, p), append(w.stats, s)
 }
@@ -57,7 +68,8 @@ func TestObserver(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := observe(t, c.talk)
+				w := &witness{}
+				w.observe(t, c.talk)
 				if len(w.connected) != 1 || len(w.ended) != 1 || w.connected[0].ID != w.ended[0].ID || w.ended[0].Service != "imap" ||
 					w.ended[0].Remote.Addr().String() != "192.0.2.7" || w.ended[0].Identity.Name != c.who {
 					t.Fatalf("connected %+v, ended %+v", w.connected, w.ended)
@@ -74,10 +86,86 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// observe runs one connection against a server and returns what was told of it.
-func observe(t *testing.T, talk func(*peer)) *witness {
+// A login that the observer refuses gets its words, and nobody is logged in; who does not stop asking is sent away.
+func TestObserverRefusesLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &witness{refusal: imap.Coded("LIMIT", status.Temp(454, 7, 0, "Too many connections of this account"))}
+		w.observe(t, func(p *peer) {
+			p.send("a LOGIN alice secret")
+			p.until("a NO [LIMIT] Too many connections of this account")
+			p.send("b SELECT INBOX")
+			p.until("b BAD Log in first")
+			p.send("c AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==")
+			p.until("c NO [LIMIT] Too many connections of this account")
+			for range 3 {
+				p.send("d LOGIN alice secret")
+			}
+			p.until("* BYE Too many failed logins")
+		})
+		if w.loggedIn[0].Mechanism != "LOGIN" || w.loggedIn[1].Mechanism != "PLAIN" || w.loggedIn[0].Identity.Name != "alice" {
+			t.Errorf("asked of %+v", w.loggedIn)
+		}
+		if !w.ended[0].Identity.IsZero() {
+			t.Errorf("ended as %+v", w.ended[0])
+		}
+	})
+}
+
+// Who is kicked hears why: at rest, in IDLE, and when it is busy at the end of the command; one that neither reads nor
+// writes is cut off. What a connection does can be seen from outside.
+func TestKick(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		talk func(p *peer, w *witness)
+		last string
+	}{
+		{"at rest", func(p *peer, w *witness) {
+			p.send("a LOGIN alice secret")
+			p.until("a OK")
+			w.kick("Maintenance")
+			p.until("* BYE Maintenance")
+		}, "LOGIN"},
+		{"idle", func(p *peer, w *witness) {
+			p.send("a LOGIN alice secret")
+			p.until("a OK")
+			p.send("b SELECT INBOX")
+			p.until("b OK")
+			p.send("c IDLE")
+			p.until("+ idling")
+			w.kick("Maintenance")
+			w.kick("Once more")
+			p.until("* BYE Maintenance")
+		}, "IDLE"},
+		{"before login", func(p *peer, w *witness) {
+			w.kick("Go away")
+			p.until("* BYE Go away")
+		}, ""},
+		{"in the middle of a command", func(p *peer, w *witness) {
+			p.send("a LOGIN alice secret")
+			p.until("a OK")
+			_, _ = p.Write([]byte("b SEL"))
+			w.kick("Maintenance")
+			_, _ = io.Copy(io.Discard, p)
+		}, "LOGIN"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &witness{}
+				w.observe(t, func(p *peer) { synctest.Wait(); c.talk(p, w) })
+				if w.stats[0].Reason != imap.EndKicked {
+					t.Errorf("ended because %s", w.stats[0].Reason)
+				}
+				if a := w.connected[0].Activity(); a.Command != c.last || a.Commands != w.stats[0].Commands || a.Out == 0 {
+					t.Errorf("activity %+v, want %s", a, c.last)
+				}
+			})
+		})
+	}
+}
+
+// observe runs one connection against a server and remembers what was told of it.
+func (w *witness) observe(t *testing.T, talk func(*peer)) {
 	s := newStore()
-	w := &witness{}
 	config := testConfig(s)
 	config.Observer, config.SASL = w, sasl.NewServer(s, sasl.Options{Report: w.login})
 	srv := newServer(s, config)
@@ -97,5 +185,4 @@ func observe(t *testing.T, talk func(*peer)) *witness {
 	if err := srv.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	return w
 }

@@ -8,7 +8,7 @@ import (
 // read takes in one command and parses it. What is wrong with it comes back as a *failure for the tagged reply, with the
 // tag, or "*" where there was none; then all of it has been read, so that the next line is the next command.
 func (c *conn) read() (tag string, cmd command, run runner, err error) {
-	limit := maxLine
+	limit := c.cfg.MaxLine
 	if c.account == nil {
 		limit = maxLineBefore
 	}

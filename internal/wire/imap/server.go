@@ -21,6 +21,8 @@ type Config struct {
 	SASL     *sasl.Server // mechanisms and the check of passwords
 
 	MaxMessage     int64         // bytes APPEND takes; 0: 64 MiB
+	MaxLine        int           // bytes of one command line after login; 0: 64 KiB; RFC 7162 §4 asks for 8192 at least
+	MaxErrors      int           // BADs in a row after which a connection ends; 0: 20
 	MaxConns       int           // in all; 0: 10,000
 	MaxConnsPerIP  int           // from one address; 0: 200
 	LoginTimeout   time.Duration // from the greeting to a login; 0: 2 minutes
@@ -46,6 +48,12 @@ func (c Config) withDefaults() *Config {
 	def(&c.WriteTimeout, 2*time.Minute)
 	if c.MaxMessage == 0 {
 		c.MaxMessage = 64 << 20
+	}
+	if c.MaxLine == 0 {
+		c.MaxLine = 64 << 10
+	}
+	if c.MaxErrors == 0 {
+		c.MaxErrors = 20
 	}
 	if c.MaxConns == 0 {
 		c.MaxConns = 10000

@@ -33,6 +33,7 @@ type extension struct {
 
 // command is one verb.
 type command struct {
+	name   string // set by newTables: "UID FETCH"
 	states state
 	// parse reads the arguments, from the space behind the verb to the end. A syntax error sticks in p.
 	parse func(p *parser) runner
@@ -85,14 +86,22 @@ func newTables(all []extension) *tables {
 	t := &tables{all: all, commands: map[string]command{}, uid: map[string]command{}, enable: map[string]enableOption{},
 		fetch: map[string]fetchItem{}, status: map[string]statusItem{}, search: map[string]searchKey{}}
 	for _, x := range all {
-		merge(t.commands, x.commands)
-		merge(t.uid, x.uid)
+		mergeNamed(t.commands, "", x.commands)
+		mergeNamed(t.uid, "UID ", x.uid)
 		merge(t.enable, x.enable)
 		merge(t.fetch, x.fetch)
 		merge(t.status, x.status)
 		merge(t.search, x.search)
 	}
 	return t
+}
+
+// mergeNamed is merge for commands, which learn their names.
+func mergeNamed(into map[string]command, prefix string, from map[string]command) {
+	for k, v := range from {
+		v.name = prefix + k
+		into[k] = v
+	}
 }
 
 func merge[V any](into, from map[string]V) {
