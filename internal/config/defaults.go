@@ -22,7 +22,7 @@ func Defaults() *Config {
 	return &Config{
 		DataDir:    DefaultDataDir,
 		Listeners:  defaultListeners(),
-		TLS:        TLS{MinVersion: "1.2"},
+		TLS:        defaultTLS(),
 		DNS:        DNS{Timeout: Duration(5 * time.Second), Attempts: 2, CacheEntries: 10000, CacheMaxTTL: Duration(day)},
 		SMTP:       defaultSMTP(),
 		Submission: Submission{RequireSenderOwnership: true},
@@ -50,6 +50,14 @@ func Defaults() *Config {
 // loopback is this host.
 func loopback() Networks {
 	return Networks{{netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)}, {netip.PrefixFrom(netip.IPv6Loopback(), 128)}}
+}
+
+func defaultTLS() TLS {
+	return TLS{MinVersion: "1.2", ACME: ACME{
+		Directory:  "https://acme-v02.api.letsencrypt.org/directory",
+		Challenges: []string{"tls-alpn-01", "http-01"}, HTTPPort: 80, TLSALPNPort: 443,
+		DNS: ACMEDNS{KeyAlgorithm: "hmac-sha256", TTL: Duration(time.Minute), Wait: Duration(5 * time.Second)},
+	}}
 }
 
 func defaultListeners() Listeners {

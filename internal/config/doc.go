@@ -15,7 +15,7 @@
 //	value.go     Duration, Size, Network
 //	load.go      Load and Parse: file, --set, resolve, validate
 //	assign.go    a TOML value into a field
-//	validate.go  bounds of each key, and rules between keys
+//	validate.go  bounds of each key, and rules between keys (validate_tls.go those of [tls])
 //	schema.go    walking the struct; texts of the keys
 //	print.go     Default (commented example), Show (what is in force)
 //	diff.go      what a reload would change

@@ -37,8 +37,6 @@ func rules(c *Config) []rule {
 	rs := []rule{
 		{c.DataDir == "" || !filepath.IsAbs(c.DataDir), "data_dir", "wants an absolute path"},
 		{c.RunDir == "" || !filepath.IsAbs(c.RunDir), "run_dir", "wants an absolute path"},
-		{c.TLS.Cert != "" && c.TLS.Key == "", "tls.cert", "needs tls.key too"},
-		{c.TLS.Key != "" && c.TLS.Cert == "", "tls.key", "needs tls.cert too"},
 		{relay.User != "" && relay.PasswordFile == "", "mta.smart_host.user", "needs mta.smart_host.password_file too"},
 		{relay.User != "" && (relay.TLS == "none" || relay.TLS == "may"), "mta.smart_host.tls",
 			"a password is sent only under TLS: use \"verify\" or \"encrypt\""},
@@ -51,7 +49,7 @@ func rules(c *Config) []rule {
 		rs = append(rs, rule{c.Listeners.LMTP.Enabled && !isLoopback(a), "listeners.lmtp.addresses",
 			fmt.Sprintf("%q is not a loopback address; LMTP has no authentication", a)})
 	}
-	return append(rs, clashes(c)...)
+	return append(append(rs, tlsRules(c)...), clashes(c)...)
 }
 
 // clashes finds services that have no address, and addresses that two services want.
@@ -153,6 +151,8 @@ func checkForm(form, s string) error {
 	switch form {
 	case "host":
 		ok, want = isHostname(s), "a host name"
+	case "acmename":
+		ok, want = isHostname(strings.TrimPrefix(s, "*.")), "a host name, or \"*.\" and a domain"
 	case "hostport":
 		ok, want = isHostPort(s), "\"host:port\", \"[v6]:port\" or \":port\""
 	case "offer":
