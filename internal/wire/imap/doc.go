@@ -12,7 +12,7 @@
 // and waking), input.go and read.go (lines, literals), parser.go (grammar), encoder.go (responses), errors.go (refusals).
 // Dispatch: tables.go lists the extensions; each command, FETCH item, STATUS item and SEARCH key is an entry of a table,
 // filled by cmd_*.go, fetch_*.go and search_*.go. Names: utf7.go, names.go. The selected mailbox: hub.go (one view.Mailbox
-// for all sessions), package view (each session's own numbering). imaptest is a store in memory for tests.
+// for all sessions), package view (each session's own numbering). Without a client: search.go. imaptest is a store in memory for tests.
 //
 // Failures: what a client does wrong gets BAD with the reason, and twenty BADs in a row end the connection; what cannot be
 // done gets NO with a response code. A message that turns out to be unreadable in the middle of its literal ends the

@@ -25,6 +25,7 @@ type parser struct {
 	b      []byte
 	i      int
 	err    error
+	at     int  // where it stood when fail was called
 	short  bool // the text ended behind a literal's head: the literal has not been read
 	tables *tables
 	keys   int  // search keys so far
@@ -34,7 +35,7 @@ type parser struct {
 // fail records a syntax error.
 func (p *parser) fail(format string, args ...any) {
 	if p.err == nil {
-		p.err = bad(format, args...)
+		p.err, p.at = bad(format, args...), p.i
 	}
 	p.i = len(p.b)
 }

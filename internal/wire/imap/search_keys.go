@@ -10,7 +10,10 @@ import (
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
-const maxSearchKeys = 1000
+const (
+	maxSearchKeys    = 1000
+	unknownSearchKey = "Unknown SEARCH key "
+)
 
 // searchKey parses one key of SEARCH, behind its name. depth is that of nested keys.
 type searchKey func(p *parser, depth int) *searchNode
@@ -49,7 +52,7 @@ func (p *parser) searchKey(depth int) *searchNode {
 	w := p.word()
 	key := p.tables.search[w]
 	if key == nil {
-		p.fail("Unknown SEARCH key %s", w)
+		p.fail(unknownSearchKey+"%s", w)
 		return nil
 	}
 	return key(p, depth)
