@@ -10,11 +10,12 @@ import (
 
 func (c accountAddCmd) Run(a *app) error {
 	n := admin.NewAccount{Address: c.Address, NoLogin: c.NoLogin, Quota: int64(c.Quota)}
-	if !c.NoLogin || c.PasswordStdin {
-		var err error
-		if n.Password, err = a.password(c.PasswordStdin); err != nil {
+	if !c.NoLogin || c.PasswordStdin || c.StoredStdin {
+		p, err := a.newPassword(c.passwordFlags)
+		if err != nil {
 			return err
 		}
+		n.Password, n.Stored = p.Password, p.Stored
 	}
 	return a.operate(func(ctx context.Context, api admin.API) error {
 		acc, err := api.AddAccount(ctx, n)
@@ -80,12 +81,13 @@ func (c accountSetCmd) Run(a *app) error {
 }
 
 func (c accountPasswordCmd) Run(a *app) error {
-	password, err := a.password(c.PasswordStdin)
+	password, err := a.newPassword(c.passwordFlags)
 	if err != nil {
 		return err
 	}
+	password.Address = c.Address
 	return a.operate(func(ctx context.Context, api admin.API) error {
-		if err := api.SetPassword(ctx, admin.Password{Address: c.Address, Password: password}); err != nil {
+		if err := api.SetPassword(ctx, password); err != nil {
 			return err
 		}
 		return a.done(struct {

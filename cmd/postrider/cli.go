@@ -38,6 +38,7 @@ type cli struct {
 	Alias      aliasCmd      `cmd:"" help:"Aliases: addresses that lead to others, here or elsewhere."`
 	Queue      queueCmd      `cmd:"" help:"Messages on their way."`
 	Mail       mailCmd       `cmd:"" help:"Read the mail of an account, postmaster's for instance."`
+	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

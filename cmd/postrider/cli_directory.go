@@ -41,7 +41,8 @@ type (
 		Remove   accountRemoveCmd   `cmd:"" help:"Remove an account with all its mail."`
 	}
 	passwordFlags struct {
-		PasswordStdin bool `help:"Read the password from the first line of standard input."`
+		PasswordStdin bool `help:"Read the password from the first line of standard input." xor:"password"`
+		StoredStdin   bool `help:"Read it as another mail system stored it: {SCHEME}data of Dovecot, or a form of crypt(3), such as shadow(5) has." xor:"password"`
 	}
 	accountAddCmd struct {
 		Address string `arg:"" help:"The account's address."`

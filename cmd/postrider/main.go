@@ -14,7 +14,7 @@
 //	privilege.go   which user does the work
 //	quickstart.go, announce.go   quickstart, and what it prints
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go   the operator's commands
-//	password.go    asking for a password
+//	password.go, pw.go   asking for a password; stored forms of passwords
 //	output.go      tables, colour, JSON
 //	exit.go        exit codes
 package main

@@ -7,24 +7,40 @@ import (
 	"io"
 	"strings"
 
+	"github.com/postrider/postrider/internal/admin"
 	"golang.org/x/term"
 )
 
 // maxPasswordLine bounds what is read for a password, bytes.
-const maxPasswordLine = 4096
+const maxPasswordLine = 4096 + 2
+
+// newPassword reads a new password, or its stored form, as the flags say.
+func (a *app) newPassword(f passwordFlags) (p admin.Password, err error) {
+	if f.StoredStdin {
+		p.Stored, err = a.passwordLine()
+	} else {
+		p.Password, err = a.password(f.PasswordStdin)
+	}
+	return p, err
+}
+
+// passwordLine reads the first line of standard input.
+func (a *app) passwordLine() (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(a.stdin, maxPasswordLine)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+	if line == "" {
+		return "", withCode(exitData, "there is no password on standard input")
+	}
+	return line, nil
+}
 
 // password reads a new password: the first line of standard input where that is asked for, else twice from the terminal.
 func (a *app) password(fromStdin bool) (string, error) {
 	if fromStdin {
-		line, err := bufio.NewReader(io.LimitReader(a.stdin, maxPasswordLine)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", err
-		}
-		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-		if line == "" {
-			return "", withCode(exitData, "there is no password on standard input")
-		}
-		return line, nil
+		return a.passwordLine()
 	}
 	if !term.IsTerminal(int(a.stdin.Fd())) {
 		return "", usagef("standard input is no terminal to ask for the password: add --password-stdin")

@@ -87,7 +87,8 @@ type Account struct {
 // NewAccount is what AddAccount makes an account from.
 type NewAccount struct {
 	Address  string `json:"address"`
-	Password string `json:"password,omitempty"` // empty only with NoLogin
+	Password string `json:"password,omitempty"` // empty only with NoLogin or Stored
+	Stored   string `json:"stored,omitempty"`   // the password as another mail system stored it: {SCHEME}data or crypt(3)'s form
 	NoLogin  bool   `json:"no_login,omitempty"`
 	Quota    int64  `json:"quota,omitempty"` // bytes; 0: no limit
 }
@@ -102,7 +103,8 @@ type AccountChange struct {
 // Password is an account's new password.
 type Password struct {
 	Address  string `json:"address"`
-	Password string `json:"password"`
+	Password string `json:"password,omitempty"`
+	Stored   string `json:"stored,omitempty"` // instead of Password: as another mail system stored it
 }
 
 // Alias leads from an address to others, here or elsewhere.

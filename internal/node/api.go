@@ -241,7 +241,7 @@ func (a *api) AddAccount(ctx context.Context, c admin.NewAccount) (admin.Account
 	if c.Quota < 0 {
 		return admin.Account{}, admin.Errorf(admin.Invalid, "a quota is not negative")
 	}
-	acc, err := a.addAccount(ctx, directory.NewAccount{Address: addr, Password: c.Password, NoLogin: c.NoLogin})
+	acc, err := a.addAccount(ctx, directory.NewAccount{Address: addr, Password: c.Password, Stored: c.Stored, NoLogin: c.NoLogin})
 	if err == nil && c.Quota > 0 {
 		err = a.store.SetQuota(ctx, acc.ID, c.Quota)
 	}
@@ -276,6 +276,9 @@ func (a *api) SetPassword(ctx context.Context, p admin.Password) error {
 	addr, err := parseAddress(p.Address)
 	if err != nil {
 		return err
+	}
+	if p.Stored != "" {
+		return apiError(a.directory.SetStored(ctx, addr, p.Stored))
 	}
 	return apiError(a.directory.SetPassword(ctx, addr, p.Password))
 }

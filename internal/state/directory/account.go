@@ -14,7 +14,8 @@ const maxPassword = 1024
 // NewAccount is what AddAccount makes an account from.
 type NewAccount struct {
 	Address  address.Address
-	Password string // "" only with NoLogin
+	Password string // "" only with NoLogin or Stored
+	Stored   string // the password as another mail system stored it: see package crypt
 	NoLogin  bool
 }
 
@@ -25,7 +26,12 @@ func (d *Directory) AddAccount(ctx context.Context, n NewAccount) (Account, erro
 		return Account{}, err
 	}
 	var secrets secrets
-	if n.Password != "" || !n.NoLogin {
+	switch {
+	case n.Stored != "":
+		if secrets, err = d.adopt(ctx, n.Stored); err != nil {
+			return Account{}, err
+		}
+	case n.Password != "" || !n.NoLogin:
 		if secrets, err = d.derive(ctx, n.Password); err != nil {
 			return Account{}, err
 		}
@@ -62,9 +68,9 @@ func (d *Directory) SetPassword(ctx context.Context, a address.Address, password
 // SetNoLogin says whether an account only receives mail.
 func (d *Directory) SetNoLogin(ctx context.Context, a address.Address, noLogin bool) error {
 	return d.changeAccount(ctx, a, func(t tables, acc Account) error {
-		if _, found, err := t.credential(acc.ID, kindArgon); err != nil {
+		if has, err := hasPassword(t, acc.ID); err != nil {
 			return err
-		} else if !found && !noLogin {
+		} else if !has && !noLogin {
 			return fail(ErrInvalid, "the account %s has no password; set one first", acc.Address.Display())
 		}
 		acc.NoLogin = noLogin

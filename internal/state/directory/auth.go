@@ -33,6 +33,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 	if password == "" || len(password) > maxPassword || !utf8.ValidString(password) {
 		ok, password = false, "-"
 	}
+	asSent := password
 	password = prepare(password)
 	var proof [32]byte
 	generation := d.auth.generation.Load()
@@ -42,11 +43,14 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 			return acc, nil
 		}
 	}
-	acc, secret, err := d.secretOf(ctx, a, ok)
+	acc, found, err := d.secretsOf(ctx, a, ok)
 	if err != nil {
 		return Account{}, temporary("authenticate", err)
 	}
-	known := secret != ""
+	secret, known := found.argon, found != secrets{}
+	if found.foreign != "" {
+		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent}, func() { d.auth.put(proof, acc, d.opt.Now(), generation) })
+	}
 	if !known {
 		secret = decoyArgon(d.opt.Hash)
 	}
@@ -66,23 +70,26 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 	return acc, nil
 }
 
-// secretOf returns the account of a login and what its password is checked against, "" if nobody can log in so.
-func (d *Directory) secretOf(ctx context.Context, a address.Address, ok bool) (acc Account, secret string, err error) {
+// secretsOf returns the account of a login and what its password is checked against, nothing if nobody can log in so.
+func (d *Directory) secretsOf(ctx context.Context, a address.Address, ok bool) (acc Account, s secrets, err error) {
 	err = d.store.view(ctx, func(t tables) error {
 		var found bool
 		if acc, found, err = t.account(a.Key()); err != nil {
 			return err
 		}
 		// The same queries for one that is not there.
-		if secret, _, err = t.credential(acc.ID, kindArgon); err != nil {
+		if s.argon, _, err = t.credential(acc.ID, kindArgon); err != nil {
+			return err
+		}
+		if s.foreign, _, err = t.credential(acc.ID, kindForeign); err != nil {
 			return err
 		}
 		if !ok || !found || acc.NoLogin {
-			acc, secret = Account{}, ""
+			acc, s = Account{}, secrets{}
 		}
 		return nil
 	})
-	return acc, secret, err
+	return acc, s, err
 }
 
 // ScramCredentials returns the keys for SCRAM-SHA-256 of a login. A user that does not exist, or cannot log in, gets keys

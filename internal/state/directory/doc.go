@@ -13,6 +13,8 @@
 // The package never touches mail: who removes an account removes its mail too, by the id that RemoveAccount returns. Ids
 // of accounts are never used again.
 //
+// foreign.go takes passwords in the stored form of other systems, until their first login here.
+//
 // Files: directory.go (the type), domain.go, account.go, alias.go (administration), resolve.go (recipients and senders),
 // auth.go (logins), secret.go (hashes), cache.go, store.go (what storage must do), sql.go (on package db), memory.go (for
 // tests), errors.go; directorytest has the contract suite.

@@ -114,6 +114,11 @@ func (t *memTables) credential(account int64, kind string) (string, bool, error)
 	return s, ok, nil
 }
 
+func (t *memTables) deleteCredentials(account int64) error {
+	maps.DeleteFunc(t.creds, func(k credKey, _ string) bool { return k.account == account })
+	return nil
+}
+
 func (t *memTables) putCredential(account int64, kind, secret string) error {
 	t.creds[credKey{account, kind}] = secret
 	return nil

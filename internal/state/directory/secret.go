@@ -51,14 +51,21 @@ type ScramKeys struct {
 	ServerKey  []byte
 }
 
-// secrets is a password in both stored forms.
-type secrets struct{ argon, scram string }
+// secrets is a password in our two stored forms, or in the one that another mail system gave it.
+type secrets struct{ argon, scram, foreign string }
 
+// putSecrets puts s in the place of what the account had.
 func putSecrets(t tables, account int64, s secrets) error {
 	if s == (secrets{}) {
 		return nil
 	}
-	return errors.Join(t.putCredential(account, kindArgon, s.argon), t.putCredential(account, kindScram, s.scram))
+	errs := []error{t.deleteCredentials(account)}
+	for kind, secret := range map[string]string{kindArgon: s.argon, kindScram: s.scram, kindForeign: s.foreign} {
+		if secret != "" {
+			errs = append(errs, t.putCredential(account, kind, secret))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // derive makes the stored forms of a new password, in the hashing lane.

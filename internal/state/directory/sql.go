@@ -123,6 +123,11 @@ func (t sqlTables) credential(account int64, kind string) (secret string, found 
 	return secret, found, err
 }
 
+func (t sqlTables) deleteCredentials(account int64) error {
+	_, err := t.tx.Exec("DELETE FROM credential WHERE account_id = ? AND label = ''", account)
+	return err
+}
+
 func (t sqlTables) putCredential(account int64, kind, secret string) error {
 	_, err := t.tx.Exec(`INSERT INTO credential (account_id, label, kind, secret, changed) VALUES (?, '', ?, ?, ?)
 		ON CONFLICT (account_id, label, kind) DO UPDATE SET secret = excluded.secret, changed = excluded.changed`,

@@ -31,6 +31,7 @@ type tables interface {
 
 	credential(account int64, kind string) (secret string, found bool, err error)
 	putCredential(account int64, kind, secret string) error
+	deleteCredentials(account int64) error // all kinds of the account's own password
 	saltKey() ([]byte, error)
 
 	alias(key string) (a Alias, found bool, err error)
@@ -42,8 +43,9 @@ type tables interface {
 
 // Kinds of credentials.
 const (
-	kindArgon = "argon2id"
-	kindScram = "scram-sha-256"
+	kindArgon   = "argon2id"
+	kindScram   = "scram-sha-256"
+	kindForeign = "foreign" // as another mail system stored it; replaced at the first login
 )
 
 // parseStored reads an address that we wrote.

@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T, opt directory.Options) *directory
 		"Authenticate":     testAuthenticate,
 		"PasswordChange":   testPasswordChange,
 		"Scram":            testScram,
+		"Foreign":          testForeign,
 		"FailedChange":     testFailedChange,
 		"EndedContext":     testEndedContext,
 		"ConcurrentChange": testConcurrentChange,
