@@ -51,6 +51,11 @@ func (s *session) exchange(x *sasl.Exchange, response []byte) {
 		}
 		if done {
 			s.peer.Identity, s.peer.Mechanism = x.Identity(), x.Mechanism()
+			if err := s.cfg.Register.LoggedIn(&s.peer); err != nil {
+				s.peer.Identity, s.peer.Mechanism = sasl.Identity{}, ""
+				s.authFailed(err)
+				return
+			}
 			s.event(EventAuth)
 			s.reply(235, "2.7.0", "Authentication successful")
 			return

@@ -68,6 +68,8 @@ type Peer struct {
 	TLS       *tls.ConnectionState // nil in the clear
 	Identity  sasl.Identity        // zero: not authenticated
 	Mechanism string               // of AUTH
+	// Activity tells how far the session is. It may be called by anyone at any time.
+	Activity func() Activity
 }
 
 // Protocol is the "with" word of Received: RFC 3848, and RFC 6531 §4.3 for a message with SMTPUTF8.
@@ -147,6 +149,7 @@ const (
 	EndAttack   End = "attack"   // HTTP, or plaintext after STARTTLS
 	EndTLS      End = "tls"      // handshake failed
 	EndShutdown End = "shutdown" //
+	EndKicked   End = "kicked"   // by an operator
 	EndPanic    End = "panic"    //
 )
 

@@ -31,6 +31,7 @@ type Config struct {
 	Timeouts   Timeouts
 	Log        *slog.Logger // nil: nothing is logged
 	Observer   Observer     // nil: nothing is counted
+	Register   Register     // nil: nobody knows of the sessions
 }
 
 // Limits of one Server; a zero field means the default named beside it.
@@ -112,9 +113,15 @@ func (c *Config) complete() *Config {
 	if full.Observer == nil {
 		full.Observer = nobody{}
 	}
+	if full.Register == nil {
+		full.Register = nobody{}
+	}
 	return &full
 }
 
 type nobody struct{}
 
-func (nobody) Event(Event, *Peer) {}
+func (nobody) Event(Event, *Peer)            {}
+func (nobody) Connected(*Peer, func(string)) {}
+func (nobody) LoggedIn(*Peer) error          { return nil }
+func (nobody) Ended(*Peer)                   {}

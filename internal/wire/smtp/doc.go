@@ -17,7 +17,8 @@
 // Files, server: server.go (listeners, limits of connections, shutdown), session.go (life of a session, replies, time-outs,
 // errors counted), verbs.go (table; greeting, STARTTLS, small verbs), transaction.go (MAIL, RCPT, DATA, BDAT, the final
 // reply), params.go (paths' parameters, xtext), auth.go, input.go (read buffer, command lines), body.go (the reader that a
-// backend gets), dotsource.go (DATA and BDAT decoding), backend.go (interfaces, facts, events, replies), config.go.
+// backend gets), dotsource.go (DATA and BDAT decoding), backend.go (interfaces, facts, events, replies), register.go (who
+// knows of the sessions, and may end them), config.go.
 // Client: client.go (connection, greeting, STARTTLS, AUTH), send.go (transactions), dotwriter.go (DATA encoding),
 // clientreply.go (replies).
 //

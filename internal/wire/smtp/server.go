@@ -91,8 +91,9 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, mode TLSMode) {
 func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, background bool) {
 	cfg := s.config.Load()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	one := &session{srv: s, cfg: cfg, ctx: ctx, conn: conn, in: input{pool: &s.buffers}}
-	one.peer = Peer{ID: s.ids.Add(1), Remote: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP}
+	one := &session{srv: s, cfg: cfg, ctx: ctx, cancel: cancel, conn: conn, in: input{pool: &s.buffers}}
+	one.peer = Peer{ID: s.ids.Add(1), Remote: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
+		Activity: one.activity}
 	if err := s.admit(one, cancel); err != nil {
 		one.event(EventTooMany)
 		if mode != TLSImplicit { // no handshake for somebody we have no room for

@@ -32,7 +32,10 @@ type session struct {
 
 	mu      sync.Mutex
 	conn    net.Conn
-	waiting bool // at rest between commands, without a transaction
+	waiting bool   // at rest between commands, without a transaction
+	kicked  string // why an operator ends it; empty: none does
+	seen    Activity
+	cancel  context.CancelFunc // set before it begins
 
 	env     *envelope.Envelope // the open transaction, nil between
 	refused bool               // the open transaction has refused a recipient
@@ -47,9 +50,12 @@ type session struct {
 
 var errTimedOut = errors.New("timeout")
 var errDraining = errors.New("shutdown")
+var errWasKicked = errors.New("kicked")
 
 // run is a session's life.
 func (s *session) run(mode TLSMode) {
+	s.cfg.Register.Connected(&s.peer, s.kick)
+	defer s.cfg.Register.Ended(&s.peer)
 	s.guard(func() {
 		s.event(EventConnect)
 		if mode == TLSImplicit && !s.handshake() {
@@ -212,10 +218,11 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 		deadline = s.expires
 	}
 	s.mu.Lock()
-	if atRest && s.srv.draining.Load() {
+	if err := s.called(atRest); err != nil {
 		s.mu.Unlock()
-		return errDraining
+		return err
 	}
+	s.show()
 	s.waiting = atRest
 	err := s.conn.SetReadDeadline(deadline)
 	s.mu.Unlock()
@@ -224,10 +231,11 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 	}
 	s.mu.Lock()
 	s.waiting = false
+	called := s.called(atRest)
 	s.mu.Unlock()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		if atRest && s.srv.draining.Load() {
-			return errDraining
+		if called != nil {
+			return called
 		}
 		return errTimedOut
 	}
@@ -235,6 +243,19 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// called tells whether somebody wants a session at rest to end; mu is held.
+func (s *session) called(atRest bool) error {
+	switch {
+	case !atRest:
+		return nil
+	case s.kicked != "":
+		return errWasKicked
+	case s.srv.draining.Load():
+		return errDraining
+	}
+	return nil
 }
 
 // fillBlock is fill in the midst of a message.
@@ -271,9 +292,14 @@ func (s *session) lost(err error) {
 	case errors.Is(err, errDraining):
 		s.fail(errShutdown)
 		s.end = EndShutdown
+	case errors.Is(err, errWasKicked):
+		s.fail(s.errKicked())
+		s.end = EndKicked
 	case errors.Is(err, errSkipped):
 		s.fail(errRepeated)
 		s.end = EndLimit
+	case s.wasKicked(): // and took too long to notice
+		s.end = EndKicked
 	default:
 		s.end = EndLost
 	}
