@@ -143,8 +143,11 @@ func (a *account) Append(ctx context.Context, name imap.Name, am *imap.AppendMes
 	}
 	defer a.agent.Intake.Settled(ref)
 	env := &m.Index.Envelope
-	validity, uid, err := a.agent.Store.Append(ctx, &mailstore.Append{Account: a.id, Mailbox: box.Name, Flags: mailstore.Flags(am.Flags.System),
+	validity, uids, err := a.agent.Store.Append(ctx, &mailstore.Append{Account: a.id, Mailbox: box.Name, By: a.by, Messages: []mailstore.NewEntry{{Flags: mailstore.Flags(am.Flags.System),
 		Keywords: words, Email: mailstore.NewEmail{Ref: ref, Size: m.Size(), Received: date, Structure: structure,
-			Thread: mailstore.Threading{MessageID: env.ID(), InReplyTo: env.RepliesTo(), References: m.Index.References}}})
-	return imap.AppendResult{UIDValidity: validity, UID: uid}, refusal(err)
+			Thread: mailstore.Threading{MessageID: env.ID(), InReplyTo: env.RepliesTo(), References: m.Index.References}}}}})
+	if err != nil {
+		return none, refusal(err)
+	}
+	return imap.AppendResult{UIDValidity: validity, UID: uids[0]}, nil
 }

@@ -14,7 +14,8 @@ type FlagChange struct {
 	Op       FlagOp
 	Flags    Flags
 	Keywords string // canonical
-	// UnchangedSince passes over messages whose modseq is higher (RFC 7162 §3.1.3); 0: no condition.
+	// Conditional passes over messages whose modseq is above UnchangedSince (RFC 7162 §3.1.3).
+	Conditional    bool
 	UnchangedSince int64
 }
 
@@ -30,7 +31,7 @@ func (s *Store) StoreFlags(ctx context.Context, account, mailbox int64, ranges [
 		}
 		var unseen, deleted int64
 		for _, e := range entries {
-			if c.UnchangedSince > 0 && e.ModSeq > c.UnchangedSince {
+			if c.Conditional && e.ModSeq > c.UnchangedSince {
 				kept = append(kept, e.UID)
 				continue
 			}

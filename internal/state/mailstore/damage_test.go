@@ -23,7 +23,7 @@ func (p packs) Verify(_ context.Context, ref recipe.BlobRef) error {
 func TestOpenRefusesDamage(t *testing.T) {
 	each(t, func(t *testing.T, s *mailstore.Store, p packs) {
 		for _, body := range []string{"whole", "!damaged"} {
-			if _, _, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Email: p.put(body)}); err != nil {
+			if _, _, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Messages: []mailstore.NewEntry{{Email: p.put(body)}}}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -183,41 +183,6 @@ func count(b bool) int64 {
 	return 0
 }
 
-// Append is a message that a client puts into a mailbox (RFC 9051 §6.3.12).
-type Append struct {
-	Account  int64
-	Mailbox  Name
-	Flags    Flags
-	Keywords string // canonical
-	Email    NewEmail
-}
-
-// Append stores a message in a mailbox; when it returns without error the message is there for good. Beyond the quota it
-// returns status.ErrQuota.
-func (s *Store) Append(ctx context.Context, a *Append) (uidValidity, uid uint32, err error) {
-	err = s.write(ctx, func(t *txn) error {
-		m, err := findMailbox(t.Tx, a.Account, a.Mailbox)
-		if err != nil {
-			return err
-		}
-		if err := t.room(a.Account, a.Email.Size); err != nil {
-			return err
-		}
-		modseq, id, err := t.newEmail(a.Account, &a.Email)
-		if err != nil {
-			return err
-		}
-		e := Entry{Email: id, Flags: a.Flags, Keywords: a.Keywords, ModSeq: modseq, Size: a.Email.Size,
-			InternalDate: a.Email.Received.Unix()}
-		if err := t.addEntry(a.Account, m.ID, &e, ""); err != nil {
-			return err
-		}
-		uidValidity, uid = m.UIDValidity, e.UID
-		return nil
-	})
-	return uidValidity, uid, err
-}
-
 // Imported is an entry whose UID, dates, flags and POP3 unique id come from another store.
 type Imported struct {
 	UID      uint32 // 0: the next

@@ -16,7 +16,7 @@
 // Errors: what a client may read is a status.Error; ErrNoMailbox, ErrExists and the like are tested with errors.Is.
 // Anything else is the database's, and temporary.
 //
-// Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go (deliveries, Append, Import) ·
-// change.go (flags) · copy.go · expunge.go · read.go (snapshots, emails, message bytes) · ledger.go · thread.go · name.go ·
+// Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go (deliveries, Import) ·
+// append.go (what clients put in) · change.go (flags) · copy.go · expunge.go · vanished.go · read.go (snapshots, emails, message bytes) · ledger.go · thread.go · name.go ·
 // flags.go · verify.go (the store's invariants, checked when tests close it).
 package mailstore

@@ -83,7 +83,7 @@ func TestCopyAndAppendKeepTheQuota(t *testing.T) {
 		if err := s.SetQuota(t.Context(), me, u.Bytes); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Email: p.put("x")}); !errors.Is(err, status.ErrQuota) {
+		if _, _, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Messages: []mailstore.NewEntry{{Email: p.put("x")}}}); !errors.Is(err, status.ErrQuota) {
 			t.Fatalf("append: %v", err)
 		}
 		if _, _, err := s.Move(t.Context(), me, inbox, all, name(t, "Archive"), "test"); err != nil {

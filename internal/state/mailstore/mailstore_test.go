@@ -224,7 +224,7 @@ func TestFlagsCopyMoveExpunge(t *testing.T) {
 		if err != nil || len(again) != 0 {
 			t.Fatalf("nothing to change, yet %+v %v", again, err)
 		}
-		_, kept, err := s.StoreFlags(ctx, me, inbox.ID, []mailstore.Range{{1, 2}}, mailstore.FlagChange{Flags: mailstore.Flagged, UnchangedSince: changed[0].ModSeq - 1})
+		_, kept, err := s.StoreFlags(ctx, me, inbox.ID, []mailstore.Range{{1, 2}}, mailstore.FlagChange{Flags: mailstore.Flagged, Conditional: true, UnchangedSince: changed[0].ModSeq - 1})
 		if err != nil || !reflect.DeepEqual(kept, []uint32{2}) {
 			t.Fatalf("kept %v %v", kept, err)
 		}
@@ -382,13 +382,13 @@ func TestThreads(t *testing.T) {
 		put := func(th mailstore.Threading) int64 {
 			e := p.put("x")
 			e.Thread = th
-			_, uid, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Email: e})
+			_, uids, err := s.Append(t.Context(), &mailstore.Append{Account: me, Mailbox: mailstore.Inbox(), Messages: []mailstore.NewEntry{{Email: e}}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var thread int64
 			list := entries(t, s, mailstore.Inbox())
-			err = s.Emails(t.Context(), me, []int64{list[uid-1].Email}, func(e *mailstore.Email) error { thread = e.Thread; return nil })
+			err = s.Emails(t.Context(), me, []int64{list[uids[0]-1].Email}, func(e *mailstore.Email) error { thread = e.Thread; return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

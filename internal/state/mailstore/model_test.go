@@ -2,6 +2,7 @@ package mailstore_test
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -86,6 +87,14 @@ func TestStoreAgreesWithModel(t *testing.T) {
 			return r
 		})
 		emails := int64(0)
+		since, seen := make([]int64, len(boxes)), make([]map[uint32]mailstore.Entry, len(boxes)) // of a client that is away
+		for i := range boxes {
+			m, err := s.Mailbox(ctx, me, boxes[i].name)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			since[i], seen[i] = m.ModSeq, map[uint32]mailstore.Entry{}
+		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"deliver": func(rt *rapid.T) {
 				i := which.Draw(rt, "mailbox")
@@ -101,22 +110,60 @@ func TestStoreAgreesWithModel(t *testing.T) {
 			},
 			"append": func(rt *rapid.T) {
 				i := which.Draw(rt, "mailbox")
+				a := &mailstore.Append{Account: me, Mailbox: boxes[i].name}
+				var want []uint32
+				for range rapid.IntRange(1, 3).Draw(rt, "messages") {
+					emails++
+					e := p.put("y")
+					a.Messages = append(a.Messages, mailstore.NewEntry{Flags: mailstore.Draft, Keywords: "k", Email: e})
+					want = append(want, boxes[i].add(mailstore.Entry{Email: emails, Flags: mailstore.Draft, Keywords: "k", Size: e.Size, InternalDate: e.Received.Unix()}))
+				}
+				_, uids, err := s.Append(ctx, a)
+				if err != nil || !slices.Equal(uids, want) {
+					rt.Fatalf("append: UIDs %v, want %v: %v", uids, want, err)
+				}
+			},
+			"replace": func(rt *rapid.T) {
+				i, from, uid := which.Draw(rt, "mailbox"), which.Draw(rt, "from"), rapid.Uint32Range(1, 8).Draw(rt, "uid")
+				e := p.put("z")
+				_, uids, err := s.Append(ctx, &mailstore.Append{Account: me, Mailbox: boxes[i].name, Messages: []mailstore.NewEntry{{Email: e}},
+					Replaces: &mailstore.Replaced{Mailbox: ids[from], UID: uid}})
+				if _, there := boxes[from].entries[uid]; !there {
+					if !errors.Is(err, mailstore.ErrGone) {
+						rt.Fatalf("replacing what is not there: %v", err)
+					}
+					return
+				}
 				emails++
-				e := p.put("y")
-				_, uid, err := s.Append(ctx, &mailstore.Append{Account: me, Mailbox: boxes[i].name, Flags: mailstore.Draft, Keywords: "k", Email: e})
-				want := boxes[i].add(mailstore.Entry{Email: emails, Flags: mailstore.Draft, Keywords: "k", Size: e.Size, InternalDate: e.Received.Unix()})
-				if err != nil || uid != want {
-					rt.Fatalf("append: UID %d, want %d: %v", uid, want, err)
+				delete(boxes[from].entries, uid)
+				if want := boxes[i].add(mailstore.Entry{Email: emails, Size: e.Size, InternalDate: e.Received.Unix()}); err != nil || uids[0] != want {
+					rt.Fatalf("replace: UIDs %v, want %d: %v", uids, want, err)
 				}
 			},
 			"flags": func(rt *rapid.T) {
 				i, rs := which.Draw(rt, "mailbox"), ranges.Draw(rt, "uids")
 				c := mailstore.FlagChange{Op: mailstore.FlagOp(rapid.IntRange(0, 2).Draw(rt, "op")), Flags: mailstore.Flags(rapid.IntRange(0, 31).Draw(rt, "flags")),
 					Keywords: rapid.SampledFrom([]string{"", "a", "a k", "k"}).Draw(rt, "keywords")}
-				if _, _, err := s.StoreFlags(ctx, me, ids[i], rs, c); err != nil {
+				c.Conditional, c.UnchangedSince = rapid.Bool().Draw(rt, "conditional"), rapid.Int64Range(0, last+1).Draw(rt, "unchanged since")
+				newer := map[uint32]bool{}
+				list, err := s.Entries(ctx, me, ids[i], rs)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				for _, e := range list {
+					newer[e.UID] = c.Conditional && e.ModSeq > c.UnchangedSince
+				}
+				_, kept, err := s.StoreFlags(ctx, me, ids[i], rs, c)
+				if err != nil {
 					rt.Fatal(err)
 				}
 				for _, e := range boxes[i].in(rs) {
+					if newer[e.UID] != slices.Contains(kept, e.UID) {
+						rt.Fatalf("kept %v, newer are %v", kept, newer)
+					}
+					if newer[e.UID] {
+						continue
+					}
 					words := map[string]bool{"a": e.Keywords == "a" || e.Keywords == "a k", "k": e.Keywords == "k" || e.Keywords == "a k"}
 					for _, w := range []string{"a", "k"} {
 						named := c.Keywords == w || c.Keywords == "a k"
@@ -176,6 +223,25 @@ func TestStoreAgreesWithModel(t *testing.T) {
 					if e.Flags&mailstore.Deleted != 0 {
 						delete(boxes[i].entries, e.UID)
 					}
+				}
+			},
+			"come back": func(rt *rapid.T) {
+				i := which.Draw(rt, "mailbox")
+				gone, known, err := s.Vanished(ctx, me, ids[i], since[i])
+				if err != nil || !known {
+					rt.Fatal(known, err)
+				}
+				for _, uid := range gone {
+					delete(seen[i], uid)
+				}
+				m, err := s.Snapshot(ctx, me, ids[i], func(e mailstore.Entry) {
+					if e.ModSeq > since[i] {
+						e.ModSeq, e.Saved = 0, 0
+						seen[i][e.UID] = e
+					}
+				})
+				if since[i] = m.ModSeq; err != nil || !maps.Equal(seen[i], boxes[i].entries) {
+					rt.Fatalf("who comes back has %+v, model %+v %v", seen[i], boxes[i].entries, err)
 				}
 			},
 			"": func(rt *rapid.T) {
