@@ -51,8 +51,13 @@ func flagsOf(t *testing.T, s *system.System, a system.Account, mailbox string) [
 // same demands an exact list.
 func same(t *testing.T, what string, got []string, want ...string) {
 	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("%s: %q, want %q", what, got, want)
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Errorf("%s: %d of %d is %q, want %q", what, i, len(want), got[i], want[i])
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s: %d of them, want %d", what, len(got), len(want))
 	}
 }
 
