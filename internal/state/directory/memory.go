@@ -20,6 +20,7 @@ type memTables struct {
 	doms  map[string]Domain
 	accs  map[int64]Account
 	creds map[credKey]string
+	last  map[loginKey]LastLogin
 	als   map[string]Alias
 	next  int64
 	salt  []byte
@@ -30,12 +31,17 @@ type credKey struct {
 	kind    string
 }
 
+type loginKey struct {
+	account int64
+	service string
+}
+
 func newMemory(random io.Reader) (*memory, error) {
 	salt := make([]byte, 32)
 	if _, err := io.ReadFull(random, salt); err != nil {
 		return nil, fmt.Errorf("directory: salt key: %w", err)
 	}
-	return &memory{t: memTables{doms: map[string]Domain{}, accs: map[int64]Account{}, creds: map[credKey]string{},
+	return &memory{t: memTables{doms: map[string]Domain{}, accs: map[int64]Account{}, creds: map[credKey]string{}, last: map[loginKey]LastLogin{},
 		als: map[string]Alias{}, salt: salt}}, nil
 }
 
@@ -54,7 +60,7 @@ func (m *memory) update(ctx context.Context, fn func(tables) error) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := memTables{doms: maps.Clone(m.t.doms), accs: maps.Clone(m.t.accs), creds: maps.Clone(m.t.creds),
+	t := memTables{doms: maps.Clone(m.t.doms), accs: maps.Clone(m.t.accs), creds: maps.Clone(m.t.creds), last: maps.Clone(m.t.last),
 		als: maps.Clone(m.t.als), next: m.t.next, salt: m.t.salt}
 	if err := fn(&t); err != nil {
 		return err
@@ -104,6 +110,7 @@ func (t *memTables) putAccount(a Account) error { t.accs[a.ID] = a; return nil }
 func (t *memTables) deleteAccount(id int64) error {
 	delete(t.accs, id)
 	maps.DeleteFunc(t.creds, func(k credKey, _ string) bool { return k.account == id })
+	maps.DeleteFunc(t.last, func(k loginKey, _ LastLogin) bool { return k.account == id })
 	return nil
 }
 
@@ -122,6 +129,26 @@ func (t *memTables) deleteCredentials(account int64) error {
 func (t *memTables) putCredential(account int64, kind, secret string) error {
 	t.creds[credKey{account, kind}] = secret
 	return nil
+}
+
+func (t *memTables) putLogin(l LastLogin) error {
+	k := loginKey{l.Account, l.Service}
+	if old, ok := t.last[k]; !ok || !old.At.After(l.At) {
+		t.last[k] = l
+	}
+	return nil
+}
+
+func (t *memTables) logins(account int64) (list []LastLogin, err error) {
+	for _, l := range t.last {
+		if account == 0 || l.Account == account {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b LastLogin) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Service, b.Service))
+	})
+	return list, nil
 }
 
 func (t *memTables) saltKey() ([]byte, error) { return t.salt, nil }

@@ -105,8 +105,10 @@ func (t sqlTables) putAccount(a Account) error {
 }
 
 func (t sqlTables) deleteAccount(id int64) error {
-	if _, err := t.tx.Exec("DELETE FROM credential WHERE account_id = ?", id); err != nil {
-		return err
+	for _, table := range []string{"credential", "last_login"} {
+		if _, err := t.tx.Exec("DELETE FROM "+table+" WHERE account_id = ?", id); err != nil {
+			return err
+		}
 	}
 	_, err := t.tx.Exec("DELETE FROM account WHERE account_id = ?", id)
 	return err
@@ -133,6 +135,24 @@ func (t sqlTables) putCredential(account int64, kind, secret string) error {
 		ON CONFLICT (account_id, label, kind) DO UPDATE SET secret = excluded.secret, changed = excluded.changed`,
 		account, kind, secret, t.now().UnixMicro())
 	return err
+}
+
+func (t sqlTables) putLogin(l LastLogin) error {
+	_, err := t.tx.Exec(`INSERT INTO last_login (account_id, service, at, client) VALUES (?, ?, ?, ?)
+		ON CONFLICT (account_id, service) DO UPDATE SET at = excluded.at, client = excluded.client
+		WHERE excluded.at >= last_login.at`, l.Account, l.Service, l.At.UnixMicro(), l.Client)
+	return err
+}
+
+func (t sqlTables) logins(account int64) ([]LastLogin, error) {
+	const columns = "SELECT account_id, service, at, client FROM last_login "
+	scan := func(r *db.Rows) (LastLogin, error) {
+		return LastLogin{Account: r.Int64(0), Service: r.Text(1), At: time.UnixMicro(r.Int64(2)), Client: r.Text(3)}, nil
+	}
+	if account == 0 {
+		return all(t.tx.Query(columns+"ORDER BY account_id, service"), scan)
+	}
+	return all(t.tx.Query(columns+"WHERE account_id = ? ORDER BY service", account), scan)
 }
 
 func (t sqlTables) saltKey() (key []byte, err error) {

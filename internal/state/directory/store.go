@@ -26,13 +26,16 @@ type tables interface {
 	accountByID(id int64) (a Account, found bool, err error)
 	accounts(domain string) ([]Account, error) // of a domain, or all for ""; by address
 	putAccount(Account) error                  // with a new id from nextAccount, or an existing one
-	deleteAccount(id int64) error              // and its credentials
+	deleteAccount(id int64) error              // and its credentials and last logins
 	nextAccount() (int64, error)               // never the same twice, whatever was deleted
 
 	credential(account int64, kind string) (secret string, found bool, err error)
 	putCredential(account int64, kind, secret string) error
 	deleteCredentials(account int64) error // all kinds of the account's own password
 	saltKey() ([]byte, error)
+
+	putLogin(LastLogin) error                  // unless there is a later one
+	logins(account int64) ([]LastLogin, error) // of all for 0; by account and service
 
 	alias(key string) (a Alias, found bool, err error)
 	aliases(domain string) ([]Alias, error) // of a domain, or all for ""; by address
@@ -46,6 +49,7 @@ const (
 	kindArgon   = "argon2id"
 	kindScram   = "scram-sha-256"
 	kindForeign = "foreign" // as another mail system stored it; replaced at the first login
+	kindSystem  = "system"  // the name of the system user whose password it is
 )
 
 // parseStored reads an address that we wrote.
