@@ -4,8 +4,8 @@
 // An engine makes one Server for a service and one Exchange for each AUTH or AUTHENTICATE; it frames challenges and
 // responses itself with the helpers of framing.go. Who the user is, is asked through Authenticator, which an agent fills.
 //
-// An authorization identity must be empty or equal to the authentication identity: nobody acts for another here. There
-// is no security layer and no channel binding (no -PLUS mechanism is offered), and whether TLS is up is the engine's
+// An authorization identity must be empty or equal to the authentication identity, unless the Authenticator is a
+// Delegator: then PLAIN passes on who wants to act for whom. There is no security layer and no channel binding (no -PLUS mechanism is offered), and whether TLS is up is the engine's
 // affair: it must not offer any of this without.
 //
 // Files: server.go (Server, Exchange, Authenticator, PLAIN and LOGIN), origin.go (where a login comes from), scram.go (SCRAM's server side, Keys), client.go

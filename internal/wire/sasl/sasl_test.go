@@ -95,7 +95,7 @@ func TestPlainAndLogin(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Fatalf("error %v, want %v", err, c.want)
 			}
-			if want := (Identity{4, "user"}); err == nil && id != want || err != nil && !id.IsZero() {
+			if want := (Identity{Account: 4, Name: "user"}); err == nil && id != want || err != nil && !id.IsZero() {
 				t.Fatalf("identity %v after %v", id, err)
 			}
 		})
@@ -348,7 +348,7 @@ func TestReport(t *testing.T) {
 			}
 			want := Result{Mechanism: mech, Name: "user", Err: ErrCredentials}
 			if password == "pencil" {
-				want.Identity, want.Err = Identity{4, "user"}, nil
+				want.Identity, want.Err = Identity{Account: 4, Name: "user"}, nil
 			}
 			if len(got) != 1 || got[0] != want || from != (Origin{Service: "imaps", Session: 7, Failures: 2}) {
 				t.Errorf("%s %s: %+v from %+v", mech, password, got, from)

@@ -78,6 +78,9 @@ func (x *Exchange) scramFirst(ctx context.Context, response []byte) ([]byte, boo
 	} else if err != nil {
 		return nil, false, err
 	}
+	if id.IsZero() && x.scram.refuse == nil {
+		x.scram.refuse = ErrCredentials
+	}
 	own := make([]byte, 18)
 	if _, err := io.ReadFull(x.server.opt.Random, own); err != nil {
 		return nil, false, err

@@ -27,6 +27,7 @@ const (
 type Identity struct {
 	Account int64  // the directory's id
 	Name    string // the login address, in its canonical form
+	Master  string // who logged in for it, with a password of their own; empty: itself
 }
 
 // IsZero tells whether nobody has logged in.
@@ -40,8 +41,17 @@ type Authenticator interface {
 	// MaxPassword.
 	Password(ctx context.Context, name, password string) (Identity, error)
 	// Keys returns the stored keys of name for SCRAM. For an unknown name, or one without keys, it returns ErrCredentials:
-	// the exchange then goes on with invented keys and fails at its end.
+	// the exchange then goes on with invented keys and fails at its end. It also fails there for keys of nobody, the zero
+	// Identity.
 	Keys(ctx context.Context, name string) (Keys, Identity, error)
+}
+
+// Delegator may be implemented by an Authenticator some of whose users act for others.
+type Delegator interface {
+	// PasswordAs is Password for somebody who wants to act as user, the authorization identity of RFC 4616 §2, which is not
+	// empty and not name. Whoever may not gets ErrAuthzid, after a right password; a user that does not exist is
+	// ErrCredentials, after the same time.
+	PasswordAs(ctx context.Context, user, name, password string) (Identity, error)
 }
 
 // Options of a Server; the zero value offers everything.
@@ -160,10 +170,19 @@ func (x *Exchange) plain(ctx context.Context, response []byte) ([]byte, bool, er
 		return nil, false, ErrMalformed
 	}
 	authzid, name, password := string(parts[0]), string(parts[1]), string(parts[2])
-	if authzid != "" && authzid != name {
+	if authzid == "" || authzid == name {
+		return x.password(ctx, name, password, x.server.auth.Password)
+	}
+	d, ok := x.server.auth.(Delegator)
+	if !ok {
 		return nil, false, ErrAuthzid
 	}
-	return x.password(ctx, name, password)
+	if len(authzid) > MaxName {
+		return nil, false, ErrCredentials
+	}
+	return x.password(ctx, name, password, func(ctx context.Context, name, password string) (Identity, error) {
+		return d.PasswordAs(ctx, authzid, name, password)
+	})
 }
 
 // loginName asks for the name, or takes it from an initial response; the prompts are those that old clients wait for.
@@ -180,10 +199,13 @@ func (x *Exchange) loginName(_ context.Context, response []byte) ([]byte, bool, 
 }
 
 func (x *Exchange) loginPassword(ctx context.Context, response []byte) ([]byte, bool, error) {
-	return x.password(ctx, x.name, string(response))
+	return x.password(ctx, x.name, string(response), x.server.auth.Password)
 }
 
-func (x *Exchange) password(ctx context.Context, name, password string) ([]byte, bool, error) {
+// check is Authenticator.Password.
+type check func(ctx context.Context, name, password string) (Identity, error)
+
+func (x *Exchange) password(ctx context.Context, name, password string, check check) ([]byte, bool, error) {
 	if len(name) > MaxName || len(password) > MaxPassword {
 		return nil, false, ErrCredentials
 	}
@@ -193,7 +215,7 @@ func (x *Exchange) password(ctx context.Context, name, password string) ([]byte,
 			return nil, false, ErrMalformed
 		}
 	}
-	id, err := x.server.auth.Password(ctx, name, password)
+	id, err := check(ctx, name, password)
 	if err != nil {
 		return nil, false, err
 	}
