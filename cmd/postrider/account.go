@@ -4,13 +4,18 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
 )
 
 func (c accountAddCmd) Run(a *app) error {
 	n := admin.NewAccount{Address: c.Address, NoLogin: c.NoLogin, Quota: int64(c.Quota)}
-	if !c.NoLogin || c.PasswordStdin || c.StoredStdin {
+	system, err := c.systemUser()
+	if err != nil {
+		return err
+	}
+	if n.System = system; system == "" && !c.NoLogin || c.PasswordStdin || c.StoredStdin {
 		p, err := a.newPassword(c.passwordFlags)
 		if err != nil {
 			return err
@@ -24,6 +29,21 @@ func (c accountAddCmd) Run(a *app) error {
 		}
 		return a.done(acc, "account %s added", acc.Address)
 	})
+}
+
+// systemUser is the system user that the account is for, "" for none.
+func (c accountAddCmd) systemUser() (string, error) {
+	if !c.System && c.User == "" {
+		return "", nil
+	}
+	if c.PasswordStdin || c.StoredStdin || c.NoLogin {
+		return "", usagef("--system goes with no password: the system has it")
+	}
+	if c.User != "" {
+		return c.User, nil
+	}
+	local, _, _ := strings.Cut(c.Address, "@")
+	return strings.ToLower(local), nil
 }
 
 func (c accountListCmd) Run(a *app) error {
@@ -59,9 +79,16 @@ func (c accountShowCmd) Run(a *app) error {
 	})
 }
 
+func loginText(acc admin.Account) string {
+	if acc.System != "" && acc.Login {
+		return "as the system user " + acc.System
+	}
+	return yesNo(acc.Login)
+}
+
 func (a *app) showAccount(acc admin.Account) error {
 	return a.show(acc, func(w io.Writer) {
-		a.facts(w, "account", acc.Address, "login", yesNo(acc.Login), "messages", strconv.FormatInt(acc.Messages, 10),
+		a.facts(w, "account", acc.Address, "login", loginText(acc), "messages", strconv.FormatInt(acc.Messages, 10),
 			"size", shortSize(acc.Bytes), "quota", quotaText(acc.Quota), "added", shortTime(acc.Created))
 	})
 }

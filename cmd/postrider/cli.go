@@ -39,6 +39,8 @@ type cli struct {
 	Queue      queueCmd      `cmd:"" help:"Messages on their way."`
 	Mail       mailCmd       `cmd:"" help:"Read the mail of an account, postmaster's for instance."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`
+	Privhelper privhelperCmd `cmd:"" help:"Do for the server what needs root, and nothing else. Started by systemd, or as root."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -55,6 +57,9 @@ type (
 	serveCmd   struct{ sets }
 	statusCmd  struct{}
 	versionCmd struct{}
+	manCmd     struct {
+		Dir string `arg:"" help:"The folder." type:"path"`
+	}
 
 	configCmd struct {
 		Check   configCheckCmd   `cmd:"" help:"Read the configuration and tell what is wrong with it."`

@@ -47,6 +47,8 @@ type (
 	accountAddCmd struct {
 		Address string `arg:"" help:"The account's address."`
 		passwordFlags
+		System  bool        `help:"The account of a system user, whose password the system checks (auth.system). The user has the address's local part for a name."`
+		User    string      `help:"The system user's name, where it is another. Means --system." placeholder:"NAME"`
 		NoLogin bool        `help:"An account that only receives mail, without a password."`
 		Quota   config.Size `help:"Room for its mail, such as 2GiB. Default: no limit." placeholder:"SIZE"`
 	}

@@ -77,7 +77,8 @@ type DomainChange struct {
 // Account is a mailbox's owner.
 type Account struct {
 	Address  string    `json:"address"`
-	Login    bool      `json:"login"` // false: it receives mail and nobody logs in
+	Login    bool      `json:"login"`            // false: it receives mail and nobody logs in
+	System   string    `json:"system,omitempty"` // the system user whose password it is; empty: it has its own
 	Messages int64     `json:"messages"`
 	Bytes    int64     `json:"bytes"`
 	Quota    int64     `json:"quota"` // bytes; 0: no limit
@@ -89,6 +90,7 @@ type NewAccount struct {
 	Address  string `json:"address"`
 	Password string `json:"password,omitempty"` // empty only with NoLogin or Stored
 	Stored   string `json:"stored,omitempty"`   // the password as another mail system stored it: {SCHEME}data or crypt(3)'s form
+	System   string `json:"system,omitempty"`   // the system user whose password it is, instead of one of its own
 	NoLogin  bool   `json:"no_login,omitempty"`
 	Quota    int64  `json:"quota,omitempty"` // bytes; 0: no limit
 }

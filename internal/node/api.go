@@ -210,7 +210,11 @@ func (a *api) accountOf(ctx context.Context, acc directory.Account) (admin.Accou
 	if errors.Is(err, mailstore.ErrNoAccount) { // it is being made or removed
 		err = nil
 	}
-	return admin.Account{Address: acc.Address.Display(), Login: !acc.NoLogin, Messages: usage.Messages, Bytes: usage.Bytes,
+	if err != nil {
+		return admin.Account{}, err
+	}
+	system, err := a.directory.SystemUser(ctx, acc.Address)
+	return admin.Account{System: system, Address: acc.Address.Display(), Login: !acc.NoLogin, Messages: usage.Messages, Bytes: usage.Bytes,
 		Quota: usage.Quota, Created: acc.Created}, err
 }
 
@@ -241,7 +245,8 @@ func (a *api) AddAccount(ctx context.Context, c admin.NewAccount) (admin.Account
 	if c.Quota < 0 {
 		return admin.Account{}, admin.Errorf(admin.Invalid, "a quota is not negative")
 	}
-	acc, err := a.addAccount(ctx, directory.NewAccount{Address: addr, Password: c.Password, Stored: c.Stored, NoLogin: c.NoLogin})
+	acc, err := a.addAccount(ctx, directory.NewAccount{Address: addr, Password: c.Password, Stored: c.Stored, System: c.System,
+		NoLogin: c.NoLogin})
 	if err == nil && c.Quota > 0 {
 		err = a.store.SetQuota(ctx, acc.ID, c.Quota)
 	}

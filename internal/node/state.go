@@ -50,7 +50,8 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		Catalog: blob.NewDBCatalog(n.db, mailstore.RefersTo, queue.RefersTo), Log: n.log.Logger, Fatal: n.fail}); err != nil {
 		return fmt.Errorf("open the packs: %w", err)
 	}
-	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger}); err != nil {
+	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger,
+		System: systemAuth{&n.config}}); err != nil {
 		return fmt.Errorf("open the directory: %w", err)
 	}
 	n.store = mailstore.New(mailstore.Options{DB: n.db, Blobs: n.blobs, Now: n.opt.Now})

@@ -14,8 +14,9 @@ const maxPassword = 1024
 // NewAccount is what AddAccount makes an account from.
 type NewAccount struct {
 	Address  address.Address
-	Password string // "" only with NoLogin or Stored
+	Password string // "" only with NoLogin, Stored or System
 	Stored   string // the password as another mail system stored it: see package crypt
+	System   string // the system user whose password it is
 	NoLogin  bool
 }
 
@@ -31,6 +32,11 @@ func (d *Directory) AddAccount(ctx context.Context, n NewAccount) (Account, erro
 		if secrets, err = d.adopt(ctx, n.Stored); err != nil {
 			return Account{}, err
 		}
+	case n.System != "":
+		if err := checkSystemUser(n.System); err != nil {
+			return Account{}, err
+		}
+		secrets.system = n.System
 	case n.Password != "" || !n.NoLogin:
 		if secrets, err = d.derive(ctx, n.Password); err != nil {
 			return Account{}, err

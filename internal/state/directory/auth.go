@@ -48,8 +48,12 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 		return Account{}, temporary("authenticate", err)
 	}
 	secret, known := found.argon, found != secrets{}
-	if found.foreign != "" {
-		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent}, func() { d.auth.put(proof, acc, d.opt.Now(), generation) })
+	remember := func() { d.auth.put(proof, acc, d.opt.Now(), generation) }
+	switch {
+	case found.foreign != "":
+		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent}, remember)
+	case found.system != "":
+		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent}, remember)
 	}
 	if !known {
 		secret = decoyArgon(d.opt.Hash)
@@ -66,7 +70,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 		d.log.Debug("login refused", "login", login, "remote", c.Remote, "service", c.Service, "known", known)
 		return Account{}, ErrCredentials
 	}
-	d.auth.put(proof, acc, d.opt.Now(), generation)
+	remember()
 	return acc, nil
 }
 
@@ -82,6 +86,9 @@ func (d *Directory) secretsOf(ctx context.Context, a address.Address, ok bool) (
 			return err
 		}
 		if s.foreign, _, err = t.credential(acc.ID, kindForeign); err != nil {
+			return err
+		}
+		if s.system, _, err = t.credential(acc.ID, kindSystem); err != nil {
 			return err
 		}
 		if !ok || !found || acc.NoLogin {

@@ -52,18 +52,20 @@ type Options struct {
 	Random     io.Reader        // nil: crypto/rand
 	Log        *slog.Logger     // nil: discarded
 	Hash       HashParams       // zero: DefaultHash
+	System     SystemUsers      // nil: accounts of system users cannot log in
 	// Lane is how many passwords are hashed at once (each needs Hash.MemoryKiB); 0: 2. LaneQueue is how many may wait; 0: 64.
 	Lane, LaneQueue int
 }
 
 // Directory is the domains, accounts and aliases of this installation. It is safe for concurrent use.
 type Directory struct {
-	store store
-	opt   Options
-	log   *slog.Logger
-	cache cache
-	auth  authCache
-	lane  lane
+	store   store
+	opt     Options
+	log     *slog.Logger
+	cache   cache
+	auth    authCache
+	lane    lane
+	outside lane // for passwords that something else checks
 }
 
 // New makes a Directory on a database that has the schema of store.db.
@@ -108,7 +110,8 @@ func (o *Options) setDefaults() {
 }
 
 func newDirectory(s store, opt Options) (*Directory, error) {
-	d := &Directory{store: s, opt: opt, log: opt.Log, lane: newLane(opt.Lane, opt.LaneQueue)}
+	d := &Directory{store: s, opt: opt, log: opt.Log, lane: newLane(opt.Lane, opt.LaneQueue),
+		outside: newLane(systemLane, systemQueue)}
 	return d, d.auth.start(opt.Random)
 }
 

@@ -13,10 +13,11 @@
 // The package never touches mail: who removes an account removes its mail too, by the id that RemoveAccount returns. Ids
 // of accounts are never used again.
 //
-// foreign.go takes passwords in the stored form of other systems, until their first login here.
+// foreign.go takes passwords in the stored form of other systems, until their first login here; system.go asks the system
+// about those of its users.
 //
 // Files: directory.go (the type), domain.go, account.go, alias.go (administration), resolve.go (recipients and senders),
-// auth.go (logins), secret.go (hashes), cache.go, store.go (what storage must do), sql.go (on package db), memory.go (for
+// auth.go (logins), logins.go (the last of each account), secret.go (hashes), cache.go, store.go (what storage must do), sql.go (on package db), memory.go (for
 // tests), errors.go; directorytest has the contract suite.
 //
 // Failures: what a peer would read is a status.Error (550 5.1.1, 535 5.7.8, 454 4.7.0, 451 4.3.0); administration gets an

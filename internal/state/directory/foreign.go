@@ -34,7 +34,7 @@ func (d *Directory) adopt(ctx context.Context, stored string) (secrets, error) {
 
 // hasPassword tells whether a password can be checked for the account.
 func hasPassword(t tables, account int64) (bool, error) {
-	for _, kind := range []string{kindArgon, kindForeign} {
+	for _, kind := range []string{kindArgon, kindForeign, kindSystem} {
 		if _, found, err := t.credential(account, kind); found || err != nil {
 			return found, err
 		}

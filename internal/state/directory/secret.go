@@ -51,8 +51,9 @@ type ScramKeys struct {
 	ServerKey  []byte
 }
 
-// secrets is a password in our two stored forms, or in the one that another mail system gave it.
-type secrets struct{ argon, scram, foreign string }
+// secrets is a password in our two stored forms, or in the one that another mail system gave it, or the name of the system
+// user whose it is.
+type secrets struct{ argon, scram, foreign, system string }
 
 // putSecrets puts s in the place of what the account had.
 func putSecrets(t tables, account int64, s secrets) error {
@@ -60,7 +61,7 @@ func putSecrets(t tables, account int64, s secrets) error {
 		return nil
 	}
 	errs := []error{t.deleteCredentials(account)}
-	for kind, secret := range map[string]string{kindArgon: s.argon, kindScram: s.scram, kindForeign: s.foreign} {
+	for kind, secret := range map[string]string{kindArgon: s.argon, kindScram: s.scram, kindForeign: s.foreign, kindSystem: s.system} {
 		if secret != "" {
 			errs = append(errs, t.putCredential(account, kind, secret))
 		}

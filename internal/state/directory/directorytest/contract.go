@@ -58,14 +58,16 @@ func Run(t *testing.T, open func(t *testing.T, opt directory.Options) *directory
 		"Authenticate":     testAuthenticate,
 		"PasswordChange":   testPasswordChange,
 		"Scram":            testScram,
+		"LastLogins":       testLastLogins,
 		"Foreign":          testForeign,
+		"SystemUser":       testSystemUser,
 		"FailedChange":     testFailedChange,
 		"EndedContext":     testEndedContext,
 		"ConcurrentChange": testConcurrentChange,
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fixture{t: t}
-			f.d = open(t, directory.Options{HostDomain: "example.org", Hash: FastHash})
+			f.d = open(t, directory.Options{HostDomain: "example.org", Hash: FastHash, System: &f.system})
 			for _, dom := range []string{"example.org", "example.net"} {
 				if _, err := f.d.AddDomain(t.Context(), dom); err != nil {
 					t.Fatal(err)
@@ -79,8 +81,9 @@ func Run(t *testing.T, open func(t *testing.T, opt directory.Options) *directory
 }
 
 type fixture struct {
-	t *testing.T
-	d *directory.Directory
+	t      *testing.T
+	d      *directory.Directory
+	system systemUsers
 }
 
 func (f *fixture) account(s string) directory.Account {

@@ -1,0 +1,53 @@
+package privhelper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// Spawn returns a Run for Server: each request is answered by a process of its own, started with args and no environment,
+// that reads the request from its standard input and writes the reply to its standard output. The end of ctx kills it.
+func Spawn(log io.Writer, program string, args ...string) func(context.Context, Message) (Message, error) {
+	return func(ctx context.Context, m Message) (Message, error) {
+		frame, err := encode(m, maxRequest)
+		if err != nil {
+			return Message{}, err
+		}
+		var out limited
+		cmd := exec.CommandContext(ctx, program, args...)
+		cmd.Env, cmd.Dir = []string{}, "/"
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(frame), &out, log
+		if err := cmd.Run(); err != nil {
+			return Message{}, fmt.Errorf("child: %w", errors.Join(err, context.Cause(ctx)))
+		}
+		return read(&out.Buffer, maxReply)
+	}
+}
+
+// limited takes no more than a reply may have.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > maxReply+4 {
+		return 0, errFrame
+	}
+	return l.Buffer.Write(p)
+}
+
+// Child answers the one request on in.
+func (h *Helper) Child(in io.Reader, out io.Writer) error {
+	m, err := read(in, maxRequest)
+	if err != nil {
+		return err
+	}
+	frame, err := encode(h.Answer(m), maxReply)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(frame)
+	return err
+}

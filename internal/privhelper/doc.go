@@ -1,0 +1,25 @@
+// Package privhelper is the small program that does what needs root, and the client by which the server asks it.
+//
+// The server gives root up for good. What it cannot do then stands in one table (ops.go): read the certificate files
+// that the configuration names, and check a system user's password against shadow(5). The helper has no network, knows
+// nothing of mail, and answers only root and the service's user, whom the kernel names (SO_PEERCRED, unix(7)).
+//
+// One connection carries one request and one reply, both a frame (frame.go). The helper itself only checks the peer,
+// bounds size, time and number, and starts a child of its own program for the request: whatever goes wrong in there,
+// runs away or takes memory ends with that child. A descriptor that a later use passes will ride with the frame's first
+// byte (SCM_RIGHTS); until an operation wants one, the kernel drops it, since the reader asks for none.
+//
+// What it never does: believe a path or a name of its peer without its own view of the configuration and of the file
+// system; follow a link or pass through a folder that anybody but root could have changed; log or keep a password; try
+// again. A reply that does not come is ErrUnavailable, which is temporary: the next request makes a new connection, so a
+// helper that was started again is found by itself.
+//
+//	frame.go    requests and replies as bytes
+//	server.go   accepting, peers, bounds
+//	child.go    one request in a process of its own
+//	ops.go      what can be asked
+//	trust.go    opening a file whose whole path is root's
+//	files.go    certificate files
+//	shadow.go   shadow(5) and passwd(5)
+//	client.go   the asking side
+package privhelper
