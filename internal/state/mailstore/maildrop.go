@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/db"
@@ -39,7 +40,6 @@ func (s *Store) List(ctx context.Context, account, mailbox int64, fn func(Listed
 // EmailAt returns the email of the entry with a UID, without its structure; found is false where there is none any more.
 func (s *Store) EmailAt(ctx context.Context, account, mailbox int64, uid uint32) (e *Email, found bool, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
-		e, found = nil, false
 		var id int64
 		if there, err := tx.QueryRow("SELECT email_id FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid = ?",
 			account, mailbox, uid).Scan(&id); err != nil || !there {
@@ -48,7 +48,10 @@ func (s *Store) EmailAt(ctx context.Context, account, mailbox int64, uid uint32)
 		rows := tx.Query("SELECT "+emailColumns+" FROM email WHERE account_id = ? AND email_id = ?", account, id)
 		defer rows.Close()
 		if !rows.Next() {
-			return rows.Err()
+			if rows.Err() != nil {
+				return rows.Err()
+			}
+			return fmt.Errorf("email %d of account %d is missing", id, account)
 		}
 		e, found = &Email{Account: account}, true
 		e.scan(rows)

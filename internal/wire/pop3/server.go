@@ -1,0 +1,221 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postrider/postrider/internal/wire/sasl"
+)
+
+// Config is what may change while the server runs. A connection keeps the one it began with.
+type Config struct {
+	Hostname string       // in the greeting
+	TLS      *tls.Config  // nil: no STLS, and no login on a StartTLS listener
+	SASL     *sasl.Server // mechanisms and the check of passwords
+
+	MaxConns      int           // in all; 0: 10,000
+	MaxConnsPerIP int           // from one IPv4 address or IPv6 /64; 0: 50
+	MaxErrors     int           // commands of a connection that are no POP3; 0: 20
+	LoginTimeout  time.Duration // from the greeting to a login; 0: 3 minutes
+	IdleTimeout   time.Duration // between commands; 0: 10 minutes, RFC 1939 §3 asks for that at least
+	LineTimeout   time.Duration // between two pieces of one command; 0: 1 minute
+	WriteTimeout  time.Duration // for a piece of a reply to leave; 0: 2 minutes
+	LoginDelay    time.Duration // least time between two logins of an account, whole seconds; 0: none
+
+	Clock func() time.Time // nil: time.Now; the deadlines of connections follow it
+
+	Observer Observer // nil: nobody
+}
+
+func (c Config) withDefaults() *Config {
+	duration := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	count := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	duration(&c.LoginTimeout, 3*time.Minute)
+	duration(&c.IdleTimeout, 10*time.Minute)
+	duration(&c.LineTimeout, time.Minute)
+	duration(&c.WriteTimeout, 2*time.Minute)
+	count(&c.MaxConns, 10000)
+	count(&c.MaxConnsPerIP, 50)
+	count(&c.MaxErrors, 20)
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	return &c
+}
+
+// Mode is how a listener's connections are protected.
+type Mode int
+
+// The modes.
+const (
+	StartTLS Mode = iota // in the clear until STLS (port 110); no login before it
+	Implicit             // TLS from the first byte (port 995, RFC 8314)
+	Secure               // protected by other means: a socket in the file system, or TLS ended before us
+)
+
+// Server serves POP3.
+type Server struct {
+	backend  Backend
+	log      *slog.Logger
+	config   atomic.Pointer[Config]
+	commands map[string]command
+	delays   delays
+	writers  sync.Pool // *bufio.Writer of idle connections
+	chunks   sync.Pool // *[]byte for the bodies of messages
+	numbers  atomic.Uint64
+
+	mu      sync.Mutex
+	conns   map[*conn]netip.Prefix // and the site each counts for
+	perSite map[netip.Prefix]int
+	closing bool
+	group   sync.WaitGroup
+}
+
+// New makes a server.
+func New(b Backend, log *slog.Logger, config Config) *Server {
+	s := &Server{backend: b, log: log, commands: commands(), conns: map[*conn]netip.Prefix{}, perSite: map[netip.Prefix]int{}}
+	s.SetConfig(config)
+	return s
+}
+
+// SetConfig takes effect for connections that come later.
+func (s *Server) SetConfig(config Config) { s.config.Store(config.withDefaults()) }
+
+// Serve accepts connections until ctx ends or the listener is closed; then it closes the listener and returns. It returns
+// an error only if accepting failed for another reason. Connections go on: see Shutdown.
+func (s *Server) Serve(ctx context.Context, l net.Listener, mode Mode) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			if te, ok := err.(interface{ Temporary() bool }); !ok || !te.Temporary() {
+				return err
+			}
+			// Out of descriptors, most likely: those who hold them must get the time to end.
+			s.log.Warn("pop3: accept", "err", err)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		// The connection outlives ctx: Shutdown ends it.
+		go s.ServeConn(context.WithoutCancel(ctx), nc, mode)
+	}
+}
+
+// ServeConn serves one connection to its end.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
+	defer nc.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := newConn(s, nc, mode, cancel)
+	if refusal := s.admit(c); refusal != "" {
+		// No TLS handshake is spent on it; on an implicit listener the client sees a failed one.
+		_ = nc.SetWriteDeadline(c.cfg.Clock().Add(time.Second))
+		if mode != Implicit {
+			_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] "+refusal+"\r\n")
+		}
+		return
+	}
+	defer s.dismiss(c)
+	c.serve(ctx)
+}
+
+// admit counts a connection in, or says why not.
+func (s *Server) admit(c *conn) string {
+	from := site(addrPort(c.raw.RemoteAddr()).Addr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return "Server is shutting down"
+	case len(s.conns) >= c.cfg.MaxConns:
+		return "Too many connections; try again later"
+	case from.IsValid() && s.perSite[from] >= c.cfg.MaxConnsPerIP:
+		return "Too many connections from your address"
+	}
+	s.conns[c] = from
+	s.perSite[from]++
+	s.group.Add(1)
+	return ""
+}
+
+func (s *Server) dismiss(c *conn) {
+	s.mu.Lock()
+	from := s.conns[c]
+	delete(s.conns, c)
+	if s.perSite[from]--; s.perSite[from] == 0 {
+		delete(s.perSite, from)
+	}
+	s.mu.Unlock()
+	s.group.Done()
+}
+
+// site is what MaxConnsPerIP counts by: an IPv4 address, an IPv6 /64; the zero Prefix for what is not IP.
+func site(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.WithZone("").Prefix(bits)
+	return p
+}
+
+// Connections is the number of open connections.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Shutdown ends every connection as soon as its current command is done, and returns when all have ended. When ctx ends
+// first, the rest is cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	for c := range s.conns {
+		c.t.stop()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.cutOff()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
+}
