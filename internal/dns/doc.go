@@ -12,6 +12,7 @@
 //
 //	resolver.go  Resolver: cache, sharing of questions, order of servers
 //	lookup.go    LookupMX, LookupIP, LookupTXT, LookupPTR
+//	update.go    Updater: dynamic update of a zone (RFC 2136), signed by TSIG (RFC 8945)
 //	exchange.go  one question to one server, UDP then TCP
 //	answer.go    what a response says: aliases, TTLs, absence
 //	cache.go     bounded, least recently used goes first
