@@ -94,7 +94,7 @@ func (l *loginCommand) run(ctx context.Context, c *conn) (done, error) {
 	if _, _, err = x.Next(sasl.WithOrigin(ctx, c.origin()), []byte("\x00"+l.name+"\x00"+l.password)); err != nil {
 		return done{}, c.loginFailed(err)
 	}
-	return c.loggedIn(ctx, x.Identity(), "LOGIN")
+	return c.loggedIn(ctx, x.Identity())
 }
 
 type authenticateCommand struct {
@@ -133,7 +133,7 @@ func (a *authenticateCommand) run(ctx context.Context, c *conn) (done, error) {
 			return done{}, c.loginFailed(err)
 		}
 		if finished {
-			return c.loggedIn(ctx, x.Identity(), x.Mechanism())
+			return c.loggedIn(ctx, x.Identity())
 		}
 		if response, err = c.challenge(challenge); err != nil {
 			return done{}, err
@@ -175,13 +175,13 @@ func (c *conn) loginFailed(err error) error {
 	return f
 }
 
-func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string) (done, error) {
+func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) (done, error) {
 	account, err := c.srv.backend.Account(ctx, id)
 	if err != nil {
 		return done{}, err
 	}
 	p := c.peer()
-	p.Identity, p.Mechanism = id, mechanism
+	p.Identity = id
 	if err := c.cfg.Observer.LoggedIn(p); err != nil {
 		account.Close()
 		c.failures++ // who is told to go away shall not ask for ever
@@ -189,7 +189,7 @@ func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string)
 		f.err = nil // the observer knows
 		return done{}, f
 	}
-	c.account, c.id, c.mechanism, c.state, c.bad = account, id, mechanism, authenticated, 0
+	c.account, c.id, c.state, c.bad = account, id, authenticated, 0
 	c.t.mu.Lock()
 	c.t.until = time.Time{}
 	c.t.mu.Unlock()

@@ -33,8 +33,6 @@ type Peer struct {
 	Local    netip.AddrPort
 	TLS      string        // version and cipher; empty in the clear
 	Identity sasl.Identity // zero: not authenticated
-	// Mechanism is what it authenticated by: of SASL, or "LOGIN" of the command.
-	Mechanism string
 	// Activity tells how far the connection is. It may be called by anyone at any time.
 	Activity func() Activity
 }
@@ -73,7 +71,7 @@ const (
 // peer describes the connection as it stands.
 func (c *conn) peer() Peer {
 	p := Peer{ID: c.number, Service: "imap", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
-		Mechanism: c.mechanism, Activity: c.t.activity}
+		Activity: c.t.activity}
 	if c.mode == Implicit {
 		p.Service = "imaps"
 	}
