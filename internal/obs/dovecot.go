@@ -6,7 +6,12 @@ func (m *maillog) dovecot(e Event) {
 	case AuthFailed:
 		m.loginFailed(reader(e.Service)+"-login", e)
 	case Login:
-		m.line("dovecot", m.pid, "%s-login: Login: user=<%s>, method=%s, %s", reader(e.Service), cleanAngle(e.Account), word(e.Mech), remote(e.Peer))
+		master := ""
+		if e.Master != "" {
+			master = ", master=<" + cleanAngle(e.Master) + ">"
+		}
+		m.line("dovecot", m.pid, "%s-login: Login: user=<%s>, method=%s, %s%s", reader(e.Service), cleanAngle(e.Account), word(e.Mech),
+			remote(e.Peer), master)
 	case Logout:
 		reason := clean(e.Reason)
 		if reason == "" {

@@ -75,6 +75,17 @@ type Accepted struct {
 	Nrcpt     int
 }
 
+// Submitted: a message from a program of this host is durably ours.
+type Submitted struct {
+	ID        queueid.ID
+	UID       uint32 // the kernel's word
+	Via       string // "socket" or "drop"
+	From      address.Address
+	MessageID string // without <>
+	Size      int64
+	Nrcpt     int
+}
+
 // Queued: mail that Postrider made itself entered the queue.
 type Queued struct {
 	ID    queueid.ID
@@ -160,6 +171,7 @@ type Login struct {
 	Peer
 	Mech    string
 	Account string
+	Master  string // who logged in as the account, with a password of their own; empty: itself
 }
 
 // Logout: a session of a mail reader ended.
@@ -174,6 +186,7 @@ type Logout struct {
 func (Connect) event()    {}
 func (Disconnect) event() {}
 func (Accepted) event()   {}
+func (Submitted) event()  {}
 func (Queued) event()     {}
 func (Delivery) event()   {}
 func (Removed) event()    {}

@@ -11,7 +11,9 @@ const (
 	KeyHelo      = "helo"       // what it calls itself
 	KeyTLS       = "tls"        // version and cipher
 	KeyAccount   = "account"    // address that logged in, or tried to
+	KeyUID       = "uid"        // user id of a program of this host
 	KeyMech      = "mech"       // SASL mechanism
+	KeyMaster    = "master"     // master user who logged in as the account
 	KeyFrom      = "from"       // reverse-path, without <>
 	KeyTo        = "to"         // recipient
 	KeyOrigTo    = "orig_to"    // recipient before aliases

@@ -27,6 +27,12 @@ func (s slogEvents) Emit(e Event) {
 	case Accepted:
 		msg = "accepted"
 		a.accepted(e)
+	case Submitted:
+		msg = "submitted"
+		a.id(KeyQueueID, e.ID)
+		a = append(a, slog.Uint64(KeyUID, uint64(e.UID)), slog.String("via", e.Via), slog.String(KeyFrom, e.From.String()))
+		a.str(KeyMessageID, e.MessageID)
+		a = append(a, slog.Int64(KeySize, e.Size), slog.Int(KeyNrcpt, e.Nrcpt))
 	case Queued:
 		msg = "queued " + e.Kind
 		a.id(KeyQueueID, e.ID)
@@ -53,6 +59,7 @@ func (s slogEvents) Emit(e Event) {
 		msg = "login"
 		a.peer(e.Peer)
 		a.str(KeyAccount, e.Account)
+		a.str(KeyMaster, e.Master)
 		a.str(KeyMech, e.Mech)
 	case Logout:
 		msg = "logout"
