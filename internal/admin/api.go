@@ -26,6 +26,8 @@ type API interface {
 	SetPassword(ctx context.Context, p Password) error
 	RemoveAccount(ctx context.Context, address string) error // with all its mail
 
+	Setup(ctx context.Context, address string) (Setup, error) // how the clients of an account are set up
+
 	Aliases(ctx context.Context, domain string) ([]Alias, error) // of all domains for ""
 	Alias(ctx context.Context, address string) (Alias, error)
 	AddAlias(ctx context.Context, a Alias) (Alias, error)
@@ -107,6 +109,25 @@ type Password struct {
 	Address  string `json:"address"`
 	Password string `json:"password,omitempty"`
 	Stored   string `json:"stored,omitempty"` // instead of Password: as another mail system stored it
+}
+
+// Setup is what clients of an account are told.
+type Setup struct {
+	Address    string         `json:"address"`
+	User       string         `json:"user_name"` // for reading and sending
+	Services   []SetupService `json:"services"`  // the best first
+	PageURL    string         `json:"page_url,omitempty"`
+	ProfileURL string         `json:"profile_url,omitempty"`
+	Records    []string       `json:"records"`           // lines of the domain's zone
+	Profile    []byte         `json:"profile,omitempty"` // for Apple's devices
+}
+
+// SetupService is one way to read or to send.
+type SetupService struct {
+	Protocol string `json:"protocol"` // imap, pop3, smtp
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	Security string `json:"security"` // SSL/TLS, STARTTLS
 }
 
 // Alias leads from an address to others, here or elsewhere.

@@ -140,6 +140,10 @@ func (c *Client) RemoveAccount(ctx context.Context, address string) error {
 	return do(ctx, c, "account-remove", address)
 }
 
+func (c *Client) Setup(ctx context.Context, address string) (Setup, error) {
+	return get[Setup](ctx, c, "setup", address)
+}
+
 func (c *Client) Aliases(ctx context.Context, domain string) ([]Alias, error) {
 	return get[[]Alias](ctx, c, "aliases", domain)
 }

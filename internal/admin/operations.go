@@ -27,6 +27,7 @@ func operations() map[string]operation {
 		"account-set":    call(API.SetAccount),
 		"password-set":   tell(API.SetPassword),
 		"account-remove": tell(API.RemoveAccount),
+		"setup":          call(API.Setup),
 		"aliases":        call(API.Aliases),
 		"alias":          call(API.Alias),
 		"alias-add":      call(API.AddAlias),

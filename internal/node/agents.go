@@ -151,9 +151,3 @@ func (n *Node) imapConfig(c *config.Config, tlsConfig *tls.Config) imap.Config {
 		ID: []string{"name", "Postrider", "version", n.opt.Version},
 	}
 }
-
-// httpTimeouts bound the pages for operators.
-const (
-	httpHeaderTimeout = 10 * time.Second
-	httpIdleTimeout   = time.Minute
-)

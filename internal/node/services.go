@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
-	"github.com/postrider/postrider/internal/obs/metrics"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
@@ -23,7 +21,7 @@ type services struct {
 	node *Node
 	smtp map[string]*smtp.Server // smtp, submission, submissions, lmtp
 	imap *imap.Server            // imap and imaps
-	http *http.Server            // http, and metrics.listen
+	web  *web                    // http, https, and metrics.listen
 
 	listeners []listener
 	ctx       context.Context // ends when accepting ends
@@ -53,7 +51,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 		s.smtp[service] = smtp.NewServer(e)
 	}
 	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c, certificates))
-	s.http = &http.Server{Handler: metrics.Handler(n.metrics, n.readiness), ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout}
+	s.web = n.newWeb(certificates, nil)
 	return s, nil
 }
 
@@ -81,6 +79,7 @@ func (s *services) configure(c *config.Config) error {
 		s.smtp[service].SetConfig(e)
 	}
 	s.imap.SetConfig(s.node.imapConfig(c, certificates))
+	s.web.setTLS(certificates)
 	s.node.queue.Configure(retry(c))
 	return nil
 }
@@ -127,8 +126,9 @@ func listenersOf(c *config.Config) []listenerConfig {
 	add("imap", c.Listeners.IMAP)
 	add("imaps", c.Listeners.IMAPS)
 	add("http", c.Listeners.HTTP)
+	add("https", c.Listeners.HTTPS)
 	if len(c.Metrics.Listen) > 0 {
-		out = append(out, listenerConfig{"http", c.Metrics.Listen})
+		out = append(out, listenerConfig{"metrics", c.Metrics.Listen})
 	}
 	return out
 }
@@ -166,11 +166,7 @@ func (s *services) serveOne(l listener) error {
 	case "imaps":
 		return s.imap.Serve(s.ctx, l, imap.Implicit)
 	}
-	err := s.http.Serve(l)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return s.web.serve(l.service, l)
 }
 
 // shutdown stops accepting and lets sessions end, until ctx does.
@@ -187,7 +183,7 @@ func (s *services) shutdown(ctx context.Context) error {
 		group.Go(func() { _ = e.Shutdown(ctx) }) // its error says that sessions were cut off, which was asked for
 	}
 	group.Go(func() { _ = s.imap.Shutdown(ctx) })
-	group.Go(func() { _ = s.http.Shutdown(ctx) })
+	group.Go(func() { s.web.shutdown(ctx) })
 	group.Wait()
 	s.group.Wait()
 	return errors.Join(errs...)

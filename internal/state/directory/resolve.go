@@ -98,6 +98,16 @@ func (d *Directory) OwnsAddress(ctx context.Context, account int64, a address.Ad
 	return slices.ContainsFunc(r.Targets, func(t Target) bool { return t.Account == account && account != 0 }), nil
 }
 
+// Ours tells whether a domain (A-labels) is one of ours.
+func (d *Directory) Ours(ctx context.Context, domain string) (bool, error) {
+	domains, _, err := d.ourDomains(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, ok := domains[domain]
+	return ok, nil
+}
+
 // ourDomains returns the domains by name, and the generation of what it read.
 func (d *Directory) ourDomains(ctx context.Context) (map[string]Domain, uint64, error) {
 	m, generation := d.cache.domainMap()

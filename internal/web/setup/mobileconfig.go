@@ -17,8 +17,8 @@ type Profile struct {
 	FullName  string            // empty: none
 }
 
-// errNoMail says that there is no profile without a way to read and one to send.
-var errNoMail = errors.New("the host offers no way to read mail, or none to send it")
+// ErrNoMail says that there is no profile without a way to read and one to send.
+var ErrNoMail = errors.New("the host offers no way to read mail, or none to send it")
 
 // MobileConfig is Apple's configuration profile with one mail account (Apple's Configuration Profile Reference, payload
 // com.apple.mail.managed). The same person gets the same identifiers, so that a newer profile replaces the older one. It
@@ -26,7 +26,7 @@ var errNoMail = errors.New("the host offers no way to read mail, or none to send
 func MobileConfig(o Offer, p Profile) ([]byte, error) {
 	in, out, ok := o.best()
 	if !ok {
-		return nil, errNoMail
+		return nil, ErrNoMail
 	}
 	user := p.Addresses[0].String()
 	all := make([]string, len(p.Addresses))
