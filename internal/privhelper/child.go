@@ -24,18 +24,18 @@ func Spawn(log io.Writer, program string, args ...string) func(context.Context, 
 		if err := cmd.Run(); err != nil {
 			return Message{}, fmt.Errorf("child: %w", errors.Join(err, context.Cause(ctx)))
 		}
-		return read(&out.Buffer, maxReply)
+		return read(&out.got, maxReply)
 	}
 }
 
-// limited takes no more than a reply may have.
-type limited struct{ bytes.Buffer }
+// limited takes no more than a reply may have. It is no bytes.Buffer, whose ReadFrom would take all.
+type limited struct{ got bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxReply+4 {
+	if l.got.Len()+len(p) > maxReply+4 {
 		return 0, errFrame
 	}
-	return l.Buffer.Write(p)
+	return l.got.Write(p)
 }
 
 // Child answers the one request on in.
