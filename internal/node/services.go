@@ -13,6 +13,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/wire/imap"
+	"github.com/postrider/postrider/internal/wire/pop3"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
@@ -21,6 +22,7 @@ type services struct {
 	node *Node
 	smtp map[string]*smtp.Server // smtp, submission, submissions, lmtp
 	imap *imap.Server            // imap and imaps
+	pop3 *pop3.Server            // pop3 and pop3s
 	web  *web                    // http, https, and metrics.listen
 
 	listeners []listener
@@ -51,6 +53,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 		s.smtp[service] = smtp.NewServer(e)
 	}
 	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c, certificates))
+	s.pop3 = n.newPOP3(c, certificates)
 	s.web = n.newWeb(certificates, nil)
 	return s, nil
 }
@@ -79,6 +82,7 @@ func (s *services) configure(c *config.Config) error {
 		s.smtp[service].SetConfig(e)
 	}
 	s.imap.SetConfig(s.node.imapConfig(c, certificates))
+	s.pop3.SetConfig(s.node.pop3Config(c, certificates))
 	s.web.setTLS(certificates)
 	s.node.queue.Configure(retry(c))
 	return nil
@@ -125,6 +129,8 @@ func listenersOf(c *config.Config) []listenerConfig {
 	add("lmtp", c.Listeners.LMTP)
 	add("imap", c.Listeners.IMAP)
 	add("imaps", c.Listeners.IMAPS)
+	add("pop3", c.Listeners.POP3)
+	add("pop3s", c.Listeners.POP3S)
 	add("http", c.Listeners.HTTP)
 	add("https", c.Listeners.HTTPS)
 	if len(c.Metrics.Listen) > 0 {
@@ -165,6 +171,10 @@ func (s *services) serveOne(l listener) error {
 		return s.imap.Serve(s.ctx, l, imap.StartTLS)
 	case "imaps":
 		return s.imap.Serve(s.ctx, l, imap.Implicit)
+	case "pop3":
+		return s.pop3.Serve(s.ctx, l, pop3.StartTLS)
+	case "pop3s":
+		return s.pop3.Serve(s.ctx, l, pop3.Implicit)
 	}
 	return s.web.serve(l.service, l)
 }
@@ -183,6 +193,7 @@ func (s *services) shutdown(ctx context.Context) error {
 		group.Go(func() { _ = e.Shutdown(ctx) }) // its error says that sessions were cut off, which was asked for
 	}
 	group.Go(func() { _ = s.imap.Shutdown(ctx) })
+	group.Go(func() { _ = s.pop3.Shutdown(ctx) })
 	group.Go(func() { s.web.shutdown(ctx) })
 	group.Wait()
 	s.group.Wait()

@@ -17,8 +17,8 @@ func (m *maillog) dovecot(e Event) {
 		if reason == "" {
 			reason = "Logged out"
 		}
-		m.line("dovecot", m.pid, "%s(%s)<%d><%s>: Disconnected: %s in=%d out=%d", reader(e.Service), cleanAngle(e.Account),
-			m.session(e.Peer), word(e.Session), reason, e.In, e.Out)
+		m.line("dovecot", m.pid, "%s(%s)<%d><%s>: Disconnected: %s%s in=%d out=%d", reader(e.Service), cleanAngle(e.Account),
+			m.session(e.Peer), word(e.Session), reason, e.Maildrop.dovecot(), e.In, e.Out)
 	case Rejected:
 		text := ""
 		if e.Error != nil {

@@ -179,8 +179,9 @@ type Logout struct {
 	Peer
 	Account  string
 	Duration time.Duration
-	In, Out  int64  // bytes received and sent
-	Reason   string // "logged out", "connection closed", "timeout", ...
+	In, Out  int64     // bytes received and sent
+	Reason   string    // "logged out", "connection closed", "timeout", ...
+	Maildrop *Maildrop // POP3 only
 }
 
 func (Connect) event()    {}

@@ -33,6 +33,10 @@ const (
 	KeyDuration  = "duration"   // seconds
 	KeyBytesIn   = "in"         // bytes received
 	KeyBytesOut  = "out"        // bytes sent
+	KeyMessages  = "messages"   // messages in a maildrop
+	KeyTops      = "top"        // messages whose beginning POP3 fetched
+	KeyRetrieved = "retr"       // messages that POP3 fetched
+	KeyRemoved   = "del"        // messages that POP3 removed
 	KeyError     = "error"      // cause of a failure; never shown to a peer
 	KeyComponent = "component"  // part of Postrider that speaks: mx, mta, queue, ...
 )

@@ -67,6 +67,7 @@ func (s slogEvents) Emit(e Event) {
 		a.str(KeyAccount, e.Account)
 		a.seconds(KeyDuration, e.Duration)
 		a = append(a, slog.Int64(KeyBytesIn, e.In), slog.Int64(KeyBytesOut, e.Out))
+		a = append(a, e.Maildrop.attrs()...)
 		a.str(KeyReason, e.Reason)
 	}
 	s.log.LogAttrs(context.Background(), level, msg, a...)

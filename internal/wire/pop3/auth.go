@@ -70,7 +70,7 @@ func passCommand(ctx context.Context, c *conn, args []string) error {
 	if _, _, err = x.Next(sasl.WithOrigin(ctx, c.origin()), []byte("\x00"+name+"\x00"+args[0])); err != nil {
 		return c.loginFailed(err)
 	}
-	return c.loggedIn(ctx, x.Identity())
+	return c.loggedIn(ctx, x.Identity(), "USER")
 }
 
 // authCommand is AUTH, RFC 5034 §4. Alone it lists the mechanisms, as before CAPA was.
@@ -105,7 +105,7 @@ func authCommand(ctx context.Context, c *conn, args []string) error {
 			return c.loginFailed(err)
 		}
 		if finished {
-			return c.loggedIn(ctx, x.Identity())
+			return c.loggedIn(ctx, x.Identity(), x.Mechanism())
 		}
 		if response, err = c.challenge(challenge); err != nil {
 			return err
@@ -147,7 +147,7 @@ func (c *conn) loginFailed(err error) error {
 }
 
 // loggedIn opens the maildrop of who has authenticated.
-func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) error {
+func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string) error {
 	now, delay := c.cfg.Clock(), c.cfg.LoginDelay
 	if c.srv.delays.early(id.Account, now, delay) {
 		// RFC 2449 §8.1.1
@@ -158,11 +158,14 @@ func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) error {
 	if err != nil {
 		return err
 	}
-	c.drop, c.id = drop, id
+	c.drop, c.id, c.mechanism = drop, id, mechanism
 	if err := c.cfg.Observer.LoggedIn(c.peer()); err != nil {
-		c.drop, c.id = nil, sasl.Identity{}
+		c.drop, c.id, c.mechanism = nil, sasl.Identity{}, ""
 		drop.Close()
-		return err
+		c.failures++ // who is told to go away shall not ask for ever
+		r := asRefusal(err)
+		r.err = nil // the observer knows
+		return r
 	}
 	c.srv.delays.note(id.Account, now, delay)
 	list.complete()

@@ -55,11 +55,12 @@ type conn struct {
 	misuses  int      // commands that were no POP3
 	failures int      // failed logins
 
-	number uint64 // within the server
-	tls    string // version and cipher
-	stats  Stats
-	why    End
-	kicked atomic.Pointer[string]
+	number    uint64 // within the server
+	tls       string // version and cipher
+	mechanism string // of the login
+	stats     Stats
+	why       End
+	kicked    atomic.Pointer[string] // why an operator ended it
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode, cancel context.CancelFunc) *conn {
@@ -77,10 +78,11 @@ func (c *conn) cutOff() {
 	c.raw.Close()
 }
 
-// kick is cutOff with a reason; the first one counts.
+// kick ends the connection from outside: as soon as it is between commands, and soon in any case.
 func (c *conn) kick(reason string) {
 	c.kicked.CompareAndSwap(nil, &reason)
-	c.cutOff()
+	c.t.stop()
+	time.AfterFunc(kickGrace, c.cutOff) // of a connection that has ended it means nothing
 }
 
 // serve is the connection's life.
@@ -121,6 +123,10 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) farewell(err error) {
 	switch {
 	case errors.Is(err, errClose):
+	case errors.Is(err, errStopped) && c.kicked.Load() != nil:
+		c.why = EndKicked
+		c.begin()
+		c.err(&refusal{code: "SYS/TEMP", text: *c.kicked.Load()})
 	case errors.Is(err, errStopped):
 		c.why = EndShutdown
 		c.begin()
@@ -230,8 +236,10 @@ func (c *conn) run(ctx context.Context) (err error) {
 	}
 	cmd, ok := c.srv.commands[req.verb]
 	if !ok {
+		c.t.note("")
 		return misuse("Unknown command")
 	}
+	c.t.note(req.verb)
 	if cmd.states&c.state == 0 {
 		if c.state == authorization {
 			return misuse("Log in first")
@@ -299,5 +307,6 @@ func (c *conn) startTLS(ctx context.Context) error {
 	c.t.mu.Unlock()
 	c.secure = true
 	c.tls = tlsText(up.ConnectionState())
+	c.t.protected(c.tls)
 	return nil
 }

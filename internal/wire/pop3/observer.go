@@ -12,13 +12,18 @@ import (
 // Observer hears of connections, for logs, counters and the list of sessions. Failed logins it can hear from Config.SASL.
 // Its methods must not block and are called by many goroutines.
 type Observer interface {
-	// Connected comes first. kick ends the connection at once, from any goroutine, any number of times; reason is for Ended.
+	// Connected comes first. kick ends the connection, with an -ERR that says the reason if the client waits for nothing; it
+	// does not block and may be called by anyone at any time.
 	Connected(p Peer, kick func(reason string))
-	// LoggedIn may refuse a login that is right otherwise: the error reaches the client as one of the Backend's does.
+	// LoggedIn comes when somebody has authenticated and has the maildrop. An error refuses the login after all, and reaches
+	// the client as one of the Backend's does.
 	LoggedIn(p Peer) error
 	// Ended comes last. p.Identity is set if LoggedIn returned no error.
 	Ended(p Peer, s Stats)
 }
+
+// kickGrace is how long a connection that is busy may take to notice that it was kicked.
+const kickGrace = 5 * time.Second
 
 // Peer is what is known of the other side of a connection.
 type Peer struct {
@@ -28,6 +33,18 @@ type Peer struct {
 	Local    netip.AddrPort
 	TLS      string        // version and cipher; empty in the clear
 	Identity sasl.Identity // zero: not authenticated
+	// Mechanism is what it authenticated by: of SASL, or "USER" of the command.
+	Mechanism string
+	// Activity tells how far the connection is. It may be called by anyone at any time.
+	Activity func() Activity
+}
+
+// Activity is how far a connection is.
+type Activity struct {
+	Command  string // the last; empty: none yet
+	Commands int
+	In, Out  int64 // bytes, without those of TLS
+	TLS      string
 }
 
 // Stats of a connection, as it ends.
@@ -38,17 +55,19 @@ type Stats struct {
 	Reason   End
 
 	// Of a maildrop; all zero without a login.
-	Messages  int   // at the login
-	Bytes     int64 // of those
-	Tops      int   // TOPs
-	Retrieved int   // RETRs
-	Removed   int   // messages removed at QUIT
+	Messages       int   // at the login
+	Bytes          int64 // of those
+	Tops           int   // TOPs
+	TopBytes       int64 // sent for them
+	Retrieved      int   // RETRs
+	RetrievedBytes int64 // sent for them
+	Removed        int   // messages removed at QUIT
 }
 
 // End is why a connection ended.
 type End string
 
-// The reasons. One who was kicked has EndKicked with a colon and the reason behind it.
+// The reasons.
 const (
 	EndLogout   End = "logged out"
 	EndLost     End = "connection closed"
@@ -57,13 +76,14 @@ const (
 	EndTLS      End = "TLS handshake failed"
 	EndShutdown End = "server shutting down"
 	EndDamaged  End = "message became unreadable"
-	EndKicked   End = "kicked"
+	EndKicked   End = "ended by the administrator"
 	EndPanic    End = "internal error"
 )
 
 // peer describes the connection as it stands.
 func (c *conn) peer() Peer {
-	p := Peer{ID: c.number, Service: "pop3", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id}
+	p := Peer{ID: c.number, Service: "pop3", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
+		Mechanism: c.mechanism, Activity: c.t.activity}
 	if c.mode == Implicit {
 		p.Service = "pop3s"
 	}
@@ -80,11 +100,8 @@ func (c *conn) origin() sasl.Origin {
 func (c *conn) ended(since time.Time) {
 	s := c.stats
 	s.Duration, s.In, s.Out, s.Reason = c.cfg.Clock().Sub(since), c.t.in, c.t.out, c.why
-	if reason := c.kicked.Load(); reason != nil {
-		s.Reason = EndKicked
-		if *reason != "" {
-			s.Reason += ": " + End(*reason)
-		}
+	if c.kicked.Load() != nil && c.why == EndLost {
+		s.Reason = EndKicked // it was cut off
 	}
 	c.cfg.Observer.Ended(c.peer(), s)
 }

@@ -19,11 +19,13 @@ func retrCommand(ctx context.Context, c *conn, args []string) error {
 		return err
 	}
 	c.ok(strconv.FormatInt(b.Size(), 10), " octets")
+	before := c.said()
 	if err := c.stream(b, everything); err != nil {
 		return err
 	}
 	c.list.retrieved.set(i, len(c.list.uids))
 	c.stats.Retrieved++
+	c.stats.RetrievedBytes += c.said() - before
 	return nil
 }
 
@@ -42,9 +44,17 @@ func topCommand(ctx context.Context, c *conn, args []string) error {
 		return err
 	}
 	c.ok("Top of message follows")
+	before := c.said()
+	if err := c.stream(b, lines); err != nil {
+		return err
+	}
 	c.stats.Tops++
-	return c.stream(b, lines)
+	c.stats.TopBytes += c.said() - before
+	return nil
 }
+
+// said is how many bytes have been written, sent or not.
+func (c *conn) said() int64 { return c.t.out + int64(c.out.Buffered()) }
 
 // stream writes a message, or its header and the first lines of its body, as a multi-line response.
 func (c *conn) stream(b Body, lines int) error {

@@ -37,6 +37,31 @@ type transport struct {
 	between  bool          // the next Read is for the beginning of a command
 	reading  bool
 	stopped  bool
+	seen     Activity // for those who look from outside
+}
+
+// note tells those who look from outside that a command begins; name is empty for one that there is not.
+func (t *transport) note(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Commands++
+	t.seen.In, t.seen.Out = t.in, t.out
+	if name != "" {
+		t.seen.Command = name
+	}
+}
+
+// protected tells them that TLS is up.
+func (t *transport) protected(tls string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.TLS = tls
+}
+
+func (t *transport) activity() Activity {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen
 }
 
 // wait sets how long Reads wait from now on, and whether they stand between commands.
@@ -75,6 +100,7 @@ func (t *transport) Read(p []byte) (int, error) {
 		deadline = t.until
 	}
 	t.reading = true
+	t.seen.In, t.seen.Out = t.in, t.out
 	err := t.SetReadDeadline(deadline)
 	t.mu.Unlock()
 	if err != nil {
