@@ -40,7 +40,8 @@ func listen(dir string) (*net.UnixListener, error) {
 	}
 	var l *net.UnixListener
 	err := withSocketPath(dir, func(path string) (err error) {
-		// The folder lets nobody but its owner in, so no one can connect before the mode is set.
+		// Others may pass through the folder, to submit.sock; but connecting takes the right to write to the socket, which
+		// no umask gives them before the mode is set.
 		if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err != nil {
 			return err
 		}

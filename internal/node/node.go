@@ -61,6 +61,7 @@ type Node struct {
 	reload   sync.Mutex    // one Reload or Stop at a time
 	services *services     // nil until Start
 	admin    *admin.Server // nil until Start
+	hosted   *localMail    // mail from programs of this host; nil until Start, and without sendmail.enabled
 	ready    atomic.Bool
 	fatal    chan error // capacity 1
 }
@@ -120,7 +121,13 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.queue.Start(ctx); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
+	if err := MakeRunDir(n.config.Load().RunDir); err != nil {
+		return err
+	}
 	if n.admin, err = admin.Listen(n.config.Load().RunDir, n.API(), n.log.With(obs.KeyComponent, "admin")); err != nil {
+		return err
+	}
+	if err := n.startLocal(n.config.Load()); err != nil {
 		return err
 	}
 	s.serve()
@@ -172,6 +179,7 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	if err := n.services.configure(c); err != nil {
 		return nil, err
 	}
+	n.configureLocal(n.hosted, c)
 	n.config.Store(c)
 	return restart, nil
 }
@@ -185,6 +193,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.services != nil {
 		errs = append(errs, n.services.shutdown(ctx))
 	}
+	errs = append(errs, n.stopLocal(ctx))
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}

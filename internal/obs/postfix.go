@@ -30,6 +30,11 @@ func (m *maillog) postfix(e Event) {
 		m.line(smtpd(e.Peer), m.session(e.Peer), "%s: client=%s%s", id, client(e.Peer), login)
 		m.line("postfix/cleanup", m.pid, "%s: message-id=<%s>", id, cleanAngle(e.MessageID))
 		m.active(id, e.From, e.Size, e.Nrcpt)
+	case Submitted:
+		id := e.ID.String()
+		m.line("postfix/pickup", m.pid, "%s: uid=%d from=<%s>", id, e.UID, angle(e.From))
+		m.line("postfix/cleanup", m.pid, "%s: message-id=<%s>", id, cleanAngle(e.MessageID))
+		m.active(id, e.From, e.Size, e.Nrcpt)
 	case Queued:
 		if e.Kind == "bounce" {
 			m.line("postfix/bounce", m.pid, "%s: sender non-delivery notification: %s", e.Cause, e.ID)
@@ -74,7 +79,7 @@ func (m *maillog) delivery(e Delivery) {
 // transport names the Postfix program that does what a transport does.
 func transport(name string) string {
 	switch name {
-	case "smtp", "lmtp", "pipe", "local", "virtual":
+	case "smtp", "lmtp", "pipe", "local", "virtual", "error":
 		return name
 	case "mailbox":
 		return "virtual"

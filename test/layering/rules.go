@@ -16,7 +16,7 @@ type ban struct {
 // layers are the places a package may stand. A package anywhere else has no rules and is therefore an error.
 var layers = []string{
 	"internal/mail", "internal/wire", "internal/decide", "internal/state", "internal/agent", "internal/admin",
-	"internal/web", "internal/node", "internal/config", "internal/obs", "internal/vfs", "internal/dns",
+	"internal/web", "internal/node", "internal/config", "internal/obs", "internal/vfs", "internal/dns", "internal/submit",
 	"internal/crypt",
 	"cmd", "test",
 	"internal/privhelper",
@@ -63,7 +63,7 @@ func buildBans() []ban {
 		mail    = []string{"internal/mail"}
 		middle  = []string{"internal/wire", "internal/decide", "internal/state"}
 		actors  = []string{"internal/agent", "internal/admin", "internal/web"}
-		support = []string{"internal/obs", "internal/vfs", "internal/dns", "internal/config", "internal/crypt"}
+		support = []string{"internal/obs", "internal/vfs", "internal/dns", "internal/config", "internal/crypt", "internal/submit"}
 	)
 	add(vocabOnly, mail, append(append(append([]string{"internal/node"}, middle...), actors...), support...)...)
 	add(threeKept, middle, middle...)

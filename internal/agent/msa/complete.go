@@ -3,13 +3,9 @@ package msa
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"time"
 
-	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/mime"
-	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/intake"
@@ -17,22 +13,6 @@ import (
 
 // ErrFrom refuses a From field that is not the account's.
 var ErrFrom = status.Perm(550, 7, 1, "The From field has an address that does not belong to the account you logged in with")
-
-// complete says what a submitted message lacks (RFC 6409 §8): the fields to put in front, Bcc and Resent-Bcc to leave out
-// (RFC 5322 §3.6.3, §3.6.6).
-func complete(h *header.Header, id queueid.ID, now time.Time, hostname string, sender address.Address) header.Edit {
-	e := header.Edit{Remove: []string{"Bcc", "Resent-Bcc"}}
-	if h.Count("From") == 0 && !sender.IsZero() { // RFC 5322 §3.6: From and Date must be there
-		e.Prepend = header.AppendField(e.Prepend, "From", sender.String())
-	}
-	if h.Count("Date") == 0 {
-		e.Prepend = header.AppendField(e.Prepend, "Date", header.FormatDate(now))
-	}
-	if h.Count("Message-ID") == 0 {
-		e.Prepend = header.AppendField(e.Prepend, "Message-ID", fmt.Sprintf("<%s@%s>", id, hostname))
-	}
-	return e
-}
 
 // bodyOnly tells a message that begins with text instead of a header: its first line is no field.
 func bodyOnly(h *header.Header) bool {

@@ -11,6 +11,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/received"
 	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/repair"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/intake"
@@ -81,7 +82,9 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	if bodyOnly(head) {
 		head = &header.Header{} // what looks like fields further down is text
 	}
-	edit := complete(head, tx.ID, a.Now(), a.Settings.Hostname, tx.Envelope.From)
+	from := tx.Envelope.From
+	edit := repair.Complete(head, repair.Message{ID: tx.ID, Now: a.Now(), Hostname: a.Settings.Hostname,
+		From: header.Mailbox{Local: from.Local, Domain: from.Domain}})
 	trace := intake.Trace(tx, a.Settings.Hostname, a.Now())
 	edit.Prepend = append(append(trace, verdict.Fields...), edit.Prepend...)
 	var message recipe.Recipe

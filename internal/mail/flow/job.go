@@ -19,6 +19,7 @@ const (
 	SMTP    Transport = 2 // to the next MTA, at least once
 	LMTP    Transport = 3 // to another delivery agent, at least once
 	Drop    Transport = 4 // nowhere, on purpose
+	Error   Transport = 5 // back to the sender: Recipient.NextHop is the reason, "5.1.1 text"
 )
 
 func (t Transport) String() string {
@@ -31,6 +32,8 @@ func (t Transport) String() string {
 		return "lmtp"
 	case Drop:
 		return "discard"
+	case Error:
+		return "error"
 	}
 	return fmt.Sprintf("transport(%d)", uint8(t))
 }

@@ -58,7 +58,14 @@ func (id ID) Derive(recipient, action int) ID {
 	return New(id.Micros(), binary.BigEndian.Uint64(sum[:8])|derived)
 }
 
-// IsDerived tells whether the id was made by Derive.
+// Named returns the id that a name gives, the same at every call: of mail whose origin may hand it over again. Its time is
+// the caller's.
+func Named(micros int64, name string) ID {
+	sum := sha256.Sum256([]byte(name))
+	return New(micros, binary.BigEndian.Uint64(sum[:8])|derived)
+}
+
+// IsDerived tells whether the id was made by Derive or Named.
 func (id ID) IsDerived() bool { return binary.BigEndian.Uint64(id[8:])&derived != 0 }
 
 // String shows the id: six or more characters of seconds, four of microseconds, 'z', then the origin.

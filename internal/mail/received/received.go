@@ -29,6 +29,7 @@ type Field struct {
 	IP       netip.Addr // its address; the zero Addr for mail that did not come over the network
 	HideIP   bool       // submission: leave out name and address of the user's machine
 	By       string     // our host name
+	Note     string     // comment behind it; empty for none
 	Protocol Protocol
 	TLS      string // what was negotiated, e.g. "TLS1.3 TLS_AES_128_GCM_SHA256"; empty without TLS
 	Account  string // the authenticated account, written as a comment when not empty; leave empty to hide it
@@ -82,7 +83,11 @@ func (f Field) Append(dst []byte) []byte {
 	if f.Helo != "" || f.IP.IsValid() {
 		b.WriteString("from " + f.from() + fold)
 	}
-	b.WriteString("by " + domain(f.By) + " with " + f.Protocol.String())
+	b.WriteString("by " + domain(f.By))
+	if f.Note != "" {
+		b.WriteString(" (" + commentText(f.Note) + ")")
+	}
+	b.WriteString(" with " + f.Protocol.String())
 	if f.ID != "" {
 		b.WriteString(" id " + atom(f.ID))
 	}

@@ -41,6 +41,9 @@ func (m *Metrics) Emit(e obs.Event) {
 	case obs.Accepted:
 		c.accepted(e.Service).Inc()
 		c.bytes.Add(float64(max(0, e.Size)))
+	case obs.Submitted:
+		c.accepted("sendmail").Inc()
+		c.bytes.Add(float64(max(0, e.Size)))
 	case obs.Queued:
 		c.queued(e.Kind).Inc()
 	case obs.Delivery:

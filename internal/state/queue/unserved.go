@@ -9,7 +9,7 @@ import (
 )
 
 // lane returns the lane of a transport. One that nobody serves gets a lane that says so, and its recipients expire like
-// those of a host that does not answer; Drop has one of its own. q.mu is held.
+// those of a host that does not answer; Drop and Error have their own. q.mu is held.
 func (q *Queue) lane(t flow.Transport) *lane {
 	l := q.lanes[t]
 	if l == nil {
@@ -17,6 +17,9 @@ func (q *Queue) lane(t flow.Transport) *lane {
 			Reply: "no delivery agent serves the transport " + t.String()}
 		if t == flow.Drop {
 			o = flow.Outcome{Result: flow.Delivered, Status: status.Enhanced{Class: status.Success}, Relay: "none", Reply: "discarded"}
+		}
+		if t == flow.Error {
+			o = flow.Outcome{Result: flow.Failed, Status: status.Enhanced{Class: status.Permanent}, Relay: "none", Reply: "it cannot be delivered"}
 		}
 		l = &lane{Lane: Lane{Agent: &constant{o, q.opt.Now}, Workers: 1, Batch: 100}, full: make(chan struct{}, 1)}
 		q.lanes[t] = l
@@ -36,8 +39,20 @@ func (c *constant) Deliver(_ context.Context, tasks []*Task) [][]flow.Outcome {
 		for _, r := range t.Recipients {
 			o := c.outcome
 			o.Recipient, o.At = r.No, c.now()
+			if r.Transport == flow.Error {
+				o.Status, o.Reply = reasonOf(r.NextHop, o.Status, o.Reply)
+			}
 			out[i] = append(out[i], o)
 		}
 	}
 	return out
+}
+
+// reasonOf reads the reason of a failure that was decided at acceptance.
+func reasonOf(s string, code status.Enhanced, text string) (status.Enhanced, string) {
+	said, rest, ok := status.ParseEnhanced(s)
+	if !ok || said.Class != status.Permanent {
+		return code, text
+	}
+	return said, rest
 }
