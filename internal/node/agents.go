@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/agent/imapd"
 	"github.com/postrider/postrider/internal/agent/mda"
 	"github.com/postrider/postrider/internal/agent/msa"
@@ -143,9 +144,9 @@ func (n *Node) imapAgent() *imapd.Agent {
 	return &imapd.Agent{Store: n.store, Intake: n.intake, IDs: n.ids, Now: n.opt.Now, Log: n.log.Logger}
 }
 
-func (n *Node) imapConfig(c *config.Config, tlsConfig *tls.Config) imap.Config {
+func (n *Node) imapConfig(c *config.Config) imap.Config {
 	return imap.Config{
-		Hostname: c.Hostname, TLS: tlsConfig, SASL: n.saslServer(""), Observer: readers{n.events},
+		Hostname: c.Hostname, TLS: n.certs.TLSConfig(certs.Login), SASL: n.saslServer(""), Observer: readers{n.events},
 		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
 		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),
 		ID: []string{"name", "Postrider", "version", n.opt.Version},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
@@ -21,6 +22,7 @@ import (
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/obs/metrics"
 	"github.com/postrider/postrider/internal/state/blob"
+	"github.com/postrider/postrider/internal/state/certstore"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/intake"
@@ -57,6 +59,8 @@ type Node struct {
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	space     *space
+	certStore *certstore.Store
+	certs     *certs.Manager
 
 	reload   sync.Mutex    // one Reload or Stop at a time
 	services *services     // nil until Start
@@ -81,6 +85,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)
+	n.openCertificates()
 	if err := n.openQueue(o.Config); err != nil {
 		return nil, errors.Join(err, n.closeState(ctx))
 	}
@@ -130,6 +135,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.startLocal(n.config.Load()); err != nil {
 		return err
 	}
+	n.certs.Start()
 	s.serve()
 	n.ready.Store(true)
 	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
@@ -194,6 +200,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		errs = append(errs, n.services.shutdown(ctx))
 	}
 	errs = append(errs, n.stopLocal(ctx))
+	errs = append(errs, n.closeCertificates(context.WithoutCancel(ctx)))
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}

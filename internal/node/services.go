@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/wire/imap"
@@ -38,7 +38,7 @@ type listener struct {
 
 // newServices makes the engines by a configuration.
 func (n *Node) newServices(c *config.Config) (*services, error) {
-	certificates, err := loadTLS(c)
+	certificates, err := n.loadCertificates(context.Background(), c)
 	if err != nil {
 		return nil, err
 	}
@@ -47,29 +47,30 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 		return nil, err
 	}
 	n.apply(out)
+	n.certs.Use(certificates)
 	s := &services{node: n, smtp: map[string]*smtp.Server{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	for service, e := range n.smtpConfigs(c, certificates) {
+	for service, e := range n.smtpConfigs(c) {
 		s.smtp[service] = smtp.NewServer(e)
 	}
-	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c, certificates))
-	s.pop3 = n.newPOP3(c, certificates)
-	s.web = n.newWeb(certificates, nil)
+	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c))
+	s.pop3 = n.newPOP3(c, n.certs.TLSConfig(certs.Login))
+	s.web = n.newWeb(n.certs.TLSConfig(certs.Web), n.certs.HTTPChallenge)
 	return s, nil
 }
 
-func (n *Node) smtpConfigs(c *config.Config, certificates *tls.Config) map[string]*smtp.Config {
+func (n *Node) smtpConfigs(c *config.Config) map[string]*smtp.Config {
 	return map[string]*smtp.Config{
-		"smtp":        n.mxConfig(c, "smtp", certificates),
+		"smtp":        n.mxConfig(c, "smtp", n.certs.TLSConfig(certs.Mail)),
 		"lmtp":        n.mxConfig(c, "lmtp", nil),
-		"submission":  n.msaConfig(c, "submission", certificates),
-		"submissions": n.msaConfig(c, "submissions", certificates),
+		"submission":  n.msaConfig(c, "submission", n.certs.TLSConfig(certs.Login)),
+		"submissions": n.msaConfig(c, "submissions", n.certs.TLSConfig(certs.Login)),
 	}
 }
 
 // configure puts a new configuration in force. Whatever can fail fails before anything is changed.
 func (s *services) configure(c *config.Config) error {
-	certificates, err := loadTLS(c)
+	certificates, err := s.node.loadCertificates(context.Background(), c)
 	if err != nil {
 		return err
 	}
@@ -78,12 +79,13 @@ func (s *services) configure(c *config.Config) error {
 		return err
 	}
 	s.node.apply(out)
-	for service, e := range s.node.smtpConfigs(c, certificates) {
+	s.node.certs.Use(certificates)
+	for service, e := range s.node.smtpConfigs(c) {
 		s.smtp[service].SetConfig(e)
 	}
-	s.imap.SetConfig(s.node.imapConfig(c, certificates))
-	s.pop3.SetConfig(s.node.pop3Config(c, certificates))
-	s.web.setTLS(certificates)
+	s.imap.SetConfig(s.node.imapConfig(c))
+	s.pop3.SetConfig(s.node.pop3Config(c, s.node.certs.TLSConfig(certs.Login)))
+	s.web.setTLS(s.node.certs.TLSConfig(certs.Web))
 	s.node.queue.Configure(retry(c))
 	return nil
 }

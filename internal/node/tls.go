@@ -4,12 +4,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/big"
 	"net"
@@ -17,29 +15,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/vfs"
 )
-
-// loadTLS returns the TLS settings of all services: the configured certificate, or the self-signed one of the data
-// directory, which is made when it is not there.
-func loadTLS(c *config.Config) (*tls.Config, error) {
-	certFile, keyFile := c.TLS.Cert, c.TLS.Key
-	if certFile == "" {
-		certFile, keyFile = filepath.Join(c.DataDir, "tls", "cert.pem"), filepath.Join(c.DataDir, "tls", "key.pem")
-		if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
-			if err := MakeCertificates(filepath.Join(c.DataDir, "tls"), c.Hostname, time.Now()); err != nil {
-				return nil, err
-			}
-		}
-	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", certFile, keyFile, err)
-	}
-	versions := map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: versions[c.TLS.MinVersion]}, nil
-}
 
 const certificateLife = 10 * 365 * 24 * time.Hour
 

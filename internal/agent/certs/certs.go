@@ -96,6 +96,7 @@ type Options struct {
 // Manager shows certificates. Its methods are safe for concurrent use.
 type Manager struct {
 	opt     Options
+	outer   [kinds]*tls.Config
 	current atomic.Pointer[Loaded] // never nil after the first Use
 	acme    atomic.Pointer[acme]   // nil: not enabled
 
@@ -116,7 +117,20 @@ func New(o Options) *Manager {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{opt: o}
+	m := &Manager{opt: o}
+	for k := range kinds {
+		m.outer[k] = m.base(k, tls.VersionTLS12)
+		// Tickets stay valid over a change of certificates: their keys belong to this configuration.
+		m.outer[k].GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return m.inForce(k) }
+	}
+	return m
+}
+
+func (m *Manager) inForce(k Kind) (*tls.Config, error) {
+	if l := m.current.Load(); l != nil {
+		return l.configs[k], nil
+	}
+	return nil, errNothing
 }
 
 // Use puts what Load has read in force, for handshakes from now on, and logs its warnings.
@@ -191,13 +205,9 @@ const (
 	kinds
 )
 
-// TLSConfig is the configuration of a listener. It follows what is in force: it need not be replaced after a reload.
-func (m *Manager) TLSConfig(k Kind) *tls.Config {
-	c := m.base(k, tls.VersionTLS12)
-	// Tickets stay valid over a change of certificates: their keys belong to this configuration.
-	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return m.current.Load().configs[k], nil }
-	return c
-}
+// TLSConfig is the configuration of a listener, always the same one. It follows what is in force: it need not be replaced
+// after a reload.
+func (m *Manager) TLSConfig(k Kind) *tls.Config { return m.outer[k] }
 
 // base is what all versions of a configuration share. The curves are Go's own: X25519MLKEM768 first.
 func (m *Manager) base(k Kind, minVersion uint16) *tls.Config {
