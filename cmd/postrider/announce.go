@@ -87,7 +87,7 @@ func (q *quickstart) welcome(r readiness, c *config.Config) string {
 	}
 	head("Look after it, in another terminal")
 	dir, program := shellQuote(r.Dir), shellQuote(programPath())
-	for _, command := range []string{"account add carol@" + domainOf(alice), "queue list", "mail list --account " + alice.Address} {
+	for _, command := range []string{"account setup " + alice.Address, "account add carol@" + domainOf(alice), "queue list", "mail list --account " + alice.Address} {
 		fmt.Fprintf(&b, "  %s %s --dir %s\n", program, command, dir)
 	}
 	fmt.Fprintln(&b)

@@ -39,6 +39,7 @@ type (
 		Set      accountSetCmd      `cmd:"" help:"Change an account's settings."`
 		Password accountPasswordCmd `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
 		Remove   accountRemoveCmd   `cmd:"" help:"Remove an account with all its mail."`
+		Setup    accountSetupCmd    `cmd:"" help:"Tell how mail clients are set up: settings for people, pages, DNS records, a QR code."`
 	}
 	passwordFlags struct {
 		PasswordStdin bool `help:"Read the password from the first line of standard input." xor:"password"`
@@ -69,6 +70,12 @@ type (
 	}
 	accountRemoveCmd struct {
 		Address string `arg:"" help:"The account's address."`
+	}
+	accountSetupCmd struct {
+		Address      string `arg:"" help:"The account's address."`
+		QR           bool   `name:"qr" help:"Draw a QR code that leads an iPhone, iPad or Mac to its profile."`
+		QRPNG        string `name:"qr-png" help:"Write that code to an image." placeholder:"FILE" type:"path"`
+		MobileConfig string `name:"mobileconfig" help:"Write the profile itself; signed, if a server with https runs." placeholder:"FILE" type:"path"`
 	}
 )
 

@@ -35,7 +35,8 @@ func standardPorts() []struct {
 	return []struct {
 		service string
 		port    int
-	}{{"smtp", 25}, {"submission", 587}, {"submissions", 465}, {"lmtp", 24}, {"imap", 143}, {"imaps", 993}, {"http", 80}}
+	}{{"smtp", 25}, {"submission", 587}, {"submissions", 465}, {"lmtp", 24}, {"imap", 143}, {"imaps", 993}, {"pop3", 110},
+		{"pop3s", 995}, {"http", 80}, {"https", 443}}
 }
 
 func services() []string {
@@ -114,7 +115,7 @@ func (q quickstartCmd) prepare(a *app) (*quickstart, error) {
 }
 
 func checkOffset(offset *int) error {
-	const highest = 65535 - 993
+	const highest = 65535 - 995
 	if offset != nil && (*offset < 0 || *offset > highest) {
 		return usagef("--port-offset: %d is not between 0 and %d", *offset, highest)
 	}

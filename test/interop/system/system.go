@@ -25,7 +25,7 @@ const (
 )
 
 // Services are the listeners that every system of a test has; each gets a port of the kernel's choice.
-var services = [...]string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "http"}
+var services = [...]string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http", "https"}
 
 // Options of Start.
 type Options struct {
