@@ -46,6 +46,8 @@ func refusal(err error) error {
 		return imap.Coded("CANNOT", err)
 	case errors.Is(err, mailstore.ErrRole):
 		return imap.Coded("USEATTR", err) // RFC 6154 §3
+	case errors.Is(err, mailstore.ErrGone):
+		return imap.Coded("EXPUNGEISSUED", err) // RFC 5530 §3
 	case errors.Is(err, mailstore.ErrUIDs):
 		return imap.Coded("LIMIT", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/postrider/postrider/internal/mail/mime"
 	"github.com/postrider/postrider/internal/state/mailstore"
 	"github.com/postrider/postrider/internal/wire/imap"
-	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
 // mailbox is an open mailbox of one session.
@@ -34,9 +33,9 @@ func (m *mailbox) Messages(ctx context.Context, uids []uint32, want imap.Want, d
 	first := len(dst)
 	for _, e := range entries {
 		date := time.Unix(e.InternalDate, 0)
-		dst = append(dst, imap.Message{UID: e.UID, Size: e.Size, InternalDate: date, Saved: time.Unix(e.Saved, 0)})
+		dst = append(dst, imap.Message{UID: e.UID, Size: e.Size, InternalDate: date, Saved: time.Unix(e.Saved, 0), Email: uint64(e.Email)})
 	}
-	if want&(imap.WantStructure|imap.WantBody) == 0 {
+	if want&(imap.WantThread|imap.WantPreview|imap.WantStructure|imap.WantBody) == 0 {
 		return dst, nil
 	}
 	damaged, err := m.emails(ctx, entries, want, dst[first:])
@@ -64,17 +63,19 @@ func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want im
 		places[e.Email] = append(places[e.Email], i)
 	}
 	slices.Sort(ids)
-	var open []mailstore.Email // opened after the snapshot has ended: packs are slow
+	type opening struct {
+		mailstore.Email
+		parse bool // its structure must be found anew
+	}
+	var open []opening // opened after the snapshot has ended: packs are slow
 	err := m.store().Emails(ctx, m.id.Account, ids, func(e *mailstore.Email) error {
-		var structure *mime.Message
-		if want&imap.WantStructure != 0 {
-			structure = structureOf(e)
-			for _, i := range places[e.ID] {
-				messages[i].MIME = structure
-			}
+		structure, ok := structureOf(e, want)
+		for _, i := range places[e.ID] {
+			messages[i].Thread = uint64(e.Thread)
+			show(&messages[i], structure, want)
 		}
-		if want&imap.WantBody != 0 || structure == nil {
-			b := *e
+		if want&imap.WantBody != 0 || !ok {
+			b := opening{*e, !ok}
 			b.Literals, b.Structure = slices.Clone(e.Literals), nil
 			open = append(open, b)
 		}
@@ -86,7 +87,7 @@ func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want im
 	damaged := map[int64]error{}
 	for i := range open {
 		e := &open[i]
-		body, structure, err := m.open(ctx, e, want&imap.WantStructure != 0 && messages[places[e.ID][0]].MIME == nil)
+		body, structure, err := m.open(ctx, &e.Email, e.parse)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -96,14 +97,12 @@ func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want im
 		}
 		for _, i := range places[e.ID] {
 			messages[i].Body = body
-			if structure != nil {
-				messages[i].MIME = structure
-			}
+			show(&messages[i], structure, want)
 		}
 	}
 	for i, e := range entries {
 		msg := &messages[i]
-		if damaged[e.Email] == nil && (want&imap.WantBody != 0 && msg.Body == nil || want&imap.WantStructure != 0 && msg.MIME == nil) {
+		if damaged[e.Email] == nil && (msg.Thread == 0 || want&imap.WantBody != 0 && msg.Body == nil || want&imap.WantStructure != 0 && msg.MIME == nil) {
 			damaged[e.Email] = errNoEmail
 		}
 	}
@@ -112,16 +111,32 @@ func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want im
 
 var errNoEmail = errors.New("the entry has no email")
 
-// structureOf decodes the stored structure; nil when it cannot be read.
-func structureOf(e *mailstore.Email) *mime.Message {
-	s, err := mime.Decode(e.Structure)
-	if err == nil {
-		err = s.Shift(int64(len(e.Literals)))
+// structureOf decodes what is wanted of the stored structure; false when it cannot be read.
+func structureOf(e *mailstore.Email, want imap.Want) (s *mime.Message, ok bool) {
+	var err error
+	switch {
+	case want&imap.WantStructure != 0:
+		if s, err = mime.Decode(e.Structure); err == nil {
+			err = s.Shift(int64(len(e.Literals)))
+		}
+	case want&imap.WantPreview != 0:
+		s, err = mime.DecodeFacts(e.Structure)
 	}
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	return s
+	return s, true
+}
+
+// show fills in what the structure tells.
+func show(msg *imap.Message, s *mime.Message, want imap.Want) {
+	if s == nil {
+		return
+	}
+	msg.Preview = s.Preview
+	if want&imap.WantStructure != 0 {
+		msg.MIME = s
+	}
 }
 
 // open returns an email's bytes and, where the stored one cannot be read, its structure found anew.
@@ -137,13 +152,14 @@ func (m *mailbox) open(ctx context.Context, e *mailstore.Email, parse bool) (ima
 	return r, p.Close(), nil
 }
 
-func (m *mailbox) Store(ctx context.Context, uids []uint32, op imap.StoreOp, flags view.Flags) (uint64, error) {
-	words, err := keywords(flags)
+func (m *mailbox) Store(ctx context.Context, uids []uint32, change imap.StoreChange) (res imap.StoreResult, err error) {
+	words, err := keywords(change.Flags)
 	if err != nil {
-		return 0, err
+		return res, err
 	}
-	c := mailstore.FlagChange{Flags: mailstore.Flags(flags.System), Keywords: words}
-	switch op {
+	c := mailstore.FlagChange{Flags: mailstore.Flags(change.Flags.System), Keywords: words, Conditional: change.Conditional,
+		UnchangedSince: int64(change.UnchangedSince)}
+	switch change.Op {
 	case imap.StoreAdd:
 		c.Op = mailstore.AddFlags
 	case imap.StoreRemove:
@@ -151,11 +167,27 @@ func (m *mailbox) Store(ctx context.Context, uids []uint32, op imap.StoreOp, fla
 	default:
 		c.Op = mailstore.ReplaceFlags
 	}
-	changed, _, err := m.store().StoreFlags(ctx, m.id.Account, m.id.Mailbox, ranges(uids), c)
-	if err != nil || len(changed) == 0 {
-		return 0, refusal(err)
+	changed, kept, err := m.store().StoreFlags(ctx, m.id.Account, m.id.Mailbox, ranges(uids), c)
+	if err != nil {
+		return res, refusal(err)
 	}
-	return uint64(changed[0].ModSeq), nil
+	if len(changed) > 0 {
+		res.ModSeq = uint64(changed[0].ModSeq)
+	}
+	res.Kept = kept
+	return res, nil
+}
+
+func (m *mailbox) Vanished(ctx context.Context, since uint64) (uids []uint32, known bool, err error) {
+	uids, known, err = m.store().Vanished(ctx, m.id.Account, m.id.Mailbox, int64(since))
+	return uids, known, refusal(err)
+}
+
+func (m *mailbox) SearchObject(ctx context.Context, kind imap.ObjectKind, number uint64) ([]uint32, error) {
+	if kind == imap.ThreadObject {
+		return m.store().EntriesOfThread(ctx, m.id.Account, m.id.Mailbox, int64(number))
+	}
+	return m.store().EntriesOf(ctx, m.id.Account, m.id.Mailbox, int64(number))
 }
 
 func (m *mailbox) Expunge(ctx context.Context, uids []uint32) error {

@@ -33,6 +33,16 @@ func (s *Store) Vanished(ctx context.Context, account, mailbox, since int64) (ui
 	return uids, known, err
 }
 
+// DeletedBytes is the size of a mailbox's messages with \Deleted.
+func (s *Store) DeletedBytes(ctx context.Context, account, mailbox int64) (n int64, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		_, err := tx.QueryRow("SELECT COALESCE(SUM(size), 0) FROM entry WHERE account_id = ? AND mailbox_id = ? AND flags & 8 <> 0",
+			account, mailbox).Scan(&n)
+		return err
+	})
+	return n, err
+}
+
 // EntriesOf returns the UIDs that an email has in a mailbox, ascending.
 func (s *Store) EntriesOf(ctx context.Context, account, mailbox, email int64) (uids []uint32, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {

@@ -51,7 +51,7 @@ type Account interface {
 	Status(ctx context.Context, name Name) (Status, error)
 	// Create makes a mailbox and the superior levels that it lacks, so that these are durable. use is "" or a special use
 	// with its backslash (RFC 6154 §3). ErrExists: there is one.
-	Create(ctx context.Context, name Name, use string) error
+	Create(ctx context.Context, name Name, use string) (MailboxID, error)
 	// Delete removes a mailbox, not those below it. Sessions that selected it get an Event with Gone.
 	Delete(ctx context.Context, name Name) error
 	// Rename moves a mailbox and those below it; of INBOX it moves the messages and leaves it empty (RFC 9051 §6.3.6).
@@ -60,10 +60,11 @@ type Account interface {
 	Subscribe(ctx context.Context, name Name, on bool) error
 	// Select opens a mailbox. ErrNonexistent: there is none.
 	Select(ctx context.Context, name Name) (Mailbox, error)
-	// Append stores a message at the end of a mailbox. When it returns without error the message is durable and its event
-	// has been fed to the watchers. It reads m.Body to its end, or returns an error; the engine then drains the rest.
-	// ErrNonexistent: no such mailbox.
-	Append(ctx context.Context, name Name, m *AppendMessage) (AppendResult, error)
+	// Append begins to store messages at the end of a mailbox. ErrNonexistent: no such mailbox. The engine ends the Appender
+	// with Close, whatever came before.
+	Append(ctx context.Context, to AppendTarget) (Appender, error)
+	// Quota returns what the account holds and may hold.
+	Quota(ctx context.Context) (Quota, error)
 	// Close ends the session.
 	Close()
 }
@@ -80,16 +81,42 @@ type MailboxInfo struct {
 
 // Status is the counters of a mailbox, RFC 9051 §6.3.11.
 type Status struct {
+	ID          MailboxID
 	Messages    uint32
 	UIDNext     uint32
 	UIDValidity uint32
 	Unseen      uint32 // messages without \Seen
 	Deleted     uint32 // messages with \Deleted
 	Size        int64  // bytes, RFC 8438
+	DeletedSize int64  // bytes of the messages with \Deleted, RFC 9208 §4.1.4; from Account.Status only
 	ModSeq      uint64 // highest, RFC 7162
 }
 
-// AppendMessage is the argument of Append.
+// AppendTarget is where messages are to go.
+type AppendTarget struct {
+	Name     Name
+	Replaces *Replaced // the message that goes in the same step (RFC 8508); nil: none
+}
+
+// Replaced names a message by its mailbox and UID.
+type Replaced struct {
+	Mailbox MailboxID
+	UID     uint32
+}
+
+// Appender takes the messages of one APPEND (RFC 3502) or REPLACE. It is used by one goroutine.
+type Appender interface {
+	// Add takes one message. It reads m.Body to its end, or returns an error; the engine then drains the rest and gives up.
+	// Nothing that was added can be seen by anyone before Commit.
+	Add(ctx context.Context, m *AppendMessage) error
+	// Commit puts all that was added into the mailbox, and removes what is replaced, all or nothing. When it returns without
+	// error that is durable and its events have been fed to the watchers.
+	Commit(ctx context.Context) (AppendResult, error)
+	// Close forgets what was not committed.
+	Close()
+}
+
+// AppendMessage is the argument of Appender.Add.
 type AppendMessage struct {
 	Flags view.Flags
 	Date  time.Time // INTERNALDATE; zero: now
@@ -97,8 +124,17 @@ type AppendMessage struct {
 	Body  io.Reader
 }
 
-// AppendResult is where the message went, RFC 4315 §3.
-type AppendResult struct{ UIDValidity, UID uint32 }
+// AppendResult is where the messages went, in their order, RFC 4315 §3.
+type AppendResult struct {
+	UIDValidity uint32
+	UIDs        []uint32
+}
+
+// Quota is an account's use of the store and its limits, RFC 9208 §3. A limit of 0 is none.
+type Quota struct {
+	Bytes, MaxBytes       int64
+	Messages, MaxMessages int64
+}
 
 // MailboxID names one incarnation of a mailbox within the server: sessions with the same ID share one view.Mailbox.
 type MailboxID struct {
@@ -117,17 +153,32 @@ type Mailbox interface {
 	// Messages appends what is wanted of each message to dst, ascending by UID. The engine asks for at most MaxBatch at
 	// once, and no transaction may stay open when the call returns. A Body is read at any time until the next call.
 	Messages(ctx context.Context, uids []uint32, want Want, dst []Message) ([]Message, error)
-	// Store changes flags and returns the modification sequence of the change, 0 if nothing changed.
-	Store(ctx context.Context, uids []uint32, op StoreOp, flags view.Flags) (modseq uint64, err error)
+	// Store changes flags.
+	Store(ctx context.Context, uids []uint32, change StoreChange) (StoreResult, error)
 	// Expunge removes the messages, durably, whatever their flags.
 	Expunge(ctx context.Context, uids []uint32) error
 	// Copy makes copies with flags and INTERNALDATE at the end of dest, all or none. ErrNonexistent: there is no dest.
 	Copy(ctx context.Context, uids []uint32, dest Name) (CopyResult, error)
 	// Move is Copy and Expunge in one, all or none (RFC 6851 §3.3).
 	Move(ctx context.Context, uids []uint32, dest Name) (CopyResult, error)
+	// Vanished returns the UIDs that were expunged after a modification sequence, ascending. known is false when that is
+	// further back than anybody remembers: then the list is not complete (RFC 7162 §3.2.5).
+	Vanished(ctx context.Context, since uint64) (uids []uint32, known bool, err error)
+	// SearchObject returns the UIDs of the messages with that email or thread number, ascending. It opens no message.
+	SearchObject(ctx context.Context, kind ObjectKind, number uint64) ([]uint32, error)
 	// Close ends the use.
 	Close()
 }
+
+// ObjectKind is what an object id of RFC 8474 names.
+type ObjectKind byte
+
+// The kinds, by the letter that their ids begin with.
+const (
+	MailboxObject ObjectKind = 'M'
+	EmailObject   ObjectKind = 'E'
+	ThreadObject  ObjectKind = 'T'
+)
 
 // MaxBatch is the most messages that one call of Mailbox.Messages is asked for.
 const MaxBatch = 128
@@ -139,6 +190,9 @@ type Want uint8
 const (
 	WantSize      Want = 1 << iota // Size
 	WantDate                       // InternalDate, Saved
+	WantEmail                      // Email
+	WantThread                     // Thread
+	WantPreview                    // Preview
 	WantStructure                  // MIME
 	WantBody                       // Body
 )
@@ -149,6 +203,9 @@ type Message struct {
 	Size         int64
 	InternalDate time.Time
 	Saved        time.Time // when it came into this mailbox, RFC 8514
+	Email        uint64    // number within the account, the same for all copies of the message (RFC 8474 §5.1)
+	Thread       uint64    // number within the account; 0: not known
+	Preview      string    // RFC 8970, UTF-8; empty: there is no text
 	MIME         *mime.Message
 	Body         Body
 	Damaged      bool // it is there, but what is wanted of it cannot be read; nothing but UID is set then
@@ -169,6 +226,21 @@ const (
 	StoreAdd
 	StoreRemove
 )
+
+// StoreChange is what happens to flags.
+type StoreChange struct {
+	Op    StoreOp
+	Flags view.Flags
+	// Conditional passes over messages whose modification sequence is above UnchangedSince (RFC 7162 §3.1.3).
+	Conditional    bool
+	UnchangedSince uint64
+}
+
+// StoreResult is what became of it.
+type StoreResult struct {
+	ModSeq uint64   // of the change; 0: nothing changed
+	Kept   []uint32 // UIDs that the condition kept from it, ascending
+}
 
 // CopyResult is COPYUID, RFC 4315 §3: Source[i] became Dest[i]. Both are empty when nothing was there to copy.
 type CopyResult struct {

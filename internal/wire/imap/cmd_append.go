@@ -9,16 +9,33 @@ import (
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
-// appendExtension is APPEND (RFC 9051 §6.3.12) with APPENDUID (RFC 4315 §3) and the UTF8 form of RFC 6855 §4.
+// maxAppend is how many messages one APPEND may bring. Those beyond are refused, and with them all: what is known of each
+// is kept in memory until the last has come.
+const maxAppend = 1000
+
+// appendExtension is APPEND (RFC 9051 §6.3.12) with MULTIAPPEND (RFC 3502), APPENDLIMIT (RFC 7889), APPENDUID (RFC 4315 §3)
+// and the UTF8 form of RFC 6855 §4.
 func appendExtension() extension {
 	return extension{
-		capabilities: afterLogin("UIDPLUS"),
-		commands:     map[string]command{"APPEND": {states: loggedIn, parse: parseAppend, stream: true}},
+		capabilities: func(c *conn) []string {
+			if c.state&loggedIn == 0 {
+				return nil
+			}
+			// RFC 7889 §2: the number says that all mailboxes have this limit.
+			return []string{"UIDPLUS", "MULTIAPPEND", "APPENDLIMIT=" + decimal64(c.cfg.MaxMessage)}
+		},
+		commands: map[string]command{"APPEND": {states: loggedIn, parse: parseAppend, stream: true}},
+		status:   map[string]statusItem{"APPENDLIMIT": func(c *conn, _ *Status) { c.out.num(uint64(c.cfg.MaxMessage)) }},
 	}
 }
 
 type appendCommand struct {
 	name  string
+	first appendPart
+}
+
+// appendPart is what stands before one message, and the head of its literal.
+type appendPart struct {
 	flags view.Flags
 	date  time.Time
 	utf8  bool // UTF8 (~{n} … )
@@ -28,6 +45,11 @@ type appendCommand struct {
 func parseAppend(p *parser) runner {
 	p.sp()
 	a := &appendCommand{name: p.mailbox()}
+	a.first.parse(p)
+	return a
+}
+
+func (a *appendPart) parse(p *parser) {
 	p.sp()
 	if p.peek() == '(' {
 		a.flags = p.flags()
@@ -44,66 +66,154 @@ func parseAppend(p *parser) runner {
 		a.utf8 = true
 	}
 	a.head = p.streamHead()
-	return a
 }
 
 func (a *appendCommand) run(ctx context.Context, c *conn) (done, error) {
-	name, err := c.name(a.name)
-	switch {
-	case err != nil:
-	case a.head.size > c.cfg.MaxMessage:
-		err = no("TOOBIG", "Message too large")
-	case a.head.size == 0:
-		err = no("", "Message is empty") // RFC 3502 §6.3.11 uses it to cancel
-	default:
+	res, err := c.appendTo(ctx, a.name, nil, a.first, true)
+	if err != nil {
+		return done{}, err
+	}
+	return done{code: appendUID(res), text: "Stored"}, nil
+}
+
+func appendUID(res AppendResult) string { return uidCode("APPENDUID", res.UIDValidity, res.UIDs) }
+
+// appendTo takes the messages of an APPEND, or the one of a REPLACE, and stores them: all or none.
+func (c *conn) appendTo(ctx context.Context, mailbox string, replaces *Replaced, part appendPart, several bool) (AppendResult, error) {
+	in := &appendInput{c: c, part: part, several: several}
+	name, err := c.name(mailbox)
+	var to Appender
+	if err == nil {
 		// Asked before the message comes: the client need not send it in vain.
-		_, err = c.account.Status(ctx, name)
+		to, err = c.account.Append(ctx, AppendTarget{Name: name, Replaces: replaces})
 		err = withCode(err, "NONEXISTENT", "TRYCREATE") // RFC 9051 §6.3.12
 	}
 	if err != nil {
-		return done{}, a.refuse(c, err)
+		return AppendResult{}, in.refuse(err)
 	}
-	if a.head.sync {
-		c.out.str("+ Ready for the message\r\n")
-		if err := c.flush(); err != nil {
-			return done{}, err
+	defer to.Close()
+	for more := true; more; {
+		if err := in.limits(); err != nil {
+			return AppendResult{}, in.refuse(err)
+		}
+		if more, err = in.message(ctx, to); err != nil {
+			return AppendResult{}, err
 		}
 	}
-	body := &appendBody{c: c, left: a.head.size, closing: a.utf8}
-	res, err := c.account.Append(ctx, name, &AppendMessage{Flags: a.flags, Date: a.date, Size: a.head.size, Body: body})
-	if derr := body.drain(); derr != nil {
-		return done{}, derr
-	}
-	if err != nil {
-		return done{}, withCode(err, "NONEXISTENT", "TRYCREATE")
-	}
-	return done{code: "APPENDUID " + decimal(res.UIDValidity) + " " + decimal(res.UID), text: "Stored"}, nil
+	res, err := to.Commit(ctx)
+	return res, withCode(err, "NONEXISTENT", "TRYCREATE")
 }
 
-// refuse answers instead of taking the message in.
-func (a *appendCommand) refuse(c *conn, cause error) error {
-	if a.head.sync {
-		return cause
-	}
-	if a.head.size > maxDrain {
-		c.bye("TOOBIG", asFailure(cause).text)
-		return errClose
-	}
-	body := &appendBody{c: c, left: a.head.size, closing: a.utf8}
-	if err := body.drain(); err != nil {
-		return err
-	}
-	return cause
-}
-
-// appendBody is the message literal. Before it reports its end it has read the rest of the command, so that a Backend that
-// stores what it has read to io.EOF never stores the message of a malformed command. NUL is let through although CHAR8
-// excludes it: mail that is moved here from elsewhere has it, and refusing it would lose that mail.
-type appendBody struct {
+// appendInput is the messages of the command as they come.
+type appendInput struct {
 	c       *conn
-	left    int64
-	closing bool  // a ")" follows
-	err     error // io.EOF: all is well
+	part    appendPart // the one whose literal comes next
+	count   int
+	several bool
+}
+
+// limits judges the next message by what is announced.
+func (in *appendInput) limits() error {
+	switch {
+	case in.part.head.size > in.c.cfg.MaxMessage:
+		return no("TOOBIG", "Message too large") // RFC 7889 §4
+	case in.part.head.size == 0:
+		return no("", "Message is empty") // RFC 3502 §6.3.11: so a client cancels
+	case in.count == maxAppend:
+		return no("LIMIT", "Too many messages in one APPEND")
+	}
+	return nil
+}
+
+// message takes in one message and what follows it. more: another one, whose part is parsed.
+func (in *appendInput) message(ctx context.Context, to Appender) (more bool, err error) {
+	c := in.c
+	if in.part.head.sync {
+		c.out.str("+ Ready for the message\r\n")
+		if err := c.flush(); err != nil {
+			return false, err
+		}
+	}
+	body := &appendBody{c: c, left: in.part.head.size}
+	err = to.Add(ctx, &AppendMessage{Flags: in.part.flags, Date: in.part.date, Size: in.part.head.size, Body: body})
+	if derr := body.drain(); derr != nil {
+		return false, derr
+	}
+	in.count++
+	more, terr := in.next()
+	if err == nil || terr != nil && isFatal(terr) {
+		return more, terr
+	}
+	if more {
+		return false, in.refuse(err)
+	}
+	return false, err
+}
+
+// next reads what follows a message: the end of the command, or the next message's part. After an error the command has
+// been read to its end.
+func (in *appendInput) next() (more bool, err error) {
+	line, err := appendLine(in.c.in, nil, in.c.cfg.MaxLine)
+	if le := lineError(err); le != nil {
+		return false, le
+	} else if err != nil {
+		return false, err
+	}
+	p := in.c.parser(0)
+	p.b = line
+	if in.part.utf8 {
+		p.need(')')
+	}
+	if p.err == nil && len(line) == p.i {
+		return false, nil
+	}
+	head, literal := parseLiteralHead(line)
+	if !in.several || !literal {
+		p.fail("Unexpected argument after the message")
+	}
+	in.part = appendPart{}
+	in.part.parse(p)
+	if p.err == nil {
+		return true, nil
+	}
+	if literal {
+		in.part.head = head
+		return false, in.refuse(p.err)
+	}
+	return false, p.err
+}
+
+// refuse answers instead of taking the next message in, and reads the rest of the command.
+func (in *appendInput) refuse(cause error) error {
+	for budget := int64(maxDrain); ; {
+		if in.part.head.sync {
+			return cause // the client waits: the tagged reply takes the place of our consent
+		}
+		if budget -= in.part.head.size; budget < 0 {
+			in.c.bye("TOOBIG", asFailure(cause).text)
+			return errClose
+		}
+		if err := in.c.skip(in.part.head.size); err != nil {
+			return err
+		}
+		line, err := appendLine(in.c.in, nil, in.c.cfg.MaxLine)
+		if err != nil && lineError(err) == nil {
+			return err
+		}
+		head, more := parseLiteralHead(line)
+		if err != nil || !more {
+			return cause
+		}
+		in.part.head = head
+	}
+}
+
+// appendBody is a message literal. NUL is let through in any of them, although CHAR8 excludes it: mail that is moved here
+// from elsewhere has it, and refusing it would lose that mail.
+type appendBody struct {
+	c    *conn
+	left int64
+	err  error
 }
 
 func (b *appendBody) Read(p []byte) (int, error) {
@@ -111,8 +221,7 @@ func (b *appendBody) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	if b.left == 0 {
-		b.err = b.tail()
-		return 0, b.err
+		return 0, io.EOF
 	}
 	n, err := b.c.in.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
@@ -120,26 +229,13 @@ func (b *appendBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tail reads what follows the literal.
-func (b *appendBody) tail() error {
-	line, err := appendLine(b.c.in, nil, 256)
-	want := ""
-	if b.closing {
-		want = ")"
-	}
-	if lineError(err) != nil || err == nil && string(line) != want {
-		return bad("Unexpected argument after the message")
-	}
-	if err != nil {
-		return err
-	}
-	return io.EOF
-}
-
-// drain reads what nobody has read. Its error is one of the connection, or the failure of a malformed rest.
+// drain reads what nobody has read. Its error is one of the connection.
 func (b *appendBody) drain() error {
 	if _, err := io.Copy(io.Discard, readerOnly{b}); err != nil && !errors.Is(err, io.EOF) {
 		return err
+	}
+	if b.err != nil && b.left > 0 {
+		return b.err
 	}
 	return nil
 }

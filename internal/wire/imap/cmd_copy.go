@@ -66,29 +66,32 @@ func (cmd *copyCommand) run(ctx context.Context, c *conn) (done, error) {
 	if len(res.Dest) == 0 {
 		return done{text: "No messages"}, nil
 	}
-	code := copyUID(res)
+	code := uidCode("COPYUID", res.UIDValidity, res.Source, res.Dest)
 	if cmd.move {
 		// RFC 6851 §4.3: untagged, before the EXPUNGEs that follow.
 		c.untagged("OK", code, "Moved")
-		return done{}, nil
+		return c.expunged(done{}), nil
 	}
 	return done{code: code, text: "Copied"}, nil
 }
 
-func copyUID(res CopyResult) string {
+// uidCode is COPYUID or APPENDUID, RFC 4315 §3.
+func uidCode(name string, validity uint32, sets ...[]uint32) string {
 	var b bytes.Buffer
 	e := encoder{Writer: bufio.NewWriter(&b)}
-	e.str("COPYUID ")
-	e.num(uint64(res.UIDValidity))
-	e.WriteByte(' ')
-	e.uidSet(res.Source)
-	e.WriteByte(' ')
-	e.uidSet(res.Dest)
+	e.str(name, " ")
+	e.num(uint64(validity))
+	for _, uids := range sets {
+		e.WriteByte(' ')
+		e.uidSet(uids)
+	}
 	_ = e.Flush() // into memory
 	return b.String()
 }
 
-func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+func decimal(n uint32) string { return decimal64(int64(n)) }
+
+func decimal64(n int64) string { return strconv.FormatInt(n, 10) }
 
 // expungeExtension is EXPUNGE and UID EXPUNGE, RFC 9051 §6.4.3 and §6.4.9, RFC 4315 §2.1.
 func expungeExtension() extension {
@@ -119,5 +122,8 @@ func (cmd *expungeCommand) run(ctx context.Context, c *conn) (done, error) {
 	if len(uids) == 0 {
 		return done{}, nil
 	}
-	return done{}, c.sel.mailbox.Expunge(ctx, uids)
+	if err := c.sel.mailbox.Expunge(ctx, uids); err != nil {
+		return done{}, err
+	}
+	return c.expunged(done{}), nil
 }

@@ -20,6 +20,8 @@ type fetchAttr struct {
 	name string // as it stands in the response
 	want Want
 	seen bool // sets \Seen
+	// condstore: asking for it enables CONDSTORE (RFC 7162 §3.1).
+	condstore bool
 	// check, if there is one, may refuse a message before its response begins.
 	check func(m *fetched) error
 	write func(c *conn, m *fetched) error
@@ -44,12 +46,17 @@ func fetchExtension() extension {
 }
 
 type fetchCommand struct {
-	set   numbers
-	uid   bool
-	items []fetchAttr
-	want  Want
-	seen  bool
-	flags bool // FLAGS is among the items
+	set      numbers
+	uid      bool
+	items    []fetchAttr
+	want     Want
+	seen     bool
+	flags    bool // FLAGS is among the items
+	modseq   bool // MODSEQ is
+	changed  bool // CHANGEDSINCE since, RFC 7162 §3.1.4
+	since    uint64
+	vanished bool // VANISHED, RFC 7162 §3.2.6
+	partial  partialRange
 }
 
 func parseFetch(p *parser, uid bool) runner {
@@ -64,6 +71,13 @@ func parseFetch(p *parser, uid bool) runner {
 		}
 	} else if !f.macro(p) {
 		f.item(p)
+	}
+	p.modifiers(func(name string) { f.modifier(p, name) })
+	if f.vanished && (!uid || !f.changed) {
+		p.fail("VANISHED belongs to UID FETCH with CHANGEDSINCE")
+	}
+	if f.changed && !f.modseq && p.err == nil {
+		f.add(p.tables.fetch["MODSEQ"](p)) // RFC 7162 §3.1.4.1: it is told without being asked for
 	}
 	// RFC 9051 §6.4.9: UID FETCH always tells the UID.
 	if uid && !f.has("UID") && p.err == nil {
@@ -86,6 +100,48 @@ func (f *fetchCommand) add(a fetchAttr) {
 	f.want |= a.want
 	f.seen = f.seen || a.seen
 	f.flags = f.flags || a.name == "FLAGS"
+	f.modseq = f.modseq || a.condstore
+}
+
+func (f *fetchCommand) modifier(p *parser, name string) {
+	switch name {
+	case "CHANGEDSINCE":
+		p.sp()
+		f.changed, f.since = true, p.modSeq()
+	case "VANISHED":
+		f.vanished = true
+	case "PARTIAL":
+		p.sp()
+		f.partial = p.partialRange()
+		if !f.uid {
+			p.fail("PARTIAL belongs to UID FETCH") // RFC 9394 §3.3
+		}
+	default:
+		p.fail("Unknown FETCH modifier %s", name)
+	}
+}
+
+// narrow applies the modifiers.
+func (f *fetchCommand) narrow(ctx context.Context, c *conn, spans view.Spans) (view.Spans, error) {
+	if f.modseq {
+		c.enableCondstore()
+	}
+	if f.vanished {
+		if !c.out.vanished {
+			return nil, bad("ENABLE QRESYNC first") // RFC 7162 §3.2.6
+		}
+		set := f.set.set
+		if f.set.saved {
+			set = c.sel.saved
+		}
+		if err := c.vanishedEarlier(ctx, f.since, set); err != nil {
+			return nil, err
+		}
+	}
+	if f.changed {
+		spans = c.sel.changed(spans, f.since)
+	}
+	return f.partial.of(spans), nil
 }
 
 // macro takes ALL, FAST or FULL, RFC 9051 §6.4.5. They stand alone.
@@ -127,6 +183,9 @@ func (f *fetchCommand) item(p *parser) {
 
 func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 	spans, err := c.sel.resolve(f.set, f.uid)
+	if err == nil {
+		spans, err = f.narrow(ctx, c, spans)
+	}
 	if err != nil {
 		return done{}, err
 	}
@@ -230,11 +289,11 @@ func (f *fetchCommand) markSeen(ctx context.Context, c *conn, b *fetchBatch) (ma
 	if len(b.uids) == 0 {
 		return nil, nil
 	}
-	modseq, err := c.sel.mailbox.Store(ctx, b.uids, StoreAdd, view.Flags{System: view.Seen})
+	res, err := c.sel.mailbox.Store(ctx, b.uids, StoreChange{Op: StoreAdd, Flags: view.Flags{System: view.Seen}})
 	if err != nil {
 		return nil, err
 	}
-	c.sel.view.Own(modseq)
+	c.sel.view.Own(res.ModSeq)
 	changed := make(map[uint32]bool, len(b.uids))
 	for _, uid := range b.uids {
 		changed[uid] = true
@@ -296,6 +355,10 @@ func (f *fetchCommand) write(c *conn, m *fetched, changed bool) error {
 	}
 	if changed && !f.flags {
 		c.out.str(" FLAGS (", m.row.Text, ")")
+	}
+	if changed && c.out.modseq && !f.modseq {
+		c.out.str(" MODSEQ ")
+		c.out.modSeqValue(m.row.ModSeq)
 	}
 	c.out.str(")\r\n")
 	return nil

@@ -115,6 +115,7 @@ func (l *listCommand) run(ctx context.Context, c *conn) (done, error) {
 		c.out.crlf()
 		return done{}, nil
 	}
+	c.statusEnables(l.statusName)
 	infos, err := c.account.Mailboxes(ctx)
 	if err != nil {
 		return done{}, err

@@ -64,7 +64,11 @@ func (cmd *createCommand) run(ctx context.Context, c *conn) (done, error) {
 			return done{}, no("USEATTR", "Not a special use that can be set")
 		}
 	}
-	return done{}, c.account.Create(ctx, name, use)
+	id, err := c.account.Create(ctx, name, use)
+	if err != nil {
+		return done{}, err
+	}
+	return done{code: id.mailboxIDCode()}, nil
 }
 
 // specialUse returns the registered spelling of a special use that a mailbox can be given (RFC 6154 §2), or "".
@@ -127,7 +131,23 @@ func (cmd *renameCommand) run(ctx context.Context, c *conn) (done, error) {
 	if len(to) > len(from) && equalNames(from, to[:len(from)]) && !from.isInbox() {
 		return done{}, no("CANNOT", "A mailbox cannot be moved below itself")
 	}
-	return done{}, c.account.Rename(ctx, from, to)
+	if err := c.account.Rename(ctx, from, to); err != nil || !c.rev2 || from.isInbox() {
+		return done{}, err
+	}
+	c.oldName(from, to)
+	return done{}, nil
+}
+
+// oldName tells by which name a mailbox went before, RFC 9051 §6.3.9.7.
+func (c *conn) oldName(from, to Name) {
+	ns := c.account.Namespaces()
+	c.out.str("* LIST () ")
+	c.out.string(ns.Separator)
+	c.out.WriteByte(' ')
+	c.out.mailbox(ns.show(to))
+	c.out.str(` ("OLDNAME" (`)
+	c.out.mailbox(ns.show(from))
+	c.out.str("))\r\n")
 }
 
 func equalNames(a, b Name) bool {

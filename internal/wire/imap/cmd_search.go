@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
@@ -24,10 +25,16 @@ type searchCommand struct {
 	uid     bool
 	returns searchReturn
 	program *searchNode
+	modseqs bool     // MODSEQ is among the keys
+	refused *failure // found while parsing, but a NO: RFC 5182 §2.1 has it clear "$"
 }
 
-// searchReturn is the result options of RFC 4731 §3.1 and RFC 5182 §2.
-type searchReturn struct{ given, min, max, all, count, save bool }
+// searchReturn is the result options of RFC 4731 §3.1, RFC 5182 §2 and RFC 9394 §3.1.
+type searchReturn struct {
+	given, min, max, all, count, save bool
+	window                            bool // PARTIAL
+	partial                           partialRange
+}
 
 func parseSearch(p *parser, uid bool) runner {
 	s := &searchCommand{uid: uid}
@@ -40,11 +47,13 @@ func parseSearch(p *parser, uid bool) runner {
 		// RFC 9051 §6.4.4: both are read as UTF-8.
 		if cs := strings.ToUpper(p.astring()); p.err == nil && cs != "UTF-8" && cs != "US-ASCII" {
 			p.err = no("BADCHARSET (US-ASCII UTF-8)", "Unknown charset")
-			return s
 		}
 		p.sp()
 	}
-	s.program = p.searchProgram()
+	s.program, s.modseqs = p.searchProgram(), p.modseqs
+	if f, ok := p.err.(*failure); ok && f.status == "NO" {
+		s.refused, p.err, p.i = f, nil, len(p.b)
+	}
 	return s
 }
 
@@ -62,19 +71,34 @@ func (r *searchReturn) parse(p *parser) {
 			r.count = true
 		case "SAVE":
 			r.save = true
+		case "PARTIAL":
+			p.sp()
+			r.window, r.partial = true, p.partialRange()
 		default:
 			p.fail("Unknown SEARCH return option %s", w)
 		}
 	})
-	if !r.min && !r.max && !r.count && !r.save { // RFC 4731 §3.1: () is (ALL)
+	if !r.min && !r.max && !r.count && !r.save && !r.window { // RFC 4731 §3.1: () is (ALL)
 		r.all = true
+	}
+	if r.all && r.window {
+		p.fail("ALL and PARTIAL exclude each other") // RFC 9394 §3.1
 	}
 }
 
 func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
-	hits, err := c.search(ctx, s.program)
-	if s.returns.save {
-		s.save(c, hits) // RFC 5182 §2.1: a failed search saves nothing, and forgets what was saved
+	if s.modseqs {
+		c.enableCondstore()
+	}
+	var hits []int
+	var err error
+	if s.refused != nil {
+		err = s.refused
+	} else {
+		hits, err = c.search(ctx, s.program)
+	}
+	if s.returns.save && (err == nil || asFailure(err).status == "NO") {
+		s.save(c, hits) // RFC 5182 §2.1: after a NO nothing is saved any more; BAD leaves what was
 	}
 	if err != nil {
 		return done{}, err
@@ -92,31 +116,48 @@ func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
 			c.out.WriteByte(' ')
 			c.out.num(uint64(n))
 		}
+		if s.modseqs && len(hits) > 0 { // RFC 7162 §3.1.5
+			c.out.str(" (MODSEQ ")
+			c.out.num(c.sel.highestOf(hits))
+			c.out.WriteByte(')')
+		}
 		c.out.crlf()
 		return done{}, nil
 	}
 	if !s.returns.given {
 		s.returns.all = true
 	}
-	if r := s.returns; r.min || r.max || r.all || r.count { // SAVE alone is not answered
-		s.esearch(c, found)
+	if r := s.returns; r.min || r.max || r.all || r.count || r.window { // SAVE alone is not answered
+		s.esearch(c, found, hits)
 	}
 	return done{}, nil
 }
 
+// highestOf is the highest modification sequence of some messages.
+func (s *selection) highestOf(hits []int) uint64 {
+	s.shared.mu.Lock()
+	defer s.shared.mu.Unlock()
+	return s.view.HighestOf(s.shared.mailbox, hits)
+}
+
+// ends is what MIN and MAX alone are about: the first, the last, or both; else all hits.
+func (r *searchReturn) ends(hits []int) []int {
+	if !r.min && !r.max || r.all || r.count || r.window || len(hits) == 0 {
+		return hits
+	}
+	ends := []int{hits[0], hits[len(hits)-1]}
+	if !r.max {
+		ends = ends[:1]
+	} else if !r.min {
+		ends = ends[1:]
+	}
+	return slices.Compact(ends)
+}
+
 // save keeps the result for "$". RFC 5182 §2.4: with MIN or MAX alone, only these.
 func (s *searchCommand) save(c *conn, hits []int) {
-	if r := s.returns; (r.min || r.max) && !r.all && !r.count && len(hits) > 0 {
-		ends := []int{hits[0], hits[len(hits)-1]}
-		if !r.max {
-			ends = ends[:1]
-		} else if !r.min {
-			ends = ends[1:]
-		}
-		hits = ends
-	}
 	c.sel.saved = nil
-	for _, index := range hits {
+	for _, index := range s.returns.ends(hits) {
 		uid := c.sel.view.UID(uint32(index) + 1)
 		if n := len(c.sel.saved); n > 0 && c.sel.saved[n-1].Last+1 == uid {
 			c.sel.saved[n-1].Last = uid
@@ -127,7 +168,7 @@ func (s *searchCommand) save(c *conn, hits []int) {
 }
 
 // esearch writes the ESEARCH response, RFC 9051 §7.3.4.
-func (s *searchCommand) esearch(c *conn, found []uint32) {
+func (s *searchCommand) esearch(c *conn, found []uint32, hits []int) {
 	c.out.str("* ESEARCH (TAG ")
 	c.out.string(c.tag)
 	c.out.str(")")
@@ -152,6 +193,21 @@ func (s *searchCommand) esearch(c *conn, found []uint32) {
 	}
 	if s.returns.count {
 		item("COUNT", uint32(len(found)))
+	}
+	if r := s.returns; r.window { // RFC 9394 §3.1
+		c.out.str(" PARTIAL (", r.partial.String(), " ")
+		if from, to := r.partial.ends(len(found)); from < to {
+			c.out.uidSet(found[from:to])
+			hits = hits[from:to]
+		} else {
+			c.out.str("NIL")
+			hits = nil
+		}
+		c.out.WriteByte(')')
+	}
+	if s.modseqs && len(hits) > 0 { // RFC 4731 §3.2, RFC 7162 §3.1.10
+		c.out.str(" MODSEQ ")
+		c.out.num(c.sel.highestOf(s.returns.ends(hits)))
 	}
 	c.out.crlf()
 }

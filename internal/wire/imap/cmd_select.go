@@ -31,16 +31,32 @@ type selection struct {
 }
 
 type selectCommand struct {
-	name     string
-	readOnly bool
+	name      string
+	readOnly  bool
+	condstore bool    // SELECT mailbox (CONDSTORE), RFC 7162 §3.1.8
+	resync    *resync // SELECT mailbox (QRESYNC (…)), RFC 7162 §3.2.5
 }
 
 func parseSelect(p *parser, readOnly bool) runner {
 	p.sp()
-	return &selectCommand{p.mailbox(), readOnly}
+	s := &selectCommand{name: p.mailbox(), readOnly: readOnly}
+	p.modifiers(func(name string) {
+		switch name {
+		case "CONDSTORE":
+			s.condstore = true
+		case "QRESYNC":
+			s.resync = parseResync(p)
+		default:
+			p.fail("Unknown SELECT parameter %s", name)
+		}
+	})
+	return s
 }
 
 func (s *selectCommand) run(ctx context.Context, c *conn) (done, error) {
+	if s.resync != nil && !c.out.vanished {
+		return done{}, bad("ENABLE QRESYNC first") // RFC 7162 §3.2.5
+	}
 	// RFC 9051 §6.3.2: whatever was selected is no longer, even if this fails.
 	if c.sel != nil {
 		c.deselect()
@@ -63,6 +79,15 @@ func (s *selectCommand) run(ctx context.Context, c *conn) (done, error) {
 	c.state = selected
 	c.t.take(sigNews)
 	c.describe(name)
+	if s.condstore {
+		c.out.modseq = true // the code has just been told
+	}
+	if s.resync != nil {
+		if err := c.resync(ctx, s.resync); err != nil {
+			c.deselect()
+			return done{}, err
+		}
+	}
 	if c.sel.readOnly {
 		return done{code: "READ-ONLY", text: "Selected"}, nil
 	}
@@ -102,6 +127,8 @@ func (c *conn) describe(name Name) {
 	c.out.str("] UIDs are valid\r\n* OK [UIDNEXT ")
 	c.out.num(uint64(next))
 	c.out.str("] Predicted next UID\r\n")
+	c.untagged("OK", c.highestModSeq(), "Highest") // RFC 7162 §3.1.2.1: to all clients
+	c.untagged("OK", c.sel.mailbox.ID().mailboxIDCode(), "Stays with the mailbox")
 	if c.rev2 { // RFC 9051 §6.3.2: one LIST response, with the name as the server writes it
 		ns := c.account.Namespaces()
 		c.out.str("* LIST () ")

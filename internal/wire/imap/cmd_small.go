@@ -92,14 +92,15 @@ func parseEnable(p *parser) runner {
 }
 
 func (cmd *enableCommand) run(_ context.Context, c *conn) (done, error) {
-	c.out.str("* ENABLED")
 	slices.Sort(cmd.names)
+	var names string
 	for _, name := range slices.Compact(cmd.names) {
 		if o, ok := c.srv.tables.enable[name]; ok {
 			o.on(c)
-			c.out.str(" ", o.name)
+			names += " " + o.name
 		}
 	}
+	c.out.str("* ENABLED", names)
 	c.out.crlf()
 	return done{}, nil
 }

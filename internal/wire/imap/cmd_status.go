@@ -1,14 +1,17 @@
 package imap
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // statusItem writes the value of one item of STATUS.
-type statusItem func(e *encoder, s *Status)
+type statusItem func(c *conn, s *Status)
 
 // statusExtension is STATUS, RFC 9051 §6.3.11, with SIZE (RFC 8438).
 func statusExtension() extension {
 	count := func(f func(*Status) uint32) statusItem {
-		return func(e *encoder, s *Status) { e.num(uint64(f(s))) }
+		return func(c *conn, s *Status) { c.out.num(uint64(f(s))) }
 	}
 	return extension{
 		capabilities: afterLogin("STATUS=SIZE"),
@@ -20,7 +23,7 @@ func statusExtension() extension {
 			"UIDVALIDITY": count(func(s *Status) uint32 { return s.UIDValidity }),
 			"UNSEEN":      count(func(s *Status) uint32 { return s.Unseen }),
 			"DELETED":     count(func(s *Status) uint32 { return s.Deleted }),
-			"SIZE":        func(e *encoder, s *Status) { e.num(uint64(max(s.Size, 0))) },
+			"SIZE":        func(c *conn, s *Status) { c.out.num(uint64(max(s.Size, 0))) },
 		},
 	}
 }
@@ -56,6 +59,7 @@ func (p *parser) statusItems() (names []string, items []statusItem) {
 }
 
 func (s *statusCommand) run(ctx context.Context, c *conn) (done, error) {
+	c.statusEnables(s.names)
 	name, err := c.name(s.name)
 	if err != nil {
 		return done{}, err
@@ -68,6 +72,13 @@ func (s *statusCommand) run(ctx context.Context, c *conn) (done, error) {
 	return done{}, nil
 }
 
+// statusEnables: asking for HIGHESTMODSEQ enables CONDSTORE, RFC 7162 §3.1.
+func (c *conn) statusEnables(names []string) {
+	if slices.Contains(names, "HIGHESTMODSEQ") {
+		c.enableCondstore()
+	}
+}
+
 func (c *conn) writeStatus(shown string, names []string, items []statusItem, st *Status) {
 	c.out.str("* STATUS ")
 	c.out.mailbox(shown)
@@ -77,7 +88,7 @@ func (c *conn) writeStatus(shown string, names []string, items []statusItem, st 
 			c.out.WriteByte(' ')
 		}
 		c.out.str(names[i], " ")
-		item(&c.out, st)
+		item(c, st)
 	}
 	c.out.str(")\r\n")
 }

@@ -1,7 +1,10 @@
 package imap
 
 import (
+	"bufio"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
@@ -19,20 +22,26 @@ func storeExtension() extension {
 type storeCommand struct {
 	set    numbers
 	uid    bool
-	op     StoreOp
+	change StoreChange
 	silent bool
-	flags  view.Flags
 }
 
 func parseStore(p *parser, uid bool) runner {
 	s := &storeCommand{uid: uid}
 	p.sp()
 	s.set = p.numbers()
+	p.modifiers(func(name string) {
+		if name != "UNCHANGEDSINCE" {
+			p.fail("Unknown STORE modifier %s", name)
+		}
+		p.sp()
+		s.change.Conditional, s.change.UnchangedSince = true, p.modSeq()
+	})
 	p.sp()
 	if p.eat('+') {
-		s.op = StoreAdd
+		s.change.Op = StoreAdd
 	} else if p.eat('-') {
-		s.op = StoreRemove
+		s.change.Op = StoreRemove
 	}
 	switch p.word() {
 	case "FLAGS":
@@ -43,22 +52,25 @@ func parseStore(p *parser, uid bool) runner {
 	}
 	p.sp()
 	if p.peek() == '(' {
-		s.flags = p.flags()
+		s.change.Flags = p.flags()
 		return s
 	}
 	// RFC 9051 §9, store-att-flags: the list may stand without parentheses.
 	var words []string
 	for p.err == nil {
-		p.flag(&s.flags, &words)
+		p.flag(&s.change.Flags, &words)
 		if !p.eat(' ') {
 			break
 		}
 	}
-	s.flags.Keywords = view.Keywords(words...)
+	s.change.Flags.Keywords = view.Keywords(words...)
 	return s
 }
 
 func (s *storeCommand) run(ctx context.Context, c *conn) (done, error) {
+	if s.change.Conditional {
+		c.enableCondstore()
+	}
 	if err := c.sel.writable(); err != nil {
 		return done{}, err
 	}
@@ -67,25 +79,57 @@ func (s *storeCommand) run(ctx context.Context, c *conn) (done, error) {
 		return done{}, err
 	}
 	uids, gone := c.sel.uids(spans, nil)
+	var res StoreResult
 	if len(uids) > 0 {
-		modseq, err := c.sel.mailbox.Store(ctx, uids, s.op, s.flags)
-		if err != nil {
+		if res, err = c.sel.mailbox.Store(ctx, uids, s.change); err != nil {
 			return done{}, err
 		}
-		c.sel.view.Own(modseq)
+		c.sel.view.Own(res.ModSeq)
 	}
-	if !s.silent {
-		c.tellFlags(spans, s.uid)
-	}
+	s.tell(c, spans, res.Kept)
+	modified := s.modified(c, res.Kept)
 	if gone && !s.uid {
-		return done{}, no("EXPUNGEISSUED", "Some of the messages no longer exist") // RFC 2180 §4.2
+		// RFC 2180 §4.2, RFC 7162 §3.1.3
+		code := "EXPUNGEISSUED"
+		if modified != "" {
+			code = modified
+		}
+		return done{}, no(code, "Some of the messages no longer exist")
+	}
+	if modified != "" {
+		return done{code: modified, text: "Some of the messages were changed meanwhile"}, nil
 	}
 	return done{}, nil
 }
 
-// tellFlags writes FETCH responses with the flags of the messages.
-func (c *conn) tellFlags(spans view.Spans, uid bool) {
-	rows := make([]view.Row, 0, min(rowBatch, spans.Len()))
+// modified is the response code with the messages that the condition kept, by the numbers that the client used.
+func (s *storeCommand) modified(c *conn, kept []uint32) string {
+	if len(kept) == 0 {
+		return ""
+	}
+	list := make([]uint32, 0, len(kept))
+	for _, uid := range kept {
+		if seq, ok := c.sel.view.Seq(uid); ok && !s.uid {
+			uid = seq
+		} else if !s.uid {
+			continue
+		}
+		list = append(list, uid)
+	}
+	var b strings.Builder
+	e := encoder{Writer: bufio.NewWriter(&b)}
+	e.str("MODIFIED ")
+	e.uidSet(list)
+	_ = e.Flush() // into memory
+	return b.String()
+}
+
+// tell writes FETCH responses for the messages that were not kept. To who has enabled CONDSTORE .SILENT tells the new
+// modification sequence all the same: without it the next condition would fail (RFC 7162 §3.1.3).
+func (s *storeCommand) tell(c *conn, spans view.Spans, kept []uint32) {
+	if s.silent && !c.out.modseq {
+		return
+	}
 	sh := c.sel.shared
 	sh.mu.Lock()
 	fresh := c.sel.view.NewKeywords(sh.mailbox)
@@ -93,18 +137,16 @@ func (c *conn) tellFlags(spans view.Spans, uid bool) {
 	if fresh != nil { // the client must know a keyword before it sees it
 		c.out.flagsResponse(fresh)
 	}
-	for _, sp := range spans {
-		for sp.From < sp.To {
-			sh.mu.Lock()
-			rows, sp = c.sel.view.Rows(sh.mailbox, sp, rows[:0])
-			sh.mu.Unlock()
-			for i := range rows {
-				if !rows[i].Gone {
-					c.out.fetchFlags(&rows[i], uid || c.rev2)
-				}
-			}
+	c.eachRow(spans, func(row *view.Row) {
+		switch _, skip := slices.BinarySearch(kept, row.UID); {
+		case skip:
+		case s.silent:
+			c.out.fetchModSeq(row)
+		default:
+			// RFC 7162 §3.2.4: with the UID for who has enabled QRESYNC.
+			c.out.fetchFlags(row, s.uid || c.rev2 || c.out.vanished)
 		}
-	}
+	})
 }
 
 // writable refuses changes of a mailbox that is selected read-only.

@@ -49,12 +49,11 @@ type conn struct {
 	bad      int        // BADs
 	failures int        // failed logins
 
-	number    uint64 // within the server
-	tls       string // version and cipher
-	mechanism string // of the login
-	commands  int
-	why       End                    // the connection ends; "" while it does not
-	kicked    atomic.Pointer[string] // why an operator ended it
+	number   uint64 // within the server
+	tls      string // version and cipher
+	commands int
+	why      End                    // the connection ends; "" while it does not
+	kicked   atomic.Pointer[string] // why an operator ended it
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode) *conn {
@@ -227,6 +226,9 @@ func (c *conn) command(ctx context.Context) error {
 		if err := c.sync(!cmd.silent); err != nil {
 			return err
 		}
+	}
+	if d.late != nil && c.sel != nil {
+		d.code = d.late(c)
 	}
 	if err := c.reply(tag, d, f); err != nil || f != nil || d.then == nil {
 		return err

@@ -3,8 +3,10 @@ package imap
 import (
 	"bufio"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
@@ -13,7 +15,9 @@ import (
 // encoder writes responses straight into the connection's buffer; errors stay in the buffer and show at the flush.
 type encoder struct {
 	*bufio.Writer
-	utf8 bool // the client has enabled UTF-8: RFC 6855 §3, RFC 9051 §6.3.1
+	utf8     bool // the client has enabled UTF-8: RFC 6855 §3, RFC 9051 §6.3.1
+	modseq   bool // the client has enabled CONDSTORE: FETCH responses about flags tell MODSEQ (RFC 7162 §3.1)
+	vanished bool // the client has enabled QRESYNC: VANISHED in the place of EXPUNGE (RFC 7162 §3.2.10)
 }
 
 // str writes text that needs no quoting.
@@ -148,6 +152,13 @@ func (e *encoder) uidSet(uids []uint32) {
 
 // updates writes what a Sync of the view found (RFC 9051 §7.4, §7.5).
 func (e *encoder) updates(u *view.Updates) {
+	if e.vanished && len(u.UIDs) > 0 {
+		slices.Sort(u.UIDs)
+		e.str("* VANISHED ")
+		e.uidSet(u.UIDs)
+		e.crlf()
+		u.Expunged = nil
+	}
 	for _, seq := range u.Expunged {
 		e.str("* ")
 		e.num(uint64(seq))
@@ -166,7 +177,7 @@ func (e *encoder) updates(u *view.Updates) {
 	}
 }
 
-// fetchFlags writes "* n FETCH (UID u FLAGS (…))".
+// fetchFlags writes "* n FETCH (UID u FLAGS (…) MODSEQ (m))".
 func (e *encoder) fetchFlags(r *view.Row, uid bool) {
 	e.str("* ")
 	e.num(uint64(r.Seq))
@@ -176,7 +187,30 @@ func (e *encoder) fetchFlags(r *view.Row, uid bool) {
 		e.num(uint64(r.UID))
 		e.WriteByte(' ')
 	}
-	e.str("FLAGS (", r.Text, "))\r\n")
+	e.str("FLAGS (", r.Text, ")")
+	if e.modseq {
+		e.str(" MODSEQ ")
+		e.modSeqValue(r.ModSeq)
+	}
+	e.str(")\r\n")
+}
+
+// fetchModSeq writes "* n FETCH (UID u MODSEQ (m))".
+func (e *encoder) fetchModSeq(r *view.Row) {
+	e.str("* ")
+	e.num(uint64(r.Seq))
+	e.str(" FETCH (UID ")
+	e.num(uint64(r.UID))
+	e.str(" MODSEQ ")
+	e.modSeqValue(r.ModSeq)
+	e.str(")\r\n")
+}
+
+// dateTime writes a date-time in its quotes, RFC 9051 §9.
+func (e *encoder) dateTime(t time.Time) {
+	e.WriteByte('"')
+	e.Write(t.AppendFormat(e.AvailableBuffer(), "_2-Jan-2006 15:04:05 -0700"))
+	e.WriteByte('"')
 }
 
 // flagsResponse is the FLAGS response, RFC 9051 §7.3.5.

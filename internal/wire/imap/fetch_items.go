@@ -12,9 +12,7 @@ func fetchItems() map[string]fetchItem {
 			return nil
 		}),
 		"INTERNALDATE": simple("INTERNALDATE", WantDate, func(c *conn, m *fetched) error {
-			c.out.WriteByte('"')
-			c.out.Write(m.msg.InternalDate.AppendFormat(c.out.AvailableBuffer(), "_2-Jan-2006 15:04:05 -0700"))
-			c.out.WriteByte('"')
+			c.out.dateTime(m.msg.InternalDate)
 			return nil
 		}),
 		"RFC822.SIZE": simple("RFC822.SIZE", WantSize, func(c *conn, m *fetched) error {

@@ -62,12 +62,16 @@ func checkCommand(t *testing.T, run runner) {
 	case nil:
 		t.Fatal("parsed to nothing")
 	case *fetchCommand:
-		if len(cmd.items) == 0 || len(cmd.items) > maxFetchItems+1 || len(cmd.set.set) == 0 && !cmd.set.saved || cmd.uid && !cmd.has("UID") {
+		if len(cmd.items) == 0 || len(cmd.items) > maxFetchItems+1 || len(cmd.set.set) == 0 && !cmd.set.saved || cmd.uid && !cmd.has("UID") ||
+			cmd.changed != (cmd.since != 0) && cmd.since != 0 || cmd.changed && !cmd.has("MODSEQ") || cmd.vanished && !(cmd.uid && cmd.changed) {
 			t.Fatalf("%+v", cmd)
 		}
 	case *storeCommand:
-		if cmd.flags.Keywords != view.Keywords(strings.Fields(cmd.flags.Keywords)...) {
-			t.Fatalf("keywords not canonical: %q", cmd.flags.Keywords)
+		if k := cmd.change.Flags.Keywords; k != view.Keywords(strings.Fields(k)...) {
+			t.Fatalf("keywords not canonical: %q", k)
+		}
+		if int64(cmd.change.UnchangedSince) < 0 || !cmd.change.Conditional && cmd.change.UnchangedSince != 0 {
+			t.Fatalf("%+v", cmd.change)
 		}
 	case *createCommand:
 		if !utf8.ValidString(cmd.name) {

@@ -28,8 +28,11 @@ type parser struct {
 	at     int  // where it stood when fail was called
 	short  bool // the text ended behind a literal's head: the literal has not been read
 	tables *tables
-	keys   int  // search keys so far
 	utf8   bool // mailbox names are UTF-8: RFC 6855 §3, RFC 9051 §6.3.1
+	now    time.Time
+
+	keys    int  // search keys so far
+	modseqs bool // MODSEQ is among them
 }
 
 // fail records a syntax error.

@@ -83,7 +83,7 @@ func (c *conn) parse(cmd command, start int) (runner, error) {
 }
 
 func (c *conn) parser(start int) *parser {
-	return &parser{b: c.line, i: start, utf8: c.out.utf8, tables: c.srv.tables}
+	return &parser{b: c.line, i: start, utf8: c.out.utf8, now: c.cfg.Clock(), tables: c.srv.tables}
 }
 
 // literals reads the literals of a command and the lines that follow them into c.line. With refused set, the command is

@@ -40,7 +40,7 @@ func (s *Server) criteria(text string) (*searchNode, error) {
 	if len(text) > s.config.Load().MaxLine || strings.ContainsAny(text, "\x00\r\n") {
 		return nil, &CriteriaError{Text: "criteria are one line, and not too long"}
 	}
-	p := &parser{b: []byte(text), tables: s.tables}
+	p := &parser{b: []byte(text), now: s.config.Load().Clock(), tables: s.tables}
 	program := p.searchProgram()
 	p.end()
 	if p.err == nil {

@@ -61,7 +61,7 @@ func (p *parser) searchKey(depth int) *searchNode {
 // searchKeys is the keys of RFC 3501 §6.4.4 and RFC 9051 §6.4.4. Extensions add theirs to the same table.
 func searchKeys() map[string]searchKey {
 	keys := map[string]searchKey{
-		"ALL": onRow(func(*view.Row) bool { return true }),
+		"ALL": onRow(everyRow),
 		// No message is ever recent here, see view.System.
 		"RECENT": onRow(func(*view.Row) bool { return false }),
 		"NEW":    onRow(func(*view.Row) bool { return false }),
@@ -108,6 +108,8 @@ func searchKeys() map[string]searchKey {
 	return keys
 }
 
+func everyRow(*view.Row) bool { return true }
+
 // onRow is a key without arguments that the view can answer.
 func onRow(match func(*view.Row) bool) searchKey {
 	return func(*parser, int) *searchNode {
@@ -137,11 +139,7 @@ func onSize(match func(size, n int64) bool) searchKey {
 // addDates adds BEFORE, ON, SINCE (INTERNALDATE) and their SENT forms (the Date field). RFC 9051 §6.4.4: time and zone
 // are disregarded, so days are compared as they are written.
 func addDates(keys map[string]searchKey) {
-	for name, match := range map[string]func(day, arg time.Time) bool{
-		"BEFORE": func(day, arg time.Time) bool { return day.Before(arg) },
-		"ON":     func(day, arg time.Time) bool { return day.Equal(arg) },
-		"SINCE":  func(day, arg time.Time) bool { return !day.Before(arg) },
-	} {
+	for name, match := range dateRelations() {
 		keys[name] = func(p *parser, _ int) *searchNode {
 			p.sp()
 			arg := p.date()
@@ -157,6 +155,15 @@ func addDates(keys map[string]searchKey) {
 				return ok && match(dayOf(sent), arg), nil
 			}}
 		}
+	}
+}
+
+// dateRelations is how a day stands to the one of the argument.
+func dateRelations() map[string]func(day, arg time.Time) bool {
+	return map[string]func(day, arg time.Time) bool{
+		"BEFORE": func(day, arg time.Time) bool { return day.Before(arg) },
+		"ON":     func(day, arg time.Time) bool { return day.Equal(arg) },
+		"SINCE":  func(day, arg time.Time) bool { return !day.Before(arg) },
 	}
 }
 

@@ -27,6 +27,10 @@ type searchNode struct {
 
 	hits    []uint32 // what an index answered: the UIDs, among those asked for
 	indexed bool
+
+	object  ObjectKind // an id of that kind is looked for, RFC 8474; 0: not
+	account int64
+	number  uint64
 }
 
 type searchOp uint8
@@ -75,15 +79,20 @@ func (n *searchNode) needs() (want Want, text bool) {
 	return want, text
 }
 
-// prepare resolves the sets.
-func (n *searchNode) prepare(s *selection) error {
+// prepare resolves the sets and the object ids.
+func (n *searchNode) prepare(ctx context.Context, s *selection) (err error) {
+	if n.object != 0 && n.account == s.mailbox.ID().Account {
+		n.hits, err = s.mailbox.SearchObject(ctx, n.object, n.number)
+		n.indexed = true
+		return err
+	}
 	if n.op == opSet {
 		spans, err := s.resolve(n.set, n.uid)
 		n.spans = spans
 		return err
 	}
 	for _, k := range n.kids {
-		if err := k.prepare(s); err != nil {
+		if err := k.prepare(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -116,7 +125,7 @@ func (n *searchNode) eval(m *candidate) (bool, error) {
 // search returns the indexes of the messages that match, ascending. It goes from the cheap to the dear: what the view
 // knows, then metadata, then headers, then whole bodies, each only for what is left.
 func (c *conn) search(ctx context.Context, program *searchNode) ([]int, error) {
-	if err := program.prepare(c.sel); err != nil {
+	if err := program.prepare(ctx, c.sel); err != nil {
 		return nil, err
 	}
 	spans := c.sel.view.All()

@@ -41,11 +41,21 @@ func (s hugeStore) Account(ctx context.Context, id sasl.Identity) (imap.Account,
 
 type hugeAccount struct{ imap.Account }
 
-func (a hugeAccount) Append(_ context.Context, _ imap.Name, m *imap.AppendMessage) (imap.AppendResult, error) {
+func (hugeAccount) Append(context.Context, imap.AppendTarget) (imap.Appender, error) { return hugeAppender{}, nil }
+
+type hugeAppender struct{}
+
+func (hugeAppender) Add(_ context.Context, m *imap.AppendMessage) error {
 	buf := make([]byte, 32<<10)
 	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, m.Body, buf)
-	return imap.AppendResult{UIDValidity: 1, UID: 9}, err
+	return err
 }
+
+func (hugeAppender) Commit(context.Context) (imap.AppendResult, error) {
+	return imap.AppendResult{UIDValidity: 1, UIDs: []uint32{9}}, nil
+}
+
+func (hugeAppender) Close() {}
 
 func (a hugeAccount) Select(ctx context.Context, n imap.Name) (imap.Mailbox, error) {
 	m, err := a.Account.Select(ctx, n)

@@ -51,7 +51,8 @@ type runner interface {
 
 // done is a positive tagged reply. All fields may be empty.
 type done struct {
-	code string // without brackets
+	code string               // without brackets
+	late func(c *conn) string // code, where it is known only when all news has been told
 	text string
 	then func(ctx context.Context) error // to do once the reply has left
 }
@@ -77,8 +78,9 @@ type tables struct {
 func extensions() []extension {
 	return []extension{
 		baseExtension(), startTLSExtension(), loginExtension(), mailboxExtension(), listExtension(), statusExtension(),
-		appendExtension(), selectExtension(), fetchExtension(), binaryExtension(), storeExtension(), searchExtension(), copyExtension(),
-		expungeExtension(), idleExtension(), idExtension(), enableExtension(), namespaceExtension(), literalExtension(),
+		appendExtension(), replaceExtension(), selectExtension(), condstoreExtension(), fetchExtension(), binaryExtension(), storeExtension(),
+		searchExtension(), withinExtension(), saveDateExtension(), previewExtension(), objectIDExtension(), copyExtension(), expungeExtension(),
+		idleExtension(), idExtension(), enableExtension(), namespaceExtension(), quotaExtension(), partialExtension(), literalExtension(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
@@ -39,13 +40,14 @@ func (a *account) Mailboxes(context.Context) ([]imap.MailboxInfo, error) {
 }
 
 func (m *mailbox) status() imap.Status {
-	st := imap.Status{Messages: uint32(len(m.list)), UIDNext: m.uidNext, UIDValidity: m.id.UIDValidity, ModSeq: m.user.modseq}
+	st := imap.Status{ID: m.id, Messages: uint32(len(m.list)), UIDNext: m.uidNext, UIDValidity: m.id.UIDValidity, ModSeq: m.user.modseq}
 	for i := range m.list {
 		if m.list[i].Flags.System&view.Seen == 0 {
 			st.Unseen++
 		}
 		if m.list[i].Flags.System&view.Deleted != 0 {
 			st.Deleted++
+			st.DeletedSize += int64(len(m.list[i].raw))
 		}
 		st.Size += int64(len(m.list[i].raw))
 	}
@@ -62,14 +64,24 @@ func (a *account) Status(_ context.Context, name imap.Name) (imap.Status, error)
 	return m.status(), nil
 }
 
-func (a *account) Create(_ context.Context, name imap.Name, use string) error {
+func (a *account) Create(_ context.Context, name imap.Name, use string) (imap.MailboxID, error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	if a.u.find(name) != nil {
-		return imap.ErrExists
+		return imap.MailboxID{}, imap.ErrExists
 	}
-	a.u.createAll(name, use)
-	return nil
+	return a.u.createAll(name, use).id, nil
+}
+
+func (a *account) Quota(context.Context) (imap.Quota, error) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	q := imap.Quota{MaxBytes: a.s.quota}
+	for _, m := range a.u.mailboxes {
+		st := m.status()
+		q.Bytes, q.Messages = q.Bytes+st.Size, q.Messages+int64(st.Messages)
+	}
+	return q, nil
 }
 
 // createAll makes a mailbox and the levels above it.
@@ -129,6 +141,7 @@ func (a *account) moveAll(from, to *mailbox) {
 	}
 	from.list = nil
 	a.u.modseq++
+	from.bury(gone)
 	a.s.feed(from, view.Event{ModSeq: a.u.modseq, Expunged: gone})
 }
 
@@ -153,25 +166,61 @@ func (a *account) Select(_ context.Context, name imap.Name) (imap.Mailbox, error
 	return &open{a.s, m}, nil
 }
 
-func (a *account) Append(_ context.Context, name imap.Name, msg *imap.AppendMessage) (imap.AppendResult, error) {
-	raw, err := io.ReadAll(msg.Body)
-	if err != nil {
-		return imap.AppendResult{}, err
-	}
+func (a *account) Append(_ context.Context, to imap.AppendTarget) (imap.Appender, error) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
-	if a.s.fail != nil {
-		return imap.AppendResult{}, a.s.fail
+	if a.u.find(to.Name) == nil {
+		return nil, imap.ErrNonexistent
 	}
-	m := a.u.find(name)
+	return &appender{a: a, to: to}, nil
+}
+
+// appender collects the messages of one APPEND.
+type appender struct {
+	a    *account
+	to   imap.AppendTarget
+	list []message
+}
+
+func (p *appender) Close() {}
+
+func (p *appender) Add(_ context.Context, msg *imap.AppendMessage) error {
+	raw, err := io.ReadAll(msg.Body)
+	if err != nil {
+		return err
+	}
+	p.list = append(p.list, message{Message: view.Message{Flags: msg.Flags}, date: msg.Date, email: newEmail(raw)})
+	return nil
+}
+
+func (p *appender) Commit(context.Context) (imap.AppendResult, error) {
+	s, u := p.a.s, p.a.u
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return imap.AppendResult{}, s.fail
+	}
+	m := u.find(p.to.Name)
 	if m == nil {
 		return imap.AppendResult{}, imap.ErrNonexistent
 	}
-	date := msg.Date
-	if date.IsZero() {
-		date = a.s.clock()
+	var old *open
+	if r := p.to.Replaces; r != nil {
+		old = &open{s, s.byID(r.Mailbox)}
+		if _, there := old.m.index(r.UID); !there {
+			return imap.AppendResult{}, imap.Coded("EXPUNGEISSUED", status.Perm(550, 6, 0, "Gone"))
+		}
 	}
-	uid := m.add(newEmail(raw), msg.Flags, date, a.s.clock())
-	a.s.feedLast(m, 1)
-	return imap.AppendResult{UIDValidity: m.id.UIDValidity, UID: uid}, nil
+	res := imap.AppendResult{UIDValidity: m.id.UIDValidity}
+	for _, msg := range p.list {
+		if msg.date.IsZero() {
+			msg.date = s.clock()
+		}
+		res.UIDs = append(res.UIDs, m.add(msg.email, msg.Flags, msg.date, s.clock()))
+		s.feedLast(m, 1)
+	}
+	if old != nil {
+		old.expunge([]uint32{p.to.Replaces.UID})
+	}
+	return res, nil
 }

@@ -12,11 +12,12 @@ import (
 
 // email is an immutable message.
 type email struct {
-	raw  []byte
-	mime *mime.Message
+	number uint64 // within the user; set when it gets its first place
+	raw    []byte
+	mime   *mime.Message
 }
 
-func newEmail(raw []byte) *email { return &email{raw, mime.Parse(raw)} }
+func newEmail(raw []byte) *email { return &email{raw: raw, mime: mime.Parse(raw)} }
 
 // open is a selected mailbox.
 type open struct {
@@ -50,17 +51,17 @@ func (o *open) Messages(_ context.Context, uids []uint32, _ imap.Want, dst []ima
 		if i, ok := o.m.index(uid); ok {
 			msg := &o.m.list[i]
 			dst = append(dst, imap.Message{UID: uid, Size: int64(len(msg.raw)), InternalDate: msg.date, Saved: msg.saved,
-				MIME: msg.mime, Body: bytes.NewReader(msg.raw)})
+				Email: msg.number, Thread: msg.number, Preview: msg.mime.Preview, MIME: msg.mime, Body: bytes.NewReader(msg.raw)})
 		}
 	}
 	return dst, nil
 }
 
-func (o *open) Store(_ context.Context, uids []uint32, op imap.StoreOp, flags view.Flags) (uint64, error) {
-	err := o.begin()
+func (o *open) Store(_ context.Context, uids []uint32, change imap.StoreChange) (res imap.StoreResult, err error) {
+	err = o.begin()
 	defer o.s.mu.Unlock()
 	if err != nil {
-		return 0, err
+		return res, err
 	}
 	ev := view.Event{ModSeq: o.m.user.modseq + 1}
 	for _, uid := range uids {
@@ -68,12 +69,16 @@ func (o *open) Store(_ context.Context, uids []uint32, op imap.StoreOp, flags vi
 		if !ok {
 			continue
 		}
-		msg, next := &o.m.list[i], flags
-		switch op {
+		msg, next := &o.m.list[i], change.Flags
+		if change.Conditional && msg.ModSeq > change.UnchangedSince {
+			res.Kept = append(res.Kept, uid)
+			continue
+		}
+		switch change.Op {
 		case imap.StoreAdd:
-			next = msg.Flags.With(flags)
+			next = msg.Flags.With(change.Flags)
 		case imap.StoreRemove:
-			next = msg.Flags.Without(flags)
+			next = msg.Flags.Without(change.Flags)
 		}
 		if next != msg.Flags {
 			msg.Flags, msg.ModSeq = next, ev.ModSeq
@@ -81,11 +86,45 @@ func (o *open) Store(_ context.Context, uids []uint32, op imap.StoreOp, flags vi
 		}
 	}
 	if len(ev.Messages) == 0 {
-		return 0, nil
+		return res, nil
 	}
 	o.m.user.modseq++
 	o.s.feed(o.m, ev)
-	return ev.ModSeq, nil
+	res.ModSeq = ev.ModSeq
+	return res, nil
+}
+
+func (o *open) Vanished(_ context.Context, since uint64) (uids []uint32, known bool, err error) {
+	err = o.begin()
+	defer o.s.mu.Unlock()
+	for uid, modseq := range o.m.gone {
+		if modseq > since {
+			uids = append(uids, uid)
+		}
+	}
+	slices.Sort(uids)
+	return uids, since >= o.s.forgotten, err
+}
+
+func (o *open) SearchObject(_ context.Context, kind imap.ObjectKind, number uint64) (uids []uint32, err error) {
+	err = o.begin()
+	defer o.s.mu.Unlock()
+	for i := range o.m.list {
+		if o.m.list[i].number == number { // here each email is a thread of its own
+			uids = append(uids, o.m.list[i].UID)
+		}
+	}
+	return uids, err
+}
+
+// bury leaves tombstones, under the user's modification sequence.
+func (m *mailbox) bury(uids []uint32) {
+	if m.gone == nil {
+		m.gone = map[uint32]uint64{}
+	}
+	for _, uid := range uids {
+		m.gone[uid] = m.user.modseq
+	}
 }
 
 func (o *open) Expunge(_ context.Context, uids []uint32) error {
@@ -101,6 +140,7 @@ func (o *open) Expunge(_ context.Context, uids []uint32) error {
 func (o *open) expunge(uids []uint32) {
 	o.m.user.modseq++
 	o.m.list = slices.DeleteFunc(o.m.list, func(msg message) bool { return slices.Contains(uids, msg.UID) })
+	o.m.bury(uids)
 	o.s.feed(o.m, view.Event{ModSeq: o.m.user.modseq, Expunged: uids})
 }
 

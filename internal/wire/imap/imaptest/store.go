@@ -25,6 +25,9 @@ type Store struct {
 	watchers map[imap.MailboxID]map[int]func(view.Event)
 	watches  int // number of the last
 	fail     error
+
+	quota     int64  // bytes; 0: none
+	forgotten uint64 // tombstones up to this modification sequence count as lost
 }
 
 type user struct {
@@ -34,6 +37,7 @@ type user struct {
 	keys      sasl.Keys
 	modseq    uint64
 	validity  uint32
+	emails    uint64
 	mailboxes []*mailbox
 	subs      map[string]imap.Name
 }
@@ -45,6 +49,7 @@ type mailbox struct {
 	use     string
 	uidNext uint32
 	list    []message
+	gone    map[uint32]uint64 // expunged UIDs and when
 }
 
 type message struct {
@@ -78,6 +83,20 @@ func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+// SetQuota limits every account; 0: no limit. Nothing is refused for it: it is only shown.
+func (s *Store) SetQuota(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quota = bytes
+}
+
+// Forget makes the store forget what was expunged up to a modification sequence.
+func (s *Store) Forget(modseq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = modseq
 }
 
 // Deliver appends a message to a user's mailbox, as a delivery agent would.
@@ -213,6 +232,10 @@ func (u *user) create(n imap.Name, use string) *mailbox {
 // add appends a message under the user's next modification sequence.
 func (m *mailbox) add(e *email, flags view.Flags, date, saved time.Time) uint32 {
 	m.user.modseq++
+	if e.number == 0 {
+		m.user.emails++
+		e.number = m.user.emails
+	}
 	m.list = append(m.list, message{view.Message{UID: m.uidNext, Flags: flags, ModSeq: m.user.modseq}, date, saved, e})
 	m.uidNext++
 	return m.uidNext - 1
