@@ -163,6 +163,9 @@ max_connections_per_address = 1000
 max_connections_per_address = 1000
 max_connections_per_account = 1000
 
+[auth]
+max_connections_per_account_and_address = 1000
+
 `, tomlString("mail."+domain), tomlString(domain), tomlString(dir))
 	for _, s := range standardPorts() {
 		fmt.Fprintf(&b, "[listeners.%s]\nenabled = true\naddresses = [\"127.0.0.1:%d\"]\n\n", s.service, s.port+offset)

@@ -40,10 +40,10 @@ func Defaults() *Config {
 		HTTP:     HTTP{MaxConnections: 1000},
 		Setup:    Setup{Enabled: true},
 		Metrics:  Metrics{Networks: loopback()},
-		Auth:     Auth{System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
+		Auth:     Auth{MaxConnectionsPerAccountAndAddress: 20, System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
 		Sendmail: Sendmail{Enabled: true, MaxMessagesPerHour: 1000},
 		Log:      Log{Level: "info", Format: "text"},
-		Limits:   Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib},
+		Limits:   Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, Sandbox: "auto"},
 	}
 }
 

@@ -179,7 +179,7 @@ type IMAP struct {
 	MaxConnections int `toml:"max_connections" min:"1" max:"1000000"`
 	// Connections at once from one address (a /64 in IPv6).
 	MaxConnectionsPerAddress int `toml:"max_connections_per_address" min:"1" max:"1000000"`
-	// Connections at once of one account.
+	// Connections at once of one account, wherever they come from.
 	MaxConnectionsPerAccount int `toml:"max_connections_per_account" min:"1" max:"100000"`
 	// How long a session may stay before it has logged in.
 	LoginTimeout Duration `toml:"login_timeout" min:"1s" max:"1h"`
@@ -189,7 +189,7 @@ type IMAP struct {
 	MaxAppendSize Size `toml:"max_append_size" min:"64KiB" max:"2GiB"`
 	// Longest command line, literals not counted.
 	MaxCommandSize Size `toml:"max_command_size" min:"8KiB" max:"16MiB"`
-	// Commands refused in one session before it is ended.
+	// Malformed commands in a row before a session is ended.
 	MaxErrors int `toml:"max_errors" min:"1" max:"10000"`
 }
 
@@ -217,6 +217,9 @@ type Limits struct {
 	DrainTimeout Duration `toml:"drain_timeout" min:"0s" max:"10m"`
 	// Space that must stay free in data_dir; below it mail is refused for now with 452 4.3.1.
 	DiskReserve Size `toml:"disk_reserve" min:"0B" max:"1TiB"`
+	// Whether serve confines itself to its own folders and to what the configuration names, by Landlock: auto (where the
+	// kernel has it), require (not start without it), off.
+	Sandbox string `toml:"sandbox" enum:"auto,require,off" apply:"restart"`
 	// Passwords checked at once; each check costs 64 MiB for a moment. 0: one for each processor.
 	PasswordChecks int `toml:"password_checks" min:"0" max:"256"`
 }

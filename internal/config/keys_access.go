@@ -28,6 +28,8 @@ type HTTP struct {
 type Auth struct {
 	// Accounts that may log in as any other: as "user*admin" with admin's password.
 	MasterUsers []string `toml:"master_users"`
+	// Connections at once of one account from one address (a /64 in IPv6), in each of IMAP, POP3 and submission. 0: any number.
+	MaxConnectionsPerAccountAndAddress int `toml:"max_connections_per_account_and_address" min:"0" max:"100000"`
 	// Where the passwords of accounts of system users are checked: none; shadow (through the helper); saslauthd (PAM).
 	System string `toml:"system" enum:"none,shadow,saslauthd"`
 	// The socket of saslauthd.

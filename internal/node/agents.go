@@ -100,6 +100,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
+	e.Register = senders{n, service}
 	e.LMTP = service == "lmtp"
 	return e
 }
@@ -113,6 +114,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
+	e.Register = senders{n, service}
 	e.Auth = n.saslServer(service)
 	e.RequireAuth = func(p *smtp.Peer) error {
 		if c.Submission.TrustedNetworks.Contains(p.Remote.Addr().Unmap()) {
@@ -146,8 +148,9 @@ func (n *Node) imapAgent() *imapd.Agent {
 
 func (n *Node) imapConfig(c *config.Config) imap.Config {
 	return imap.Config{
-		Hostname: c.Hostname, TLS: n.certs.TLSConfig(certs.Login), SASL: n.saslServer(""), Observer: readers{n.events},
+		Hostname: c.Hostname, TLS: n.certs.TLSConfig(certs.Login), SASL: n.saslServer(""), Observer: readers{n},
 		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
+		MaxLine: int(c.IMAP.MaxCommandSize), MaxErrors: c.IMAP.MaxErrors,
 		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),
 		ID: []string{"name", "Postrider", "version", n.opt.Version},
 	}

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
@@ -11,12 +13,21 @@ import (
 // authenticator answers the engines' logins from the directory.
 type authenticator struct {
 	directory *directory.Directory
-	service   string // "": the one that the engine names
+	config    *atomic.Pointer[config.Config] // whose master users are in force
+	service   string                         // "": the one that the engine names
 }
 
 var _ sasl.Authenticator = (*authenticator)(nil)
 
+// Password checks a user's password, or for "user*admin" admin's.
 func (a *authenticator) Password(ctx context.Context, name, password string) (sasl.Identity, error) {
+	if user, master, ok := a.splitMaster(name); ok {
+		return a.PasswordAs(ctx, user, master, password)
+	}
+	return a.password(ctx, name, password)
+}
+
+func (a *authenticator) password(ctx context.Context, name, password string) (sasl.Identity, error) {
 	o := sasl.OriginOf(ctx)
 	client := directory.Client{Remote: o.Remote.String(), Service: o.Service}
 	if a.service != "" {
@@ -32,11 +43,23 @@ func (a *authenticator) Password(ctx context.Context, name, password string) (sa
 	return sasl.Identity{Account: acc.ID, Name: acc.Address.String()}, nil
 }
 
+// Keys returns a user's keys, or for "user*admin" admin's.
 func (a *authenticator) Keys(ctx context.Context, name string) (sasl.Keys, sasl.Identity, error) {
+	if user, master, ok := a.splitMaster(name); ok {
+		return a.masterKeys(ctx, user, master)
+	}
+	return a.keys(ctx, name)
+}
+
+// keys returns the zero Identity with the invented keys of somebody who cannot log in.
+func (a *authenticator) keys(ctx context.Context, name string) (sasl.Keys, sasl.Identity, error) {
 	k, acc, err := a.directory.ScramCredentials(ctx, name)
 	if err != nil {
 		return sasl.Keys{}, sasl.Identity{}, err
 	}
 	keys := sasl.Keys{Salt: k.Salt, Iterations: k.Iterations, StoredKey: k.StoredKey, ServerKey: k.ServerKey}
+	if acc.ID == 0 {
+		return keys, sasl.Identity{}, nil
+	}
 	return keys, sasl.Identity{Account: acc.ID, Name: acc.Address.String()}, nil
 }

@@ -58,6 +58,8 @@ type Node struct {
 	intake    *intake.Intake
 	mta       *mta.Agent
 	reporter  *report.Reporter
+	registry  *registry // of connections
+	logins    *lastLogins
 	space     *space
 	certStore *certstore.Store
 	certs     *certs.Manager
@@ -80,6 +82,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
 	n.events = obs.All(o.Log, n.metrics)
+	n.registry = newRegistry()
 	n.config.Store(o.Config)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
@@ -89,6 +92,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if err := n.openQueue(o.Config); err != nil {
 		return nil, errors.Join(err, n.closeState(ctx))
 	}
+	n.logins = newLastLogins(n.directory.RecordLogins, n.log)
 	n.intake = &intake.Intake{Blobs: n.blobs, Queue: n.queue}
 	n.reporter.Intake = n.intake
 	n.watchMetrics()
@@ -136,6 +140,8 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.certs.Start()
+	n.checkMasters(ctx, n.config.Load())
+	n.logins.start()
 	s.serve()
 	n.ready.Store(true)
 	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
@@ -187,6 +193,7 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	}
 	n.configureLocal(n.hosted, c)
 	n.config.Store(c)
+	n.checkMasters(context.Background(), c)
 	return restart, nil
 }
 
@@ -206,6 +213,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	errs = append(errs, n.queue.Stop(ctx))
 	n.mta.Close()
+	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)))
 	errs = append(errs, n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)
 }

@@ -117,6 +117,8 @@ func TestMaillogLines(t *testing.T) {
 			"dovecot[77]: imap-login: Disconnected (auth failed, 1 attempts): user=<alice>, method=SCRAM-SHA-256, rip=192.0.2.9, lip=192.0.2.1, session=<s1>"}},
 		{Login{Peer: peer("imap", "192.0.2.9"), Mech: "PLAIN", Account: "alice"}, []string{
 			"dovecot[77]: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, session=<s1>"}},
+		{Login{Peer: peer("imap", "192.0.2.9"), Mech: "PLAIN", Account: "alice", Master: "root>\n"}, []string{
+			"dovecot[77]: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, session=<s1>, master=<root??>"}},
 		{Logout{Peer: peer("imap", "192.0.2.9"), Account: "alice", In: 5, Out: 6}, []string{
 			"dovecot[77]: imap(alice)<N><s1>: Disconnected: Logged out in=5 out=6"}},
 	} {
