@@ -139,8 +139,12 @@ func testConfig(s *store) pop3.Config {
 }
 
 func newServer(s *store, c pop3.Config) *pop3.Server {
-	return pop3.New(s, slog.New(slog.DiscardHandler), c)
+	return pop3.New(s, newLog(), c)
 }
+
+func newLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+type identity = sasl.Identity
 
 // TestDialogues plays the scripts over protected connections.
 func TestDialogues(t *testing.T) {
