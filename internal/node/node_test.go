@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func testConfig(t testing.TB, dir string, sets ...string) *config.Config {
 	t.Helper()
 	all := []string{`hostname = "mail.here.example"`, `domain = "here.example"`, fmt.Sprintf("data_dir = %q", dir), `limits.disk_reserve = "0B"`}
-	for _, s := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "http"} {
+	for _, s := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http"} {
 		all = append(all, "listeners."+s+".enabled = true", "listeners."+s+`.addresses = ["127.0.0.1:0"]`)
 	}
 	c, err := config.Load("", append(all, sets...))

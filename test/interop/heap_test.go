@@ -77,7 +77,7 @@ func oneNode(t *testing.T) (n *node.Node, roots *x509.CertPool) {
 	dir := t.TempDir()
 	sets := []string{`hostname = "mail.here.example"`, `domain = "here.example"`, fmt.Sprintf("data_dir = %q", dir), fmt.Sprintf("run_dir = %q", dir+"/run"),
 		`limits.disk_reserve = "0B"`, `smtp.max_message_size = "64MiB"`, `imap.max_append_size = "64MiB"`}
-	for _, service := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "http"} {
+	for _, service := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http"} {
 		enabled := service == "smtp" || service == "imaps"
 		sets = append(sets, fmt.Sprintf("listeners.%s.enabled = %v", service, enabled), "listeners."+service+`.addresses = ["127.0.0.1:0"]`)
 	}

@@ -110,7 +110,7 @@ func clock(speed int, ahead time.Duration) func() time.Time {
 func configure(dir string, sets []string) (*config.Config, error) {
 	all := []string{`hostname = "mail.here.example"`, fmt.Sprintf("domain = %q", domain), fmt.Sprintf("data_dir = %q", dir),
 		`limits.disk_reserve = "0B"`, `metrics.listen = ["127.0.0.1:0"]`}
-	for _, service := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps"} {
+	for _, service := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"} {
 		all = append(all, fmt.Sprintf("listeners.%s.enabled = %t", service, service == "smtp" || service == "imaps"),
 			fmt.Sprintf(`listeners.%s.addresses = ["127.0.0.1:0"]`, service))
 	}
