@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/node"
@@ -19,17 +25,18 @@ import (
 type server struct {
 	app      *app
 	load     func() (*config.Config, error)          // at the start, and at every reload
-	drop     bool                                    // root becomes the service user
+	service  bool                                    // root becomes the service user, and the process is confined
 	prepare  func(context.Context, *node.Node) error // before anything is served; may be nil
 	announce func(*node.Node) error                  // when all is; may be nil
 
 	log     *serverLog
 	node    *node.Node
+	notify  *notifier
 	signals chan os.Signal
 }
 
 func (s serveCmd) Run(a *app) error {
-	return (&server{app: a, drop: true, load: func() (*config.Config, error) { return a.load(s.Set) }}).run()
+	return (&server{app: a, service: true, load: func() (*config.Config, error) { return a.load(s.Set) }}).run()
 }
 
 // failGrace is what sessions get when the disk has failed.
@@ -44,13 +51,17 @@ func (s *server) run() (err error) {
 	if err != nil {
 		return err
 	}
-	ports, err := node.Bind(c)
+	passed, err := activation.ListenersWithNames() // by systemd, for nobody else
+	if err != nil {
+		return err
+	}
+	ports, err := node.Bind(c, passed)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ports.Close()) }()
 	dropped := true
-	if s.drop {
+	if s.service {
 		if dropped, err = dropPrivileges(c); err != nil {
 			return err
 		}
@@ -62,14 +73,56 @@ func (s *server) run() (err error) {
 	if !dropped {
 		s.log.Warn("the server runs as root: there is no user " + serviceUser)
 	}
+	s.notify = newNotifier(s.log.Logger)
+	var sandbox *node.Sandbox
+	if s.service {
+		if sandbox, err = s.confine(c); err != nil {
+			return s.logged("start failed", err)
+		}
+	}
 	ctx := context.Background()
-	if err := s.open(ctx, node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen}); err != nil {
+	o := node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen, Sandbox: sandbox}
+	if err := s.open(ctx, o); err != nil {
 		return s.logged("start failed", err)
 	}
 	if err := s.start(ctx); err != nil {
 		return s.logged("start failed", errors.Join(err, s.stop(failGrace)))
 	}
 	return s.wait()
+}
+
+// confine gives up what the server never needs to open, before it has read a byte of a stranger's. The folders that it needs
+// are made first: rules stand for what exists.
+func (s *server) confine(c *config.Config) (*node.Sandbox, error) {
+	if c.Limits.Sandbox == "off" {
+		return nil, nil
+	}
+	if err := errors.Join(node.MakeDir(c.DataDir), os.MkdirAll(c.RunDir, 0o700)); err != nil {
+		return nil, err
+	}
+	file, _, err := s.app.where()
+	if err != nil {
+		return nil, err
+	}
+	if file != "" {
+		if file, err = filepath.Abs(file); err != nil {
+			return nil, err
+		}
+	}
+	sandbox := node.NewSandbox(c, file)
+	switch err := sandbox.Enforce(); {
+	case errors.Is(err, node.ErrNoLandlock) && c.Limits.Sandbox == "auto":
+		s.log.Info("the server is not confined; limits.sandbox", obs.KeyError, err)
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("limits.sandbox: %w", err)
+	}
+	return sandbox, nil
+}
+
+// serving is the line that the service manager shows.
+func serving(n *node.Node) string {
+	return "serving " + strings.Join(slices.Sorted(maps.Keys(n.Addresses())), ", ")
 }
 
 // open opens the node. The lock of an operator's command, which is brief, is waited for; that of a server is not.
@@ -110,6 +163,7 @@ func (s *server) start(ctx context.Context) error {
 			for service, addr := range s.node.Addresses() {
 				s.log.Info("listening", obs.KeyService, service, "address", addr.String())
 			}
+			s.notify.ready(serving(s.node))
 			if s.announce != nil {
 				return s.announce(s.node)
 			}
@@ -124,17 +178,30 @@ func (s *server) start(ctx context.Context) error {
 
 // wait serves until the end.
 func (s *server) wait() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { s.notify.watch(ctx, s.node.Healthy) })
+	unwatch := func() {
+		cancel()
+		watch.Wait()
+	}
+	defer unwatch()
 	for {
 		select {
 		case err := <-s.node.Fatal():
+			unwatch()
 			s.log.Error("the disk failed; nothing is acknowledged any more", obs.KeyError, err)
 			return &codeError{exitIO, errors.Join(err, s.stop(failGrace))}
 		case sig := <-s.signals:
 			if sig == syscall.SIGHUP {
+				s.notify.reloading()
 				s.reload()
+				s.notify.ready(serving(s.node)) // whatever came of it: the log has that
 				continue
 			}
 			s.log.Info("stopping", "signal", sig.String())
+			s.notify.stopping()
+			unwatch()
 			return s.logged("stop failed", s.stop(s.node.Config().Limits.DrainTimeout.D()))
 		}
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Version string
 	// Listeners already open, by service and address, are used instead of new ones: for socket activation and tests.
 	Listen func(network, address string) (net.Listener, error)
+	// Sandbox is what the process may open; nil: whatever its user may.
+	Sandbox *Sandbox
 }
 
 // Node is one running system. Its methods are safe for concurrent use.
@@ -142,6 +144,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.certs.Start()
 	n.checkMasters(ctx, n.config.Load())
 	n.logins.start()
+	n.checkHelper(ctx)
 	s.serve()
 	n.ready.Store(true)
 	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
@@ -187,6 +190,9 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	old := n.config.Load()
 	if restart = config.NeedsRestart(config.Diff(old, c)); len(restart) > 0 {
 		return restart, fmt.Errorf("these keys change only at a restart: %s; nothing is changed", strings.Join(restart, ", "))
+	}
+	if err := n.opt.Sandbox.check(c); err != nil {
+		return nil, err
 	}
 	if err := n.services.configure(c); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/config"
@@ -29,6 +30,7 @@ type services struct {
 	ctx       context.Context // ends when accepting ends
 	cancel    context.CancelFunc
 	group     sync.WaitGroup
+	ended     atomic.Pointer[string] // a service whose listener ended by itself
 }
 
 type listener struct {
@@ -156,7 +158,11 @@ func listenHint(err error) string {
 func (s *services) serve() {
 	for _, l := range s.listeners {
 		s.group.Go(func() {
-			if err := s.serveOne(l); err != nil && s.ctx.Err() == nil {
+			err := s.serveOne(l)
+			if s.ctx.Err() == nil {
+				s.ended.Store(&l.service)
+			}
+			if err != nil && s.ctx.Err() == nil {
 				s.node.log.Error("listener failed", obs.KeyService, l.service, obs.KeyError, err)
 			}
 		})

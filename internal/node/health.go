@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// Healthy tells whether the node does its work: the disk has not failed, the database's one writer and a reader answer
+// before ctx ends, and every listener accepts. A full disk is not unhealthy: starting again does not make room.
+func (n *Node) Healthy(ctx context.Context) error {
+	if err := n.readiness(); err != nil {
+		return err
+	}
+	nothing := func(*db.Tx) error { return nil }
+	if err := errors.Join(n.db.Write(ctx, nothing), n.db.Read(ctx, nothing)); err != nil {
+		return fmt.Errorf("the database does not answer: %w", err)
+	}
+	if service := n.services.ended.Load(); service != nil {
+		return fmt.Errorf("the listener for %s has ended", *service)
+	}
+	return nil
+}
+
+// checkHelper warns when the helper, which the configuration needs, is not there yet. It may come later.
+func (n *Node) checkHelper(ctx context.Context) {
+	c := n.config.Load()
+	if !c.Helper.Enabled {
+		return
+	}
+	if err := helperOf(c).Ping(ctx); err != nil {
+		n.log.Warn("what needs the helper fails for now, and is tried again each time: start postrider-helper.socket, or postrider privhelper",
+			"err", err)
+	}
+}

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/privhelper"
+)
+
+// Sandbox is what a server may still open, whatever becomes of it: its own folders to write, and to read what its
+// configuration names and what the system tells everybody. Sockets, to listen and to connect, are not concerned.
+type Sandbox struct{ read, write []string }
+
+// systemReads are what Go's library, SQLite and our own packages read of the system. /etc is there as a whole: files in it,
+// resolv.conf first of all, are replaced by new ones of the same name, which a rule for the old file would not cover; what
+// is secret in /etc is kept from us by its mode. /proc likewise: a rule for /proc/self ends with the kernel's memory of it.
+func systemReads() []string {
+	return []string{"/etc", "/usr/share/zoneinfo", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/mime",
+		"/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/sys/kernel/mm/transparent_hugepage", "/dev/urandom",
+		"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"}
+}
+
+// NewSandbox reads from a configuration, and the file that it came from ("" for none), what the server needs. The server's
+// own folders must be there when the sandbox is enforced.
+func NewSandbox(c *config.Config, file string) *Sandbox {
+	s := &Sandbox{read: systemReads(), write: []string{c.DataDir, c.RunDir, "/dev/null"}}
+	if c.Log.File != "" {
+		s.write = append(s.write, filepath.Dir(c.Log.File)) // it is made anew when it has been rotated
+	}
+	for _, path := range filesOf(c) {
+		s.read = append(s.read, foldersOf(path)...)
+	}
+	if file != "" {
+		s.read = append(s.read, foldersOf(file)...)
+	}
+	slices.Sort(s.read)
+	s.read = slices.Compact(s.read)
+	return s
+}
+
+// Enforce confines this process, in all its threads and for good. ErrNoLandlock where that cannot be done.
+func (s *Sandbox) Enforce() error { return landlock(s.read, s.write) }
+
+// filesOf are the files that a configuration tells the server to read.
+func filesOf(c *config.Config) []string {
+	list := append(privhelper.CertificateFiles(c), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile)
+	return slices.DeleteFunc(list, func(path string) bool { return !filepath.IsAbs(path) })
+}
+
+// foldersOf are the folder of a file, so that the file can be replaced, and that of what it links to.
+func foldersOf(path string) []string {
+	list := []string{filepath.Dir(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != list[0] {
+		list = append(list, filepath.Dir(real))
+	}
+	return slices.DeleteFunc(list, func(dir string) bool { return dir == "/" }) // that would be everything
+}
+
+// check refuses a configuration whose files the process can no longer reach.
+func (s *Sandbox) check(c *config.Config) error {
+	if s == nil {
+		return nil
+	}
+	var errs []error
+	for _, path := range filesOf(c) {
+		if _, err := os.Lstat(path); err == nil && !s.allows(path) && !(c.Helper.Enabled && slices.Contains(privhelper.CertificateFiles(c), path)) {
+			errs = append(errs, fmt.Errorf("%s lies outside of what the running server may read (limits.sandbox); a restart lets it in", path))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// allows tells whether a file can be read.
+func (s *Sandbox) allows(path string) bool {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	for _, dir := range append(slices.Clone(s.read), s.write...) {
+		if path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
