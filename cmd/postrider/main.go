@@ -14,6 +14,7 @@
 //	privilege.go   which user does the work
 //	quickstart.go, announce.go   quickstart, and what it prints
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go   the operator's commands
+//	sendmail*.go   sendmail, mailq, newaliases
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	output.go      tables, colour, JSON
 //	exit.go        exit codes
@@ -34,10 +35,13 @@ func main() { os.Exit(start(newApp(), os.Args)) }
 func start(a *app, args []string) int {
 	syscall.Umask(0o077) // what is made is for its owner; the one folder that is not gets its mode explicitly
 	programs := map[string]func(*app, []string) int{
-		"postrider": commands,
+		"postrider": commands, "sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])
+	}
+	if len(args) > 1 && programs[args[1]] != nil { // `postrider sendmail …` too, where there is no link of that name
+		return programs[args[1]](a, args[2:])
 	}
 	return commands(a, args[1:])
 }

@@ -66,7 +66,7 @@ func dropPrivileges(c *config.Config) (dropped bool, err error) {
 	if err := giveDir(c.DataDir, uid, gid); err != nil {
 		return false, err
 	}
-	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
+	if err := node.MakeRunDir(c.RunDir); err != nil {
 		return false, err
 	}
 	if err := giveDir(c.RunDir, uid, gid); err != nil {

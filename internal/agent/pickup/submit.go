@@ -296,7 +296,7 @@ func (m *message) complete(in *intake.Message, fields []byte) (recipe.Recipe, er
 		all := append(trace, fields...)
 		return recipe.Whole(in.Self()).Prepend(all), in.Index.Shift(int64(len(all)))
 	}
-	edit := repair.Complete(in.Header, repair.Message{ID: m.id, Now: m.now, Hostname: m.settings.Hostname, From: m.author()})
+	edit := repair.Complete(in.Header, repair.Message{ID: m.id, Now: m.id.Time(), Hostname: m.settings.Hostname, From: m.author()})
 	repair.Qualify(&edit, in.Header, m.settings.Domain)
 	edit.Prepend = append(append(trace, fields...), edit.Prepend...)
 	content, block, err := edit.Apply(in.Header, in.Self())

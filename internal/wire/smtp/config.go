@@ -23,7 +23,8 @@ type Config struct {
 	// one, ErrAuthRequired). nil: nobody need authenticate.
 	RequireAuth func(*Peer) error
 	// LaxNewlines names clients so old that they end lines with a bare LF. From them LF ends a line wherever it stands, in
-	// commands, in the message (where it becomes CRLF) and around the final dot. nil: nobody.
+	// commands, in the message (where it becomes CRLF) and around the final dot. The address of a client that has none (standard
+	// input) is zero. nil: nobody.
 	LaxNewlines func(netip.Addr) bool
 	// GreetPause is how long to wait, before the greeting, for a client that talks first. nil: no pause.
 	GreetPause func(*Peer) time.Duration

@@ -205,7 +205,7 @@ func (s *session) line(max int) (string, error) {
 }
 
 func (s *session) lax() bool {
-	return s.cfg.LaxNewlines != nil && s.peer.Remote.IsValid() && s.cfg.LaxNewlines(s.peer.Remote.Addr())
+	return s.cfg.LaxNewlines != nil && s.cfg.LaxNewlines(s.peer.Remote.Addr())
 }
 
 // fill sends what there is to say, then waits for the client: the only place where a session waits for input. So replies
