@@ -123,3 +123,42 @@ func TestCurlIMAP(t *testing.T) {
 	curl(t, 67, "--silent", "--ssl-reqd", "--cacert", s.CA, "--user", "nobody@here.example:wrong", clear)
 	curl(t, 67, append(imapsArgs(s, s.Alice, "NoSuchFolder;MAILINDEX=1"), "--silent")...) // so it calls a SELECT that fails
 }
+
+func TestCurlPOP3(t *testing.T) {
+	s := system.Start(t, system.Options{})
+	samples(t, s, 3)
+	pop := func(code int, path string, more ...string) string {
+		t.Helper()
+		args := []string{"--silent", "--show-error", "--max-time", "60", "--cacert", s.CA, "--user", s.Alice.Address + ":" + s.Alice.Password}
+		return curl(t, code, append(append(args, more...), "pop3s://localhost:"+s.Port(t, "pop3s")+"/"+path)...)
+	}
+	size := len(sample(0))
+	if got, want := pop(0, ""), fmt.Sprintf("1 %[1]d\r\n2 %[1]d\r\n3 %[1]d\r\n", size); got != want {
+		t.Errorf("LIST: %q, want %q", got, want)
+	}
+	if got := pop(0, "2"); got != sample(1) {
+		t.Errorf("RETR 2: %q", got)
+	}
+	same(t, "after RETR of the second", flagsOf(t, s, s.Alice, "INBOX"), "", `\Seen`, "")
+	header, _, _ := strings.Cut(sample(0), "\r\n\r\n")
+	if got := pop(0, "", "--request", "TOP 1 1"); got != header+"\r\n\r\n.one dot\r\n" {
+		t.Errorf("TOP 1 1: %q", got)
+	}
+	ids := strings.Fields(pop(0, "", "--request", "UIDL"))
+	if len(ids) != 6 || ids[1] == ids[3] || ids[3] == ids[5] {
+		t.Errorf("UIDL: %q", ids)
+	}
+	pop(0, "3", "--request", "DELE", "--list-only") // a deletion holds when curl says QUIT
+	s.Await(t, s.Alice, "INBOX", 2)
+	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
+		pop(0, "", "--login-options", "AUTH="+mechanism)
+	}
+	// In clear only with STLS (67 is login denied).
+	clear, user := "pop3://localhost:"+s.Port(t, "pop3")+"/1", s.Alice.Address+":"+s.Alice.Password
+	if got := curl(t, 0, "--silent", "--ssl-reqd", "--cacert", s.CA, "--user", user, clear); got != sample(0) {
+		t.Errorf("over STLS: %q", got)
+	}
+	curl(t, 67, "--silent", "--user", user, clear)
+	curl(t, 67, "--silent", "--ssl-reqd", "--cacert", s.CA, "--user", s.Alice.Address+":wrong", clear)
+	pop(8, "9")
+}

@@ -25,6 +25,9 @@ const (
 func fetchmailArgs(t *testing.T, s *system.System, service, password, options string) []string {
 	t.Helper()
 	protocol, tls, _ := strings.Cut(map[string]string{"imaps": "imap ssl", "imap": "imap", "pop3s": "pop3 ssl", "pop3": "pop3"}[service], " ")
+	if strings.HasPrefix(protocol, "pop3") {
+		protocol += " uidl" // server's options come before the user's
+	}
 	rc := writeFile(t, "fetchmailrc", fmt.Sprintf("poll localhost service %s protocol %s timeout 60 username %q password %q %s sslproto \"auto\" sslcertck sslcertfile %q %s\n",
 		s.Port(t, service), protocol, s.Alice.Address, password, tls, s.CA, options))
 	dir := t.TempDir()
@@ -71,6 +74,26 @@ func TestFetchmailIMAP(t *testing.T) {
 		t.Errorf("%d of 3 messages in the file:\n%.2000s", n, got)
 	}
 	fetchmail(t, fetchmailAuth, fetchmailArgs(t, s, "imaps", "wrong", mda))
+}
+
+// TestFetchmailPOP3: kept, it remembers unique identifiers and reads by TOP, which marks nothing as read; removed, it
+// reads by RETR and deletes.
+func TestFetchmailPOP3(t *testing.T) {
+	s := system.Start(t, system.Options{})
+	samples(t, s, 3)
+	again := fmt.Sprintf(`smtphost "localhost/%s" lmtp smtpname "%s" `, s.Port(t, "lmtp"), s.Bob.Address)
+	keep := fetchmailArgs(t, s, "pop3s", s.Alice.Password, again+"keep")
+	fetchmail(t, 0, keep)
+	redelivered(t, s, 3)
+	same(t, "kept", flagsOf(t, s, s.Alice, "INBOX"), "", "", "")
+	fetchmail(t, fetchmailNone, keep)
+	system.Append(t, s.IMAP(t, s.Alice), "INBOX", []byte(sample(3)))
+	fetchmail(t, 0, keep)
+	redelivered(t, s, 4)
+	fetchmail(t, 0, fetchmailArgs(t, s, "pop3", s.Alice.Password, again+"fetchall nokeep"))
+	redelivered(t, s, 8)
+	s.Await(t, s.Alice, "INBOX", 0)
+	fetchmail(t, fetchmailAuth, fetchmailArgs(t, s, "pop3s", "wrong", again))
 }
 
 // TestFetchmailIdles: it waits in IDLE, and fetches what comes.

@@ -59,3 +59,16 @@ func TestGetmailIMAP(t *testing.T) {
 	newGetmail(t, s, "imaps", "SimpleIMAPSSLRetriever", "delete = true").fetches(t, 4, 4)
 	s.Await(t, s.Alice, "INBOX", 0)
 }
+
+func TestGetmailPOP3(t *testing.T) {
+	s := system.Start(t, system.Options{})
+	samples(t, s, 3)
+	keep := newGetmail(t, s, "pop3s", "SimplePOP3SSLRetriever", "delete = false")
+	keep.fetches(t, 3, 3)
+	keep.fetches(t, 0, 3) // remembered by UIDL
+	system.Append(t, s.IMAP(t, s.Alice), "INBOX", []byte(sample(3)))
+	keep.fetches(t, 1, 4)
+	s.Await(t, s.Alice, "INBOX", 4)
+	newGetmail(t, s, "pop3s", "SimplePOP3SSLRetriever", "delete = true").fetches(t, 4, 4)
+	s.Await(t, s.Alice, "INBOX", 0)
+}
