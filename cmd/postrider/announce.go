@@ -120,6 +120,9 @@ func (q *quickstart) clients(b *strings.Builder, head func(string), ca string, p
 	head("Thunderbird: settings for a manual set-up")
 	fmt.Fprintf(b, "  Authority   Settings > Privacy & Security > Certificates > Authorities > Import: %s\n", ca)
 	fmt.Fprintf(b, "  Incoming    IMAP, localhost, port %s, SSL/TLS, normal password, user name %s\n", port("imaps"), alice.Address)
+	if port("pop3s") != "" {
+		fmt.Fprintf(b, "  or          POP3, localhost, port %s, SSL/TLS, normal password, user name %s\n", port("pop3s"), alice.Address)
+	}
 	fmt.Fprintf(b, "  Outgoing    SMTP, localhost, port %s, SSL/TLS, normal password, user name %s\n", port("submissions"), alice.Address)
 }
 

@@ -49,7 +49,16 @@ func day(t *testing.T, format string) string {
 	m.until("* OK")
 	m.say("a LOGIN alice@here.example guess", "a NO")
 	m.say("b LOGOUT", "b OK")
-	eventually(t, "all sessions are told of", func() bool { return n.services.imap.Connections() == 0 })
+	p := dialTalk(t, n, "pop3s").secure()
+	p.until("+OK")
+	p.say("USER alice@here.example", "+OK")
+	p.say("PASS guess", "-ERR [AUTH]")
+	p.say("AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQgd29yZA==", "+OK 2 messages")
+	p.say("RETR 2", "+OK")
+	p.message()
+	p.say("DELE 1", "+OK")
+	p.say("QUIT", "+OK")
+	eventually(t, "all sessions are told of", func() bool { return n.services.imap.Connections()+n.services.pop3.Connections() == 0 })
 	stop()
 	return log.String()
 }
@@ -69,6 +78,8 @@ func TestLogOfASession(t *testing.T) {
 			`msg=login service=submission .*client=127\.0\.0\.1 .*account=alice@here\.example mech=SCRAM-SHA-256`,
 			`msg=login service=imaps .*client=127\.0\.0\.1 tls="TLSv1\.3 \w+" account=alice@here\.example mech=PLAIN`,
 			`msg=logout service=imaps .*client=127\.0\.0\.1 .*account=alice@here\.example duration=[\d.]+ in=\d+ out=\d+ reason="logged out"`,
+			`level=WARN msg="authentication failed" service=pop3s session=pop3s-\w+ client=127\.0\.0\.1 .*account=alice@here\.example mech=PLAIN`,
+			`msg=logout service=pop3s .*account=alice@here\.example duration=[\d.]+ in=\d+ out=\d+ messages=2 size=\d+ top=0 retr=1 del=1 reason="logged out"`,
 		},
 		"json": {
 			`"msg":"accepted".*"client":"127\.0\.0\.1".*"from":"sender@far\.example"`,
@@ -87,6 +98,9 @@ func TestLogOfASession(t *testing.T) {
 			`dovecot\[\d+\]: imap-login: Login: user=<alice@here\.example>, method=PLAIN, rip=127\.0\.0\.1, lip=127\.0\.0\.1, TLS`,
 			`dovecot\[\d+\]: imap-login: Disconnected \(auth failed, 1 attempts\): user=<alice@here\.example>, method=PLAIN, rip=127\.0\.0\.1`,
 			`dovecot\[\d+\]: imap\(alice@here\.example\)<\d+><[\w-]+>: Disconnected: logged out in=\d+ out=\d+`,
+			`dovecot\[\d+\]: pop3-login: Disconnected \(auth failed, 1 attempts\): user=<alice@here\.example>, method=PLAIN, rip=127\.0\.0\.1`,
+			`dovecot\[\d+\]: pop3-login: Login: user=<alice@here\.example>, method=PLAIN, rip=127\.0\.0\.1, lip=127\.0\.0\.1, TLS`,
+			`dovecot\[\d+\]: pop3\(alice@here\.example\)<\d+><[\w-]+>: Disconnected: logged out top=0/0, retr=1/\d+, del=1/2, size=\d+ in=\d+ out=\d+`,
 		},
 	} {
 		t.Run(format, func(t *testing.T) {
@@ -122,7 +136,7 @@ func TestLogToolsReadASession(t *testing.T) {
 			t.Errorf("pflogsumm: %s: %q, want %s", what, m, want)
 		}
 	}
-	for filter, want := range map[string]int{"postfix": 2, "postfix[mode=auth]": 1, "dovecot": 2, "postfix[mode=errors]": 0} {
+	for filter, want := range map[string]int{"postfix": 2, "postfix[mode=auth]": 1, "dovecot": 3, "postfix[mode=errors]": 0} {
 		out, _ := exec.Command(fail2ban, "-o", "<ip>", path, filter).CombinedOutput() // exits 1 when nothing matches
 		if got := strings.Fields(string(out)); len(got) != want || strings.Count(string(out), "127.0.0.1") != want {
 			t.Errorf("fail2ban %s: %q, want %d", filter, got, want)
