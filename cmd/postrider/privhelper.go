@@ -41,8 +41,9 @@ func (c privhelperCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	// What is in memory are passwords: no core file, of the children neither.
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+	// What is in memory are passwords: no core file, of the children neither. EPERM is the unit's filter of system calls,
+	// and the unit has LimitCORE=0.
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil && !errors.Is(err, unix.EPERM) {
 		return err
 	}
 	if c.Child {

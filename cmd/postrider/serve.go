@@ -117,6 +117,7 @@ func (s *server) confine(c *config.Config) (*node.Sandbox, error) {
 	case err != nil:
 		return nil, fmt.Errorf("limits.sandbox: %w", err)
 	}
+	s.log.Info("confined by Landlock")
 	return sandbox, nil
 }
 
