@@ -16,6 +16,7 @@
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases
 //	password.go, pw.go   asking for a password; stored forms of passwords
+//	man.go         the manual pages, made from cli*.go and the configuration's keys
 //	output.go      tables, colour, JSON
 //	exit.go        exit codes
 package main

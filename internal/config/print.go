@@ -133,3 +133,32 @@ func plain(v reflect.Value) any {
 	}
 	return s
 }
+
+// Entry is a key, or the head of a section, as a reference shows it.
+type Entry struct {
+	Section bool
+	Name    string // with its section: "smtp.max_recipients"
+	Default string // a TOML value; empty for a section
+	Restart bool   // it changes only at a restart
+	Text    []string
+}
+
+// Reference lists every section and key with its text and default, in the order of the example.
+func Reference() ([]Entry, error) {
+	docs, err := texts()
+	if err != nil {
+		return nil, err
+	}
+	var list []Entry
+	walk(Defaults(), func(s section) {
+		text := docs[s.owner+"."+s.field.Name]
+		if len(text) == 0 {
+			text = docs[s.field.Type.Name()]
+		}
+		list = append(list, Entry{Section: true, Name: s.key, Text: text})
+	}, func(l leaf) {
+		list = append(list, Entry{Name: l.key, Default: literal(l.value), Restart: l.field.Tag.Get("apply") == "restart",
+			Text: docs[l.owner+"."+l.field.Name]})
+	})
+	return list, nil
+}
