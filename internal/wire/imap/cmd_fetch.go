@@ -123,13 +123,13 @@ func (f *fetchCommand) modifier(p *parser, name string) {
 
 // narrow applies the modifiers.
 func (f *fetchCommand) narrow(ctx context.Context, c *conn, spans view.Spans) (view.Spans, error) {
+	if f.vanished && !c.out.vanished {
+		return nil, bad("ENABLE QRESYNC first") // RFC 7162 §3.2.6
+	}
 	if f.modseq {
 		c.enableCondstore()
 	}
 	if f.vanished {
-		if !c.out.vanished {
-			return nil, bad("ENABLE QRESYNC first") // RFC 7162 §3.2.6
-		}
 		set := f.set.set
 		if f.set.saved {
 			set = c.sel.saved

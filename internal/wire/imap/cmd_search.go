@@ -140,24 +140,30 @@ func (s *selection) highestOf(hits []int) uint64 {
 	return s.view.HighestOf(s.shared.mailbox, hits)
 }
 
-// ends is what MIN and MAX alone are about: the first, the last, or both; else all hits.
-func (r *searchReturn) ends(hits []int) []int {
-	if !r.min && !r.max || r.all || r.count || r.window || len(hits) == 0 {
+// chosen is what the result options other than COUNT and ALL are about: RFC 5182 §2.4, RFC 9394 §3.2.
+func (r *searchReturn) chosen(hits []int) []int {
+	if r.all || r.count || !r.min && !r.max && !r.window || len(hits) == 0 {
 		return hits
 	}
-	ends := []int{hits[0], hits[len(hits)-1]}
-	if !r.max {
-		ends = ends[:1]
-	} else if !r.min {
-		ends = ends[1:]
+	var out []int
+	if r.window {
+		from, to := r.partial.ends(len(hits))
+		out = append(out, hits[from:to]...)
 	}
-	return slices.Compact(ends)
+	if r.min {
+		out = append(out, hits[0])
+	}
+	if r.max {
+		out = append(out, hits[len(hits)-1])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
-// save keeps the result for "$". RFC 5182 §2.4: with MIN or MAX alone, only these.
+// save keeps the result for "$".
 func (s *searchCommand) save(c *conn, hits []int) {
 	c.sel.saved = nil
-	for _, index := range s.returns.ends(hits) {
+	for _, index := range s.returns.chosen(hits) {
 		uid := c.sel.view.UID(uint32(index) + 1)
 		if n := len(c.sel.saved); n > 0 && c.sel.saved[n-1].Last+1 == uid {
 			c.sel.saved[n-1].Last = uid
@@ -198,16 +204,14 @@ func (s *searchCommand) esearch(c *conn, found []uint32, hits []int) {
 		c.out.str(" PARTIAL (", r.partial.String(), " ")
 		if from, to := r.partial.ends(len(found)); from < to {
 			c.out.uidSet(found[from:to])
-			hits = hits[from:to]
 		} else {
 			c.out.str("NIL")
-			hits = nil
 		}
 		c.out.WriteByte(')')
 	}
-	if s.modseqs && len(hits) > 0 { // RFC 4731 §3.2, RFC 7162 §3.1.10
+	if told := s.returns.chosen(hits); s.modseqs && len(told) > 0 { // RFC 4731 §3.2, RFC 7162 §3.1.10
 		c.out.str(" MODSEQ ")
-		c.out.num(c.sel.highestOf(s.returns.ends(hits)))
+		c.out.num(c.sel.highestOf(told))
 	}
 	c.out.crlf()
 }
