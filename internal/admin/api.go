@@ -42,6 +42,12 @@ type API interface {
 	Mailboxes(ctx context.Context, account string) ([]Mailbox, error)
 	Messages(ctx context.Context, q MessageQuery) ([]Message, error) // ascending by UID
 	Message(ctx context.Context, m MessageID) (io.ReadCloser, error)
+	// SearchMail calls each for every message that matches, mailbox by mailbox, ascending by UID. Its error ends the search.
+	SearchMail(ctx context.Context, q MailQuery, each func(Found) error) error
+	ChangeMail(ctx context.Context, c MailChange) (Count, error) // all or, after an error, some of them
+
+	Sessions(ctx context.Context, q SessionQuery) ([]Session, error) // the oldest first
+	Kick(ctx context.Context, q SessionQuery) (Kicked, error)        // ends all that q takes, and it must not be empty
 }
 
 // Status tells what runs.
@@ -85,6 +91,15 @@ type Account struct {
 	Bytes    int64     `json:"bytes"`
 	Quota    int64     `json:"quota"` // bytes; 0: no limit
 	Created  time.Time `json:"created"`
+	// LastLogin is the last of each service, the latest first. Logins of master users are not among them.
+	LastLogin []LastLogin `json:"last_login,omitempty"`
+}
+
+// LastLogin is when an account was last logged in to.
+type LastLogin struct {
+	At      time.Time `json:"at"`
+	Service string    `json:"service"`
+	Client  string    `json:"client"` // address
 }
 
 // NewAccount is what AddAccount makes an account from.

@@ -183,3 +183,17 @@ func (c *Client) Messages(ctx context.Context, q MessageQuery) ([]Message, error
 func (c *Client) Message(ctx context.Context, m MessageID) (io.ReadCloser, error) {
 	return c.post(ctx, "message", m)
 }
+
+func (c *Client) SearchMail(ctx context.Context, q MailQuery, each func(Found) error) error {
+	return receive(ctx, c, "mail-search", q, each)
+}
+func (c *Client) ChangeMail(ctx context.Context, m MailChange) (Count, error) {
+	return get[Count](ctx, c, "mail-change", m)
+}
+
+func (c *Client) Sessions(ctx context.Context, q SessionQuery) ([]Session, error) {
+	return get[[]Session](ctx, c, "sessions", q)
+}
+func (c *Client) Kick(ctx context.Context, q SessionQuery) (Kicked, error) {
+	return get[Kicked](ctx, c, "session-kick", q)
+}

@@ -41,6 +41,10 @@ func operations() map[string]operation {
 		"mailboxes":      call(API.Mailboxes),
 		"messages":       call(API.Messages),
 		"message":        read(API.Message),
+		"mail-search":    stream(API.SearchMail),
+		"mail-change":    call(API.ChangeMail),
+		"sessions":       call(API.Sessions),
+		"session-kick":   call(API.Kick),
 	}
 }
 

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	maxArgument   = 1 << 20 // bytes; an alias with ten thousand targets fits
-	callTimeout   = time.Minute
+	maxArgument   = 1 << 20          // bytes; an alias with ten thousand targets fits
+	callTimeout   = 10 * time.Minute // a search of all texts of a large account takes its time
 	readTimeout   = 10 * time.Second
-	streamTimeout = 10 * time.Minute // for a whole message
+	streamTimeout = callTimeout // for a whole message
 	idleTimeout   = time.Minute
 )
 
@@ -85,7 +85,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.refuse(w, name, err)
 	case message != nil:
-		w.Header().Set("Content-Type", "message/rfc822")
+		w.Header().Set("Content-Type", contentType(message))
 		if m, ok := message.(interface{ Size() int64 }); ok {
 			// With a length said beforehand, the client sees when a message is not whole.
 			w.Header().Set("Content-Length", strconv.FormatInt(m.Size(), 10))
@@ -98,6 +98,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(value) // the client is gone
 	}
+}
+
+func contentType(message io.ReadCloser) string {
+	if m, ok := message.(interface{ ContentType() string }); ok {
+		return m.ContentType()
+	}
+	return "message/rfc822"
 }
 
 // run answers a call, whatever happens in it.

@@ -15,7 +15,8 @@ import (
 	"github.com/postrider/postrider/internal/state/queue"
 )
 
-// api is what the operator may do with a node. Its parts: this file (the directory), api_queue.go, api_mail.go.
+// api is what the operator may do with a node. Its parts: this file (the directory), api_queue.go, api_mail.go (mailboxes and
+// messages), api_search.go, api_change.go (many messages at once), api_session.go.
 type api struct{ *Node }
 
 // API returns the operator's functions. Those of the queue need Start or Load.
@@ -196,11 +197,16 @@ func (a *api) Accounts(ctx context.Context, domain string) ([]admin.Account, err
 	if err != nil {
 		return nil, apiError(err)
 	}
+	logins, err := a.lastLogins(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]admin.Account, len(accounts))
 	for i, acc := range accounts {
 		if list[i], err = a.accountOf(ctx, acc); err != nil {
 			return nil, apiError(err)
 		}
+		list[i].LastLogin = logins[acc.ID]
 	}
 	return list, nil
 }
@@ -233,7 +239,12 @@ func (a *api) Account(ctx context.Context, s string) (admin.Account, error) {
 	if err != nil {
 		return admin.Account{}, err
 	}
+	logins, err := a.lastLogins(ctx, acc.ID)
+	if err != nil {
+		return admin.Account{}, err
+	}
 	out, err := a.accountOf(ctx, acc)
+	out.LastLogin = logins[acc.ID]
 	return out, apiError(err)
 }
 
