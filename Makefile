@@ -5,7 +5,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: all build run test check check-long bench crash fuzz peers docs clean
+.PHONY: all build deb run test check check-long bench crash fuzz peers docs clean
 
 all: build
 
@@ -13,6 +13,10 @@ all: build
 build:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+# A Debian package in bin/: postrider_VERSION_ARCH.deb.
+deb: build
+	packaging/deb/build.sh
 
 # A whole mail system on loopback, in ./postrider-data; stop it with ^C.
 run: build
@@ -29,7 +33,7 @@ check:
 # Everything, long forms included; run before a release and quoted in its note.
 check-long:
 	POSTRIDER_LONG=1 CRASH_SECONDS=900 FUZZ_SECONDS=900 TEST_TIMEOUT=60m \
-	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz
+	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz package
 
 bench: build
 	test/ci/check.sh bench
