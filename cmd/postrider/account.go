@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 )
@@ -52,14 +55,26 @@ func (c accountListCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if c.Inactive > 0 {
+			list = slices.DeleteFunc(list, func(acc admin.Account) bool { return !inactive(acc, time.Now().Add(-c.Inactive.D())) })
+		}
 		return a.show(list, func(w io.Writer) {
-			t := newTable("ACCOUNT", ">MESSAGES", ">SIZE", ">QUOTA", "LOGIN")
+			t := newTable("ACCOUNT", ">MESSAGES", ">SIZE", ">QUOTA", "LOGIN", "LAST LOGIN")
 			for _, acc := range list {
-				t.row(acc.Address, strconv.FormatInt(acc.Messages, 10), shortSize(acc.Bytes), quotaText(acc.Quota), yesNo(acc.Login))
+				last := "-"
+				if len(acc.LastLogin) > 0 {
+					last = shortTime(acc.LastLogin[0].At)
+				}
+				t.row(acc.Address, strconv.FormatInt(acc.Messages, 10), shortSize(acc.Bytes), quotaText(acc.Quota), yesNo(acc.Login), last)
 			}
 			t.write(a, w, "No accounts.")
 		})
 	})
+}
+
+// inactive tells whether nobody has logged in to an account since a time at which it was there.
+func inactive(acc admin.Account, since time.Time) bool {
+	return acc.Login && acc.Created.Before(since) && (len(acc.LastLogin) == 0 || acc.LastLogin[0].At.Before(since))
 }
 
 func yesNo(b bool) string {
@@ -86,10 +101,18 @@ func loginText(acc admin.Account) string {
 	return yesNo(acc.Login)
 }
 
+func lastLoginText(acc admin.Account) string {
+	var words []string
+	for _, l := range acc.LastLogin {
+		words = append(words, fmt.Sprintf("%s %s from %s", shortTime(l.At), l.Service, l.Client))
+	}
+	return dash(strings.Join(words, "; "))
+}
+
 func (a *app) showAccount(acc admin.Account) error {
 	return a.show(acc, func(w io.Writer) {
 		a.facts(w, "account", acc.Address, "login", loginText(acc), "messages", strconv.FormatInt(acc.Messages, 10),
-			"size", shortSize(acc.Bytes), "quota", quotaText(acc.Quota), "added", shortTime(acc.Created))
+			"size", shortSize(acc.Bytes), "quota", quotaText(acc.Quota), "added", shortTime(acc.Created), "last login", lastLoginText(acc))
 	})
 }
 

@@ -37,7 +37,8 @@ type cli struct {
 	Account    accountCmd    `cmd:"" help:"Accounts: who has mailboxes."`
 	Alias      aliasCmd      `cmd:"" help:"Aliases: addresses that lead to others, here or elsewhere."`
 	Queue      queueCmd      `cmd:"" help:"Messages on their way."`
-	Mail       mailCmd       `cmd:"" help:"Read the mail of an account, postmaster's for instance."`
+	Mail       mailCmd       `cmd:"" help:"Read, search and change the mail of an account, postmaster's for instance."`
+	Session    sessionCmd    `cmd:"" help:"Connections of clients."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`
 	Privhelper privhelperCmd `cmd:"" help:"Do for the server what needs root, and nothing else. Started by systemd, or as root."`

@@ -54,7 +54,8 @@ type (
 		Quota   config.Size `help:"Room for its mail, such as 2GiB. Default: no limit." placeholder:"SIZE"`
 	}
 	accountListCmd struct {
-		Domain string `arg:"" optional:"" help:"Only those of this domain."`
+		Domain   string          `arg:"" optional:"" help:"Only those of this domain."`
+		Inactive config.Duration `help:"Only those that may log in, and that nobody has logged in to for so long, such as 90d." placeholder:"TIME"`
 	}
 	accountShowCmd struct {
 		Address string `arg:"" help:"The account's address."`
