@@ -44,7 +44,7 @@ func (p *packs) Trailer(ctx context.Context, ref recipe.BlobRef) ([]byte, error)
 type anyone struct{}
 
 func (anyone) Password(context.Context, string, string) (sasl.Identity, error) {
-	return sasl.Identity{Account: me, Name: "ann@here.example"}, nil
+	return identity(), nil
 }
 func (anyone) Keys(context.Context, string) (sasl.Keys, sasl.Identity, error) {
 	return sasl.Keys{}, sasl.Identity{}, sasl.ErrCredentials
@@ -56,7 +56,10 @@ type world struct {
 	packs  *packs
 	store  *mailstore.Store
 	server *imap.Server
+	agent  *imapd.Agent
 }
+
+func identity() sasl.Identity { return sasl.Identity{Account: me, Name: "ann@here.example"} }
 
 func newWorld(t *testing.T) *world {
 	blobs, err := blob.NewMemory(t.Context(), blob.Options{})
@@ -70,6 +73,7 @@ func newWorld(t *testing.T) *world {
 	}
 	log := slog.New(slog.DiscardHandler)
 	agent := &imapd.Agent{Store: w.store, Intake: &intake.Intake{Blobs: blobs}, IDs: queueid.NewSource(time.Now, 1, 1), Now: time.Now, Log: log}
+	w.agent = agent
 	w.server = imap.New(agent, log, imap.Config{Hostname: "imap.here.example", SASL: sasl.NewServer(anyone{}, sasl.Options{})})
 	t.Cleanup(func() {
 		if err := errors.Join(w.store.Verify(context.Background()), blobs.Close(context.Background())); err != nil {

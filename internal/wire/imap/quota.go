@@ -43,7 +43,7 @@ func (cmd *quotaCommand) run(ctx context.Context, c *conn) (done, error) {
 		return done{}, err
 	}
 	c.out.str(`* QUOTA "" (`)
-	c.quota("STORAGE", kib(q.Bytes), q.MaxBytes/1024, "")
+	c.quota("STORAGE", kib(q.Bytes), kib(q.MaxBytes), "")
 	sep := ""
 	if q.MaxBytes > 0 {
 		sep = " "
