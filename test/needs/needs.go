@@ -38,6 +38,14 @@ func Root(t testing.TB, why string) {
 	}
 }
 
+// Kernel skips a test of something that the running kernel has not: that cannot be installed.
+func Kernel(t testing.TB, what string, has bool) {
+	t.Helper()
+	if !has {
+		t.Skipf("this test needs a kernel with %s", what)
+	}
+}
+
 // Long skips a test that does not fit in `make check`; POSTRIDER_LONG=1, which `make check-long` sets, runs it.
 func Long(t testing.TB, why string) {
 	t.Helper()
