@@ -34,19 +34,22 @@ func TestMain(m *testing.M) {
 //	await TEXT ARGS...    runs a program again and again until a line of its output matches
 //	offset VAR            puts a port offset into VAR at which all services' ports are free
 //	mode FILE PERM        checks a file's permissions
+//
+// and those of clients that stay connected, in session_test.go.
 func TestScripts(t *testing.T) {
 	s := &scripts{}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Values[runs{}] = map[string]*background{}
+			e.Values[clients{}] = map[string]*client{}
 			e.Setenv("NO_COLOR", "1")
 			// A server that root starts as another user must get to its data.
 			return errors.Join(os.Chmod(e.WorkDir, 0o755), os.Chmod(filepath.Dir(e.WorkDir), 0o755))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": s.start, "end": s.end, "signal": s.signal, "code": s.code, "send": s.send, "await": s.await, "offset": s.offset,
-			"mode": s.mode,
+			"mode": s.mode, "connect": s.connect, "say": s.say, "hear": s.hear, "password": s.password,
 		},
 		RequireExplicitExec: true,
 	})
