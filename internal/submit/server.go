@@ -118,16 +118,20 @@ func (s *Server) connection(conn *net.UnixConn) {
 		s.answer(conn, "", err)
 		return
 	}
-	defer s.leave(conn, uid)
+	id, err := s.bounded(conn, uid)
+	s.leave(conn, uid) // before the answer: a client may come again as soon as it has that
+	if err == nil || !errors.Is(err, errGone) {
+		s.answer(conn, id, err)
+	}
+}
+
+// bounded is a submission within its time.
+func (s *Server) bounded(conn *net.UnixConn, uid uint32) (string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.limits.MessageTime)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	id, err := s.submission(ctx, conn, uid)
-	if err != nil && errors.Is(err, errGone) {
-		return
-	}
-	s.answer(conn, id, err)
+	return s.submission(ctx, conn, uid)
 }
 
 func (s *Server) submission(ctx context.Context, conn *net.UnixConn, uid uint32) (id string, err error) {
@@ -159,15 +163,11 @@ func (s *Server) submission(ctx context.Context, conn *net.UnixConn, uid uint32)
 // errGone says that the client is.
 var errGone = errors.New("the client went away, or was silent for too long")
 
-// answer writes the final line, if the client still reads.
+// answer writes the final line. The connection may close with input unread: on a local socket that takes nothing away
+// from what was written.
 func (s *Server) answer(conn *net.UnixConn, id string, err error) {
 	_ = conn.SetWriteDeadline(time.Now().Add(s.limits.StallTime))
 	_, _ = io.WriteString(conn, reply(id, err)+"\n")
-	// What is unread when the connection closes would take the answer with it.
-	if conn.CloseWrite() == nil {
-		_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-		_, _ = io.CopyN(io.Discard, conn, 1<<20)
-	}
 }
 
 // enter counts a connection in, unless there are too many.
