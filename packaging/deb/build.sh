@@ -1,8 +1,8 @@
 #!/bin/bash
-# Builds bin/postrider_VERSION_ARCH.deb from bin/postrider, which `make build` has made. It needs dpkg-deb and gzip, no
+# Builds postrider_VERSION_ARCH.deb, in bin/ or in another folder, from bin/postrider, which `make build` has made. It needs dpkg-deb and gzip, no
 # debhelper and no root. The same commit gives the same bytes: times are the commit's (SOURCE_DATE_EPOCH), owners root's.
 #
-#   packaging/deb/build.sh [VERSION]
+#   packaging/deb/build.sh [VERSION [FOLDER]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
@@ -76,6 +76,6 @@ size=$(du -sk --apparent-size "$root" | cut -f1)
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$size/" packaging/deb/control >"$root/DEBIAN/control"
 
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-deb=bin/postrider_${version}_$arch.deb
+deb=${2:-bin}/postrider_${version}_$arch.deb
 dpkg-deb --root-owner-group -Zxz -b "$root" "$deb" >/dev/null
 echo "$deb"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,17 +18,9 @@ const root = "../.."
 // build makes the package of a version and returns its path.
 func build(t *testing.T, version string) string {
 	t.Helper()
-	r := system.Run(t, system.Command{Name: filepath.Join(root, "packaging/deb/build.sh"), Args: []string{version}, Env: os.Environ(), Timeout: 5 * time.Minute})
-	deb, err := filepath.Abs(filepath.Join(root, string(bytes.TrimSpace([]byte(r.Stdout)))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.Remove(deb); err != nil {
-			t.Error(err)
-		}
-	})
-	return deb
+	r := system.Run(t, system.Command{Name: filepath.Join(root, "packaging/deb/build.sh"), Args: []string{version, t.TempDir()}, Env: os.Environ(),
+		Timeout: 5 * time.Minute})
+	return strings.TrimSpace(r.Stdout)
 }
 
 func binary(t *testing.T) {
