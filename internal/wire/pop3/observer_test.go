@@ -233,6 +233,37 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// A client that never begins the TLS that it connected for is let go of.
+func TestSilentBeforeTLS(t *testing.T) {
+	server, _ := dialogue.TLS(t, "pop.example.test")
+	for _, mode := range []pop3.Mode{pop3.Implicit, pop3.StartTLS} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w := newStore(), &witness{}
+			config := testConfig(s)
+			config.Observer, config.TLS = w, server
+			srv := newServer(s, config)
+			ours, theirs := dialogue.Pipe()
+			defer ours.Close()
+			begin := time.Now()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				srv.ServeConn(context.Background(), theirs, mode)
+			}()
+			if mode == pop3.StartTLS {
+				c := &client{t, ours, bufio.NewReader(ours)}
+				c.want("+OK")
+				c.send("STLS")
+				c.want("+OK")
+			}
+			<-done
+			if took := time.Since(begin); took != 30*time.Second || w.stats.Reason != pop3.EndTLS {
+				t.Errorf("after %v: %+v", took, w.stats)
+			}
+		})
+	}
+}
+
 // What cannot be removed is told, and the connection ends as QUIT wants.
 func TestUpdateFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
