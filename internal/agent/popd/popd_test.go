@@ -335,6 +335,41 @@ func TestUpdateFails(t *testing.T) {
 	}
 }
 
+// A large maildrop is listed in several slices, and removed in several transactions; no message is lost or doubled at their
+// borders.
+func TestLargeMaildrop(t *testing.T) {
+	w := newWorld(t)
+	const n, gone = 5001, 2500
+	list := make([]mailstore.Imported, n)
+	list[0] = w.message(text(1))
+	for i := range list {
+		list[i].Email = list[0].Email // all of one record
+	}
+	w.put(list...)
+	c := w.login("me", fmt.Sprintf("+OK %d messages (%d octets)", n, n*len(text(1))))
+	var commands strings.Builder
+	for i := range gone {
+		fmt.Fprintf(&commands, "DELE %d\r\n", 2*i+1)
+	}
+	go io.WriteString(c, commands.String())
+	for range gone {
+		if got := c.line(); !strings.HasPrefix(got, "+OK") {
+			t.Fatal(got)
+		}
+	}
+	c.say("STAT", fmt.Sprintf("+OK %d %d", n-gone, (n-gone)*len(text(1))))
+	c.say("QUIT", "+OK Bye")
+	var want []string
+	for uid := 1; uid <= n; uid++ {
+		if uid%2 == 0 || uid == n {
+			want = append(want, fmt.Sprint(uid))
+		}
+	}
+	if got := w.uids(); got != strings.Join(want, " ") {
+		t.Errorf("left: %d, want %d", len(strings.Fields(got)), len(want))
+	}
+}
+
 // Unique ids are those that an import set where they can be, else they come from UID and UIDVALIDITY. No two are the same.
 func TestUIDL(t *testing.T) {
 	w := newWorld(t)
