@@ -137,14 +137,14 @@ func (s *storeCommand) tell(c *conn, spans view.Spans, kept []uint32) {
 	if fresh != nil { // the client must know a keyword before it sees it
 		c.out.flagsResponse(fresh)
 	}
+	uid := s.uid || c.rev2 || c.out.vanished // RFC 7162 §3.2.4: always for who has enabled QRESYNC
 	c.eachRow(spans, func(row *view.Row) {
 		switch _, skip := slices.BinarySearch(kept, row.UID); {
 		case skip:
 		case s.silent:
-			c.out.fetchModSeq(row)
+			c.out.fetchModSeq(row, uid)
 		default:
-			// RFC 7162 §3.2.4: with the UID for who has enabled QRESYNC.
-			c.out.fetchFlags(row, s.uid || c.rev2 || c.out.vanished)
+			c.out.fetchFlags(row, uid)
 		}
 	})
 }

@@ -196,12 +196,16 @@ func (e *encoder) fetchFlags(r *view.Row, uid bool) {
 }
 
 // fetchModSeq writes "* n FETCH (UID u MODSEQ (m))".
-func (e *encoder) fetchModSeq(r *view.Row) {
+func (e *encoder) fetchModSeq(r *view.Row, uid bool) {
 	e.str("* ")
 	e.num(uint64(r.Seq))
-	e.str(" FETCH (UID ")
-	e.num(uint64(r.UID))
-	e.str(" MODSEQ ")
+	e.str(" FETCH (")
+	if uid {
+		e.str("UID ")
+		e.num(uint64(r.UID))
+		e.WriteByte(' ')
+	}
+	e.str("MODSEQ ")
 	e.modSeqValue(r.ModSeq)
 	e.str(")\r\n")
 }

@@ -41,7 +41,9 @@ func (s hugeStore) Account(ctx context.Context, id sasl.Identity) (imap.Account,
 
 type hugeAccount struct{ imap.Account }
 
-func (hugeAccount) Append(context.Context, imap.AppendTarget) (imap.Appender, error) { return hugeAppender{}, nil }
+func (hugeAccount) Append(context.Context, imap.AppendTarget) (imap.Appender, error) {
+	return hugeAppender{}, nil
+}
 
 type hugeAppender struct{}
 
