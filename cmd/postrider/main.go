@@ -36,12 +36,12 @@ func main() { os.Exit(start(newApp(), os.Args)) }
 func start(a *app, args []string) int {
 	syscall.Umask(0o077) // what is made is for its owner; the one folder that is not gets its mode explicitly
 	programs := map[string]func(*app, []string) int{
-		"postrider": commands, "sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
+		"sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])
 	}
-	if len(args) > 1 && programs[args[1]] != nil { // `postrider sendmail …` too, where there is no link of that name
+	if len(args) > 1 && programs[args[1]] != nil { // `postrider sendmail …`, where there is no link of that name
 		return programs[args[1]](a, args[2:])
 	}
 	return commands(a, args[1:])
