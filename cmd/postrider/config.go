@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
@@ -59,20 +58,6 @@ func (c configCheckCmd) Run(a *app) error {
 		lines = append(lines, fmt.Sprintf("%s: %s", p.Key, p.Text))
 	}
 	return withCode(exitConfig, "%s", strings.Join(lines, "\n"))
-}
-
-// unreadable finds files that the configuration names and that are not there.
-func unreadable(c *config.Config) (list []problem) {
-	for _, f := range [][2]string{{"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key}, {"tls.ca", c.TLS.CA},
-		{"mta.smart_host.password_file", c.MTA.SmartHost.PasswordFile}} {
-		if f[1] == "" {
-			continue
-		}
-		if _, err := os.Stat(f[1]); err != nil {
-			list = append(list, problem{Key: f[0], Text: err.Error()})
-		}
-	}
-	return list
 }
 
 func (c configShowCmd) Run(a *app) error {

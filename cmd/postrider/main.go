@@ -12,6 +12,9 @@
 //	serve.go       serve: from the configuration to the last signal
 //	log.go         the server's log
 //	privilege.go   which user does the work
+//	readable.go    what that user can read
+//	notify.go      what systemd is told
+//	privhelper.go  the helper for what needs root
 //	quickstart.go, announce.go   quickstart, and what it prints
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases

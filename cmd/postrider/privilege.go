@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -23,12 +24,12 @@ func becomeOwner(dir fs.FileInfo) error {
 	if !ok || os.Geteuid() != 0 || st.Uid == 0 {
 		return nil
 	}
-	return become(int(st.Uid), int(st.Gid))
+	return become(int(st.Uid), []int{int(st.Gid)})
 }
 
-// become gives up root for good, in all threads: groups, then group, then user.
-func become(uid, gid int) error {
-	err := errors.Join(syscall.Setgroups([]int{gid}), syscall.Setgid(gid))
+// become gives up root for good, in all threads: groups, then group, which is the first of them, then user.
+func become(uid int, gids []int) error {
+	err := errors.Join(syscall.Setgroups(gids), syscall.Setgid(gids[0]))
 	if err == nil {
 		err = syscall.Setuid(uid)
 	}
@@ -44,7 +45,7 @@ func dropPrivileges(c *config.Config) (dropped bool, err error) {
 	if os.Geteuid() != 0 {
 		return true, nil
 	}
-	u, err := user.Lookup(serviceUser)
+	uid, gids, err := serviceIDs()
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
 		return false, nil
@@ -52,27 +53,44 @@ func dropPrivileges(c *config.Config) (dropped bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return false, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return false, err
-	}
 	if err := node.MakeDir(c.DataDir); err != nil {
 		return false, err
 	}
-	if err := giveDir(c.DataDir, uid, gid); err != nil {
+	if err := giveDir(c.DataDir, uid, gids[0]); err != nil {
 		return false, err
 	}
 	if err := node.MakeRunDir(c.RunDir); err != nil {
 		return false, err
 	}
-	if err := giveDir(c.RunDir, uid, gid); err != nil {
+	if err := giveDir(c.RunDir, uid, gids[0]); err != nil {
 		return false, err
 	}
-	return true, become(uid, gid)
+	return true, become(uid, gids)
+}
+
+// serviceIDs are the ids of the service user and of its groups, its own group first.
+func serviceIDs() (uid int, gids []int, err error) {
+	u, err := user.Lookup(serviceUser)
+	if err != nil {
+		return 0, nil, err
+	}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return 0, nil, err
+	}
+	if uid, err = strconv.Atoi(u.Uid); err != nil {
+		return 0, nil, err
+	}
+	for _, g := range append([]string{u.Gid}, groups...) {
+		gid, err := strconv.Atoi(g)
+		if err != nil {
+			return 0, nil, err
+		}
+		if !slices.Contains(gids, gid) {
+			gids = append(gids, gid)
+		}
+	}
+	return uid, gids, nil
 }
 
 // giveDir gives a folder to the service user. One with something in it that belongs to somebody else is left alone: whose

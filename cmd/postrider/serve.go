@@ -97,7 +97,7 @@ func (s *server) confine(c *config.Config) (*node.Sandbox, error) {
 	if c.Limits.Sandbox == "off" {
 		return nil, nil
 	}
-	if err := errors.Join(node.MakeDir(c.DataDir), os.MkdirAll(c.RunDir, 0o700)); err != nil {
+	if err := errors.Join(node.MakeDir(c.DataDir), node.MakeRunDir(c.RunDir)); err != nil {
 		return nil, err
 	}
 	file, _, err := s.app.where()

@@ -123,6 +123,10 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"no address", "[listeners.imap]\naddresses = []\n", nil, []string{"x.toml:2: listeners.imap.addresses: is empty, and the service is enabled"}},
 		{"one address twice", "[listeners.imap]\naddresses = [\":25\"]\n", nil, []string{`listeners.imap.addresses: ":25" is taken by listeners.smtp.addresses`}},
 		{"relative folder", "data_dir = \"x\"\nrun_dir = \"/run/p\"\n", nil, []string{"x.toml:1: data_dir: wants an absolute path"}},
+		{"shadow without the helper", "[auth]\nsystem = \"shadow\"\n", nil,
+			[]string{`x.toml:2: auth.system: "shadow" is read by the helper, as root: set helper.enabled = true`}},
+		{"saslauthd without a socket", "[auth]\nsystem = \"saslauthd\"\nsaslauthd_socket = \"mux\"\n", nil, []string{"x.toml:3: auth.saslauthd_socket: wants an absolute path"}},
+		{"relative socket of the helper", "[helper]\nsocket = \"helper.sock\"\n", nil, []string{"x.toml:2: helper.socket: wants an absolute path"}},
 		{"hostname", "hostname = \"a_-.test\"\n", nil, []string{"is not a host name"}},
 	} {
 		_, err := Parse("x.toml", []byte(c.text), c.sets)

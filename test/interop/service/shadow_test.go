@@ -34,6 +34,7 @@ func (p place) withUsers(t testing.TB) []string {
 		files["passwd"] += u.name + ":x:" + []string{"4201", "4202", "4203", "4204"}[i] + ":100::/nowhere:/usr/sbin/nologin\n"
 		files["shadow"] += u.name + ":" + u.hash + ":" + u.aging + "\n"
 	}
+	files["passwd"] += "postrider:x:4200:4200::/var/lib/postrider:/usr/sbin/nologin\n"
 	passwd, shadow := p.write(t, "etc/passwd", files["passwd"], 0o644), p.write(t, "etc/shadow", files["shadow"], 0o600)
 	return []string{needs.Program(t, "unshare"), "-m", "--", "sh", "-c",
 		`mount --bind ` + passwd + ` /etc/passwd && mount --bind ` + shadow + ` /etc/shadow && exec "$0" "$@"`}
