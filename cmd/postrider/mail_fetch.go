@@ -153,7 +153,11 @@ func (f *fetch) printMbox(m admin.Found) error {
 				_ = out.WriteByte('>')
 			}
 			if len(line) > 0 {
-				_, _ = out.Write(append(bytes.TrimRight(line, "\r\n"), '\n'))
+				line = append(bytes.TrimRight(line, "\r\n"), '\n')
+				if f.app.terminal() {
+					line = []byte(printable(string(line[:len(line)-1])) + "\n")
+				}
+				_, _ = out.Write(line)
 			}
 			if errors.Is(err, io.EOF) {
 				_ = out.WriteByte('\n')
