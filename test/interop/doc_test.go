@@ -3,7 +3,8 @@
 //
 // Files: swaks_test.go · source_test.go (smtp-source) · curl_test.go · mbsync_test.go · mutt_test.go (real keys under
 // tmux; so mutt_pop_test.go, aerc_test.go, alpine_test.go) · msmtp_test.go · fetchmail_test.go, getmail_test.go,
-// offlineimap_test.go, mpop_test.go (clients_test.go is what they share; docs/clients.md lists all clients) · corpus_test.go (400 real messages, two other parsers; deviations.go lists what is explained) · heap_test.go.
+// offlineimap_test.go, mpop_test.go (clients_test.go is what they share; docs/clients.md lists all clients) · openssl_test.go ·
+// corpus_test.go (400 real messages, two other parsers; deviations.go lists what is explained) · heap_test.go.
 package interop
 
 import (

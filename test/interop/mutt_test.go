@@ -129,6 +129,13 @@ func editor(t *testing.T, dir string) string {
 }
 
 func TestMuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
+	muttReadsRepliesFlagsDeletesAndCopies(t, "mutt")
+}
+func TestNeomuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
+	muttReadsRepliesFlagsDeletesAndCopies(t, "neomutt")
+}
+
+func muttReadsRepliesFlagsDeletesAndCopies(t *testing.T, program string) {
 	s := system.Start(t, system.Options{})
 	c := s.IMAP(t, s.Alice)
 	for i, subject := range []string{"First of three", "=?utf-8?Q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln?=", "Third of three"} {
@@ -138,14 +145,14 @@ func TestMuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
 	}
 	dir := t.TempDir()
 	mutt := []string{"env", "-i"}
-	mutt = append(append(mutt, system.Environment()...), "HOME="+dir, needs.Program(t, "mutt"), "-F", muttrc(t, s, s.Alice, dir))
+	mutt = append(append(mutt, system.Environment()...), "HOME="+dir, needs.Program(t, program), "-F", muttrc(t, s, s.Alice, dir))
 	term := newTerminal(t, dir, mutt...)
 
 	term.shows("First of three", "Grüße aus Köln", "Third of three", "Msgs:3")
 	term.keys("2", "Enter", "Enter") // to the second, and open it
 	term.shows("Subject: Grüße aus Köln", "Schöne Grüße, Nummer 2.")
 	term.keys("r") // reply; the editor is the script
-	term.shows("Mutt: Compose", "Re: Grüße aus Köln", "To: Bob Builder")
+	term.shows("Compose", "Re: Grüße aus Köln", "To: Bob Builder")
 	term.keys("y")
 	s.Await(t, s.Bob, "INBOX", 1)
 	s.Await(t, s.Alice, "Sent", 1)

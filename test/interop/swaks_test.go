@@ -158,3 +158,34 @@ func randomFile(t *testing.T, size int, text bool) string {
 	}
 	return name
 }
+
+// TestSwaksOddly says things in ways that are unusual and allowed, or not allowed and harmless.
+func TestSwaksOddly(t *testing.T) {
+	s := system.Start(t, system.Options{})
+	login := auth(s.Alice.Address, s.Alice.Password, "PLAIN", "--tls", "--from", s.Alice.Address)
+	n := 0
+	for _, c := range []struct {
+		name, service string
+		code          int
+		args          []string
+		want          string
+	}{
+		{"a name without a dot", "submission", swaksOK, append(login, "--helo", "DESKTOP-3507CDS"), "<~  250 2.0.0 Ok: queued as "},
+		{"a name with underscores", "submission", swaksOK, append(login, "--helo", "web_1.app_default"), "<~  250 2.0.0 Ok: queued as "},
+		{"an address for a name", "submission", swaksOK, append(login, "--helo", "[IPv6:2001:db8::1]"), "<~  250 2.0.0 Ok: queued as "},
+		{"HELO on port 25", "smtp", swaksOK, []string{"--protocol", "SMTP"}, "<-  250 2.0.0 Ok: queued as "},
+		{"a comment that is no address", "smtp", swaksMail, []string{"--from", "me (my name)"}, "501 5.1.7 "},
+		{"no such mechanism", "submission", swaksAuth, auth(s.Alice.Address, "x", "CRAM-MD5", "--tls"), "requested type not available"},
+		{"an empty name", "submission", swaksAuth, auth("", "x", "PLAIN", "--tls"), "<~* 5"},
+		{"TLS where there is none yet", "smtp", 29, []string{"--tls-on-connect"}, "TLS startup failed"},
+		{"only what TLS 1.1 knows", "smtp", 29, []string{"--tls", "--tls-protocol", "tlsv1_1"}, "TLS startup failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			contains(t, swaks(t, s, c.service, c.code, c.args...), c.want)
+			if c.code == swaksOK {
+				n++
+			}
+		})
+	}
+	s.Await(t, s.Alice, "INBOX", n)
+}
