@@ -52,7 +52,7 @@ func objectKey(kind ObjectKind) searchKey {
 		if id == "" || len(id) > 255 { // RFC 8474 §7, objectid
 			p.fail("Expected an object id%s", p.where())
 		}
-		n := &searchNode{op: opLeaf, object: kind, match: func(*candidate) (bool, error) { return false, nil }}
+		n := &searchNode{op: opSet, object: kind}
 		if rest, ok := strings.CutPrefix(id, string(rune(kind))); ok {
 			account, number, _ := strings.Cut(rest, "-")
 			a, err1 := strconv.ParseInt(account, 10, 64)

@@ -14,9 +14,12 @@ type searchNode struct {
 	op   searchOp
 	kids []*searchNode // opAnd, opOr, opNot
 
-	set   numbers // opSet
-	uid   bool
-	spans view.Spans // once prepared
+	set     numbers // opSet
+	uid     bool
+	object  ObjectKind // opSet, but of the messages with an id of that kind (RFC 8474); 0: not
+	account int64
+	number  uint64
+	spans   view.Spans // once prepared
 
 	// A leaf: match sees a candidate of whom want is loaded.
 	want   Want
@@ -27,10 +30,6 @@ type searchNode struct {
 
 	hits    []uint32 // what an index answered: the UIDs, among those asked for
 	indexed bool
-
-	object  ObjectKind // an id of that kind is looked for, RFC 8474; 0: not
-	account int64
-	number  uint64
 }
 
 type searchOp uint8
@@ -81,9 +80,8 @@ func (n *searchNode) needs() (want Want, text bool) {
 
 // prepare resolves the sets and the object ids.
 func (n *searchNode) prepare(ctx context.Context, s *selection) (err error) {
-	if n.object != 0 && n.account == s.mailbox.ID().Account {
-		n.hits, err = s.mailbox.SearchObject(ctx, n.object, n.number)
-		n.indexed = true
+	if n.object != 0 {
+		n.spans, err = s.findObject(ctx, n)
 		return err
 	}
 	if n.op == opSet {
@@ -97,6 +95,19 @@ func (n *searchNode) prepare(ctx context.Context, s *selection) (err error) {
 		}
 	}
 	return nil
+}
+
+// findObject is the messages with an object id: a set like any other.
+func (s *selection) findObject(ctx context.Context, n *searchNode) (view.Spans, error) {
+	if n.account != s.mailbox.ID().Account {
+		return nil, nil
+	}
+	uids, err := s.mailbox.SearchObject(ctx, n.object, n.number)
+	set := make(view.Set, len(uids))
+	for i, uid := range uids {
+		set[i] = view.Range{First: uid, Last: uid}
+	}
+	return s.view.ByUID(set), err
 }
 
 // eval decides on one candidate.
