@@ -33,7 +33,7 @@ check:
 # Everything, long forms included; run before a release and quoted in its note.
 check-long:
 	POSTRIDER_LONG=1 CRASH_SECONDS=900 FUZZ_SECONDS=900 TEST_TIMEOUT=60m \
-	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz package
+	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz package thunderbird
 
 bench: build
 	test/ci/check.sh bench
@@ -46,7 +46,7 @@ crash:
 fuzz:
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} test/ci/check.sh fuzz
 
-# The Debian programs that tests talk to (test/peers.txt); needs root.
+# The Debian programs that tests talk to (test/peers.txt; with POSTRIDER_LONG=1 also test/peers-long.txt); needs root.
 peers:
 	test/ci/peers.sh
 

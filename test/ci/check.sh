@@ -13,7 +13,7 @@ timeout=${TEST_TIMEOUT:-10m}
 module=$(go list -m)
 
 # packages lists what unit tests run on: all but the stages that have a name of their own.
-packages() { go list ./... | grep -v -E "^$module/test/(dialogue|interop|crash|bench|layering|packages)(/|$)"; }
+packages() { go list ./... | grep -v -E "^$module/test/(dialogue|interop|crash|bench|layering|packages|thunderbird)(/|$)"; }
 
 # below runs `go test` on the packages under the given folders, if there are any yet.
 below() {
@@ -60,6 +60,7 @@ kill_() { below test/crash -p 1 -run Kill; }
 crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }
+thunderbird() { below test/thunderbird -v -count=1; }
 bench() { go test -run '^$' -bench . -benchmem $(packages) && below test/bench -v && bin/mailbench compare --write docs/benchmarks.md; }
 
 summary=() failed=0 started=$SECONDS
