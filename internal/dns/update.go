@@ -112,6 +112,9 @@ func (u *Updater) zoneOf(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("dns: zone of %s at %s: %w", name, u.Server, err)
 	}
+	if answer.Rcode == wire.RcodeNotAuth {
+		return "", &UpdateError{Server: u.Server, Zone: "the zone of " + name, Rcode: rcode(answer)}
+	}
 	for _, rr := range append(answer.Answer, answer.Ns...) {
 		soa, ok := rr.(*wire.SOA)
 		if zone, valid := "", false; ok {
@@ -121,7 +124,7 @@ func (u *Updater) zoneOf(ctx context.Context, name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("dns: %s does not know the zone of %s (%s): is it the primary server? tls.acme.dns.zone can name the zone",
-		u.Server, name, wire.RcodeToString[answer.Rcode])
+		u.Server, name, rcode(answer))
 }
 
 // exchange sends one message, signed if there is a key, and checks that the answer belongs to it and is signed too.
