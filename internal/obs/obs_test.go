@@ -119,6 +119,9 @@ func TestMaillogLines(t *testing.T) {
 			"dovecot[77]: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, session=<s1>"}},
 		{Login{Peer: peer("imap", "192.0.2.9"), Mech: "PLAIN", Account: "alice", Master: "root>\n"}, []string{
 			"dovecot[77]: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1, session=<s1>, master=<root??>"}},
+		{Login{Peer: stranger, Mech: "PLAIN", Account: "alice"}, nil},
+		{Login{Peer: stranger, Mech: "PLAIN", Account: "alice", Master: "root>\n"}, []string{
+			"postfix/smtpd[N]: unknown[192.0.2.9]: master user <root??> acts as sasl_username=alice"}},
 		{Logout{Peer: peer("imap", "192.0.2.9"), Account: "alice", In: 5, Out: 6}, []string{
 			"dovecot[77]: imap(alice)<N><s1>: Disconnected: Logged out in=5 out=6"}},
 	} {

@@ -48,7 +48,11 @@ func (m *maillog) postfix(e Event) {
 		m.rejected(e)
 	case AuthFailed:
 		m.authFailed(e)
-	case Login, Logout: // Postfix says who logged in with the message
+	case Login: // Postfix says who logged in with the message; it has no master users
+		if e.Master != "" {
+			m.line(smtpd(e.Peer), m.session(e.Peer), "%s: master user <%s> acts as sasl_username=%s", client(e.Peer), cleanAngle(e.Master), word(e.Account))
+		}
+	case Logout:
 	}
 }
 
