@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ type Config struct {
 	MaxLine        int           // bytes of one command line after login; 0: 64 KiB; RFC 7162 §4 asks for 8192 at least
 	MaxErrors      int           // BADs in a row after which a connection ends; 0: 20
 	MaxConns       int           // in all; 0: 10,000
-	MaxConnsPerIP  int           // from one address; 0: 200
+	MaxConnsPerIP  int           // from one address, or IPv6 /64; 0: 200
 	LoginTimeout   time.Duration // from the greeting to a login; 0: 2 minutes
 	IdleTimeout    time.Duration // between commands; 0: 30 minutes, RFC 9051 §5.4 asks for that at least
 	CommandTimeout time.Duration // between two pieces of one command or literal; 0: 3 minutes
@@ -156,8 +157,8 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 // admit counts a connection in, or says why not.
 func (s *Server) admit(c *conn, addr net.Addr) string {
 	ip := ""
-	if a, ok := addr.(*net.TCPAddr); ok {
-		ip = a.IP.String()
+	if a := addrPort(addr).Addr(); a.IsValid() {
+		ip = site(a)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,6 +174,15 @@ func (s *Server) admit(c *conn, addr net.Addr) string {
 	s.perIP[ip]++
 	s.group.Add(1)
 	return ""
+}
+
+// site is what MaxConnsPerIP counts by: an IPv4 address, an IPv6 /64.
+func site(a netip.Addr) string {
+	if a.Is4() {
+		return a.String()
+	}
+	p, _ := a.WithZone("").Prefix(64) // 64 bits fit
+	return p.String()
 }
 
 func (s *Server) dismiss(c *conn) {
