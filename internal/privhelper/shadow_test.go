@@ -44,15 +44,16 @@ func users(t testing.TB, lines ...string) Shadow {
 
 func TestShadow(t *testing.T) {
 	const usual = ":20000:0:99999:7:::"
-	s := users(t,
+	s := users(t, // the first one's hash stands in for users who cannot log in: a cheap one
+		"blow 1004 "+bcrypt+usual,
 		"yes 1000 "+yescrypt+usual, "six 1001 "+sha512crypt+usual, "five 1002 "+sha256crypt+usual, "one 1003 "+md5crypt+usual,
-		"blow 1004 "+bcrypt+usual, "old 1005 "+descrypt+usual,
-		"root 0 "+yescrypt+usual, "daemon 999 "+yescrypt+usual, "nobody 65534 "+yescrypt+usual,
-		"locked 1010 !"+yescrypt+usual, "never 1011 !*"+usual, "star 1012 *"+usual, "open 1013 "+usual, "blank 1014 "+emptyHash+usual,
-		"gone 1020 "+yescrypt+":20000:0:99999:7::20779:", "leaving 1021 "+yescrypt+":20000:0:99999:7::20780:",
-		"stale 1022 "+yescrypt+":20000:0:778:7:::", "ripe 1023 "+yescrypt+":20000:0:779:7:::",
-		"change 1024 "+yescrypt+":0:0:99999:7:::", "plain 1025 "+yescrypt+":::::::", "bad 1026 "+yescrypt+":x:0:99999:7:::",
-		"short 1027 "+yescrypt+":20000", "odd 1028 $zz$abc$def"+usual)
+		"old 1005 "+descrypt+usual,
+		"root 0 "+bcrypt+usual, "daemon 999 "+bcrypt+usual, "nobody 65534 "+bcrypt+usual,
+		"locked 1010 !"+bcrypt+usual, "never 1011 !*"+usual, "star 1012 *"+usual, "open 1013 "+usual, "blank 1014 "+emptyHash+usual,
+		"gone 1020 "+bcrypt+":20000:0:99999:7::20779:", "leaving 1021 "+bcrypt+":20000:0:99999:7::20780:",
+		"stale 1022 "+bcrypt+":20000:0:778:7:::", "ripe 1023 "+bcrypt+":20000:0:779:7:::",
+		"change 1024 "+bcrypt+":0:0:99999:7:::", "plain 1025 "+bcrypt+":::::::", "bad 1026 "+bcrypt+":x:0:99999:7:::",
+		"short 1027 "+bcrypt+":20000", "odd 1028 $zz$abc$def"+usual)
 	for _, c := range []struct{ user, password, why string }{
 		{"yes", "secret", ""}, {"six", "secret", ""}, {"five", "secret", ""}, {"one", "secret", ""}, {"blow", "secret", ""},
 		{"old", "secret", ""}, {"plain", "secret", ""}, {"leaving", "secret", ""}, {"ripe", "secret", ""},
