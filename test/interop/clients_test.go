@@ -93,3 +93,14 @@ func body(text string) string {
 	_, after, _ := strings.Cut(text, "\r\n\r\n")
 	return after
 }
+
+// loggedInBy demands that somebody logged in at a service by a SASL mechanism, as the log tells.
+func loggedInBy(t *testing.T, s *system.System, service, mechanism string) {
+	t.Helper()
+	for line := range strings.Lines(s.Log(1 << 20)) {
+		if strings.Contains(line, "msg=login service="+service+" ") && strings.HasSuffix(strings.TrimSpace(line), "mech="+mechanism) {
+			return
+		}
+	}
+	t.Errorf("no login at %s by %s in the log", service, mechanism)
+}

@@ -46,5 +46,6 @@ func TestMuttPOP3ReadsRepliesAndDeletes(t *testing.T) {
 	term.shows("Msgs:2")
 	term.keys("q")
 	s.Await(t, s.Alice, "INBOX", 2)
+	loggedInBy(t, s, "pop3s", "SCRAM-SHA-256")
 	same(t, "flags", flagsOf(t, s, s.Alice, "INBOX"), `\Seen`, "")
 }

@@ -129,13 +129,15 @@ func editor(t *testing.T, dir string) string {
 }
 
 func TestMuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
-	muttReadsRepliesFlagsDeletesAndCopies(t, "mutt")
-}
-func TestNeomuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
-	muttReadsRepliesFlagsDeletesAndCopies(t, "neomutt")
+	muttReadsRepliesFlagsDeletesAndCopies(t, "mutt", "SCRAM-SHA-256")
 }
 
-func muttReadsRepliesFlagsDeletesAndCopies(t *testing.T, program string) {
+func TestNeomuttReadsRepliesFlagsDeletesAndCopies(t *testing.T) {
+	muttReadsRepliesFlagsDeletesAndCopies(t, "neomutt", "PLAIN")
+}
+
+// mechanism is what the program takes by itself for IMAP.
+func muttReadsRepliesFlagsDeletesAndCopies(t *testing.T, program, mechanism string) {
 	s := system.Start(t, system.Options{})
 	c := s.IMAP(t, s.Alice)
 	for i, subject := range []string{"First of three", "=?utf-8?Q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln?=", "Third of three"} {
@@ -181,6 +183,8 @@ func muttReadsRepliesFlagsDeletesAndCopies(t *testing.T, program string) {
 	}
 	contains(t, flags["m1@here.example"], `\Seen`, `\Answered`)
 	contains(t, flags["m0@here.example"], `\Flagged`)
+	loggedInBy(t, s, "imaps", mechanism)
+	loggedInBy(t, s, "submission", "SCRAM-SHA-256")
 	for _, m := range fetchAll(t, c, "Archive", &imap.FetchOptions{Flags: true, Envelope: true}) {
 		if m.Envelope.MessageID != "m0@here.example" {
 			t.Errorf("Archive has %s", m.Envelope.MessageID)
