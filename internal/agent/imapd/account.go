@@ -55,11 +55,15 @@ func (a *account) counters(m mailstore.Mailbox) imap.Status {
 
 func (a *account) Status(ctx context.Context, name imap.Name) (imap.Status, error) {
 	m, err := a.agent.Store.Mailbox(ctx, a.id, mailstore.Name(name))
-	st := a.counters(m)
-	if err == nil && m.Deleted > 0 {
-		st.DeletedSize, err = a.agent.Store.DeletedBytes(ctx, a.id, m.ID)
+	return a.counters(m), refusal(err)
+}
+
+func (a *account) DeletedSize(ctx context.Context, name imap.Name) (int64, error) {
+	m, err := a.agent.Store.Mailbox(ctx, a.id, mailstore.Name(name))
+	if err != nil || m.Deleted == 0 {
+		return 0, refusal(err)
 	}
-	return st, refusal(err)
+	return a.agent.Store.DeletedBytes(ctx, a.id, m.ID)
 }
 
 // idOf names a mailbox to the engine.

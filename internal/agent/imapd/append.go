@@ -42,11 +42,18 @@ func (a *account) Append(ctx context.Context, to imap.AppendTarget) (imap.Append
 // messages are in memory.
 const appendLane = 8
 
+// maxKept is how much may be known of the messages of one APPEND until the last has come, in bytes: structure and
+// addresses of a thousand ordinary ones are one MiB.
+const maxKept = 16 << 20
+
+var errTooMuch = status.Perm(552, 3, 4, "Too much in one APPEND: send the messages in several")
+
 // appender is one APPEND or REPLACE.
 type appender struct {
 	account *account
 	what    mailstore.Append
 	usage   mailstore.Usage // with what has been added so far
+	kept    int             // bytes of structure in what
 
 	lane chan struct{}
 	wait sync.WaitGroup
@@ -82,6 +89,10 @@ func (p *appender) Add(ctx context.Context, am *imap.AppendMessage) error {
 	m.Close()
 	p.usage.Bytes += m.Size()
 	structure, env := m.Index.Encode(), &m.Index.Envelope
+	if p.kept += len(structure); p.kept > maxKept {
+		m.Abort()
+		return errTooMuch
+	}
 	record := &flow.Append{ID: id, Account: p.account.id, Mailbox: p.what.Mailbox, Flags: uint8(am.Flags.System), Keywords: words,
 		InternalDate: date, Message: recipe.Whole(m.Self()), Index: structure}
 	p.what.Messages = append(p.what.Messages, mailstore.NewEntry{Flags: mailstore.Flags(am.Flags.System), Keywords: words,

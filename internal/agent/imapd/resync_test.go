@@ -341,6 +341,20 @@ func TestMultiAppendIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// What is known of each message waits in memory for the last one: that is bounded, however long the headers are.
+func TestMultiAppendIsBounded(t *testing.T) {
+	w := newWorld(t)
+	r := w.raw(func(a ...any) { t.Fatal(a...) })
+	message := "Subject: " + strings.Repeat("x", 250<<10) + "\r\n\r\n"
+	one := fmt.Sprintf(" {%d+}\r\n%s", len(message), message)
+	if _, tagged := r.send("APPEND INBOX" + strings.Repeat(one, 70)); !strings.HasPrefix(tagged, "NO [LIMIT]") {
+		t.Errorf("%s", tagged)
+	}
+	if got := r.do("APPEND INBOX" + strings.Repeat(one, 10)); !strings.Contains(got, " 1:10]") {
+		t.Errorf("%s", got)
+	}
+}
+
 // The ids of a message, its preview and its dates are known without its bytes: no record can be read here.
 func TestIdsAndPreviewOpenNoRecord(t *testing.T) {
 	w := newWorld(t)

@@ -49,6 +49,9 @@ type Account interface {
 	Mailboxes(ctx context.Context) ([]MailboxInfo, error)
 	// Status returns the counters of one mailbox. ErrNonexistent: there is none.
 	Status(ctx context.Context, name Name) (Status, error)
+	// DeletedSize returns the bytes of a mailbox's messages with \Deleted, for who asks (RFC 9208 §4.1.4). It may cost a pass
+	// over the mailbox.
+	DeletedSize(ctx context.Context, name Name) (int64, error)
 	// Create makes a mailbox and the superior levels that it lacks, so that these are durable. use is "" or a special use
 	// with its backslash (RFC 6154 §3). ErrExists: there is one.
 	Create(ctx context.Context, name Name, use string) (MailboxID, error)
@@ -88,8 +91,9 @@ type Status struct {
 	Unseen      uint32 // messages without \Seen
 	Deleted     uint32 // messages with \Deleted
 	Size        int64  // bytes, RFC 8438
-	DeletedSize int64  // bytes of the messages with \Deleted, RFC 9208 §4.1.4; from Account.Status only
 	ModSeq      uint64 // highest, RFC 7162
+
+	deletedSize int64 // once asked for: Account.DeletedSize
 }
 
 // AppendTarget is where messages are to go.

@@ -52,7 +52,7 @@ func loginExtension() extension {
 				return []string{"SASL-IR", "LOGINDISABLED"} // RFC 9051 §6.2.3
 			}
 			out := []string{"SASL-IR"}
-			for _, m := range c.cfg.SASL.Mechanisms() {
+			for _, m := range c.cfg.SASL.Offered(c.origin()) {
 				out = append(out, "AUTH="+m)
 			}
 			if !c.hasPlain() {

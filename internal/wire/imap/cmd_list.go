@@ -129,7 +129,9 @@ func (l *listCommand) run(ctx context.Context, c *conn) (done, error) {
 	tree := newListTree(ns, infos)
 	for _, n := range tree.nodes {
 		if l.matches(ns, n.shown) {
-			l.write(c, ns, n)
+			if err := l.write(ctx, c, ns, n); err != nil {
+				return done{}, err
+			}
 		}
 	}
 	return done{}, nil
@@ -140,7 +142,7 @@ func (l *listCommand) matches(ns Namespaces, name string) bool {
 }
 
 // write decides on one name and writes its LIST or LSUB response.
-func (l *listCommand) write(c *conn, ns Namespaces, n *listNode) {
+func (l *listCommand) write(ctx context.Context, c *conn, ns Namespaces, n *listNode) error {
 	selected := (!l.subscribed || n.info.Subscribed) && (!l.special || len(n.info.Use) > 0)
 	childSubs := n.subsBelow && l.subscribed
 	childUse := n.useBelow && l.special
@@ -150,12 +152,12 @@ func (l *listCommand) write(c *conn, ns Namespaces, n *listNode) {
 		// RFC 3501 §6.3.9: a name whose child is subscribed shows as \Noselect where "%" hides the child. A pattern
 		// without "%" shows the child itself.
 		if !selected && !(n.subsBelow && strings.Contains(strings.Join(l.patterns, ""), "%")) {
-			return
+			return nil
 		}
 	case !selected && !(l.recursive && below):
-		return
+		return nil
 	case !l.subscribed && !n.info.Exists && !n.children:
-		return // only subscribed, and nobody asked for that
+		return nil // only subscribed, and nobody asked for that
 	}
 	verb := "* LIST ("
 	if l.lsub {
@@ -177,8 +179,9 @@ func (l *listCommand) write(c *conn, ns Namespaces, n *listNode) {
 	}
 	c.out.crlf()
 	if len(l.status) > 0 && n.info.Exists && !n.info.NoSelect {
-		c.writeStatus(n.shown, l.statusName, l.status, &n.info.Status)
+		return c.writeStatus(ctx, n.info.Name, l.statusName, l.status, &n.info.Status)
 	}
+	return nil
 }
 
 func (l *listCommand) attributes(n *listNode, selected bool) []string {

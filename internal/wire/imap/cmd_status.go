@@ -68,8 +68,7 @@ func (s *statusCommand) run(ctx context.Context, c *conn) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	c.writeStatus(c.account.Namespaces().show(name), s.names, s.items, &st)
-	return done{}, nil
+	return done{}, c.writeStatus(ctx, name, s.names, s.items, &st)
 }
 
 // statusEnables: asking for HIGHESTMODSEQ enables CONDSTORE, RFC 7162 §3.1.
@@ -79,9 +78,14 @@ func (c *conn) statusEnables(names []string) {
 	}
 }
 
-func (c *conn) writeStatus(shown string, names []string, items []statusItem, st *Status) {
+func (c *conn) writeStatus(ctx context.Context, name Name, names []string, items []statusItem, st *Status) (err error) {
+	if slices.Contains(names, deletedStorage) {
+		if st.deletedSize, err = c.account.DeletedSize(ctx, name); err != nil {
+			return err
+		}
+	}
 	c.out.str("* STATUS ")
-	c.out.mailbox(shown)
+	c.out.mailbox(c.account.Namespaces().show(name))
 	c.out.str(" (")
 	for i, item := range items {
 		if i > 0 {
@@ -91,4 +95,5 @@ func (c *conn) writeStatus(shown string, names []string, items []statusItem, st 
 		item(c, st)
 	}
 	c.out.str(")\r\n")
+	return nil
 }

@@ -49,11 +49,12 @@ type conn struct {
 	bad      int        // BADs
 	failures int        // failed logins
 
-	number   uint64 // within the server
-	tls      string // version and cipher
-	commands int
-	why      End                    // the connection ends; "" while it does not
-	kicked   atomic.Pointer[string] // why an operator ended it
+	number      uint64 // within the server
+	tls         string // version and cipher
+	certificate string // the name that the client\'s proves
+	commands    int
+	why         End                    // the connection ends; "" while it does not
+	kicked      atomic.Pointer[string] // why an operator ended it
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode) *conn {
@@ -314,7 +315,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 	c.t.Conn = up
 	c.t.mu.Unlock()
 	c.secure = true
-	c.tls = tlsText(up.ConnectionState())
+	state := up.ConnectionState()
+	c.tls, c.certificate = tlsText(state), sasl.CertificateName(&state)
 	c.t.protected(c.tls)
 	return nil
 }

@@ -81,7 +81,7 @@ func (c *conn) peer() Peer {
 // origin is what authenticators learn of a login.
 func (c *conn) origin() sasl.Origin {
 	p := c.peer()
-	return sasl.Origin{Remote: p.Remote, Local: p.Local, Service: p.Service, Session: p.ID, TLS: p.TLS, Failures: c.failures}
+	return sasl.Origin{Remote: p.Remote, Local: p.Local, Service: p.Service, Session: p.ID, TLS: p.TLS, Failures: c.failures, Certificate: c.certificate}
 }
 
 // kick ends the connection from outside: as soon as it is at rest with a BYE, and soon in any case.

@@ -13,10 +13,12 @@ func quotaExtension() extension {
 			"SETQUOTA":     {states: loggedIn, parse: parseSetQuota},
 		},
 		status: map[string]statusItem{
-			"DELETED-STORAGE": func(c *conn, s *Status) { c.out.num(uint64(kib(s.DeletedSize))) }, // RFC 9208 §4.1.4
+			deletedStorage: func(c *conn, s *Status) { c.out.num(uint64(kib(s.deletedSize))) }, // RFC 9208 §4.1.4
 		},
 	}
 }
+
+const deletedStorage = "DELETED-STORAGE"
 
 type quotaCommand struct {
 	root, mailbox string

@@ -47,7 +47,6 @@ func (m *mailbox) status() imap.Status {
 		}
 		if m.list[i].Flags.System&view.Deleted != 0 {
 			st.Deleted++
-			st.DeletedSize += int64(len(m.list[i].raw))
 		}
 		st.Size += int64(len(m.list[i].raw))
 	}
@@ -71,6 +70,21 @@ func (a *account) Create(_ context.Context, name imap.Name, use string) (imap.Ma
 		return imap.MailboxID{}, imap.ErrExists
 	}
 	return a.u.createAll(name, use).id, nil
+}
+
+func (a *account) DeletedSize(_ context.Context, name imap.Name) (n int64, err error) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	m := a.u.find(name)
+	if m == nil {
+		return 0, imap.ErrNonexistent
+	}
+	for i := range m.list {
+		if m.list[i].Flags.System&view.Deleted != 0 {
+			n += int64(len(m.list[i].raw))
+		}
+	}
+	return n, nil
 }
 
 func (a *account) Quota(context.Context) (imap.Quota, error) {

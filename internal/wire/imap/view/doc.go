@@ -10,7 +10,8 @@
 // every session until that session has been sent the EXPUNGE, which Sync does only when told that the moment allows it.
 //
 // Files: uids.go (compact ascending UID lists), flags.go (system flags, keywords and the table of combinations),
-// mailbox.go (the shared truth and its log), session.go (one client's view), set.go (sequence sets).
+// mailbox.go (the shared truth and its log), session.go (one client's view), changed.go (what changed since, RFC 7162),
+// set.go (sequence sets).
 //
 // Cost: consecutive UIDs are one run of 8 bytes, so 100,000 messages without gaps take 16 bytes for numbering in each
 // session; the shared Mailbox keeps 12 bytes a message for flags and modification sequence.
