@@ -16,7 +16,7 @@ import (
 // saslServer answers the logins of a service. Failed ones it puts into the log; the others stand there once their session
 // was let in, see letIn. service "" is the one that the engine names.
 func (n *Node) saslServer(service string) *sasl.Server {
-	return sasl.NewServer(&authenticator{n.directory, &n.config, service}, sasl.Options{Report: func(ctx context.Context, r sasl.Result) {
+	return sasl.NewServer(&authenticator{n.directory, &n.config, service}, sasl.Options{External: n.external, Report: func(ctx context.Context, r sasl.Result) {
 		n.authenticated(service, sasl.OriginOf(ctx), r)
 	}})
 }

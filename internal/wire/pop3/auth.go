@@ -78,7 +78,7 @@ func authCommand(ctx context.Context, c *conn, args []string) error {
 	if len(args) == 0 {
 		c.ok("Mechanisms follow")
 		if c.secure {
-			for _, m := range c.cfg.SASL.Mechanisms() {
+			for _, m := range c.cfg.SASL.Offered(c.origin()) {
 				c.text(m)
 			}
 		}

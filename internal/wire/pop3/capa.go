@@ -18,7 +18,7 @@ func (c *conn) capabilities() []string {
 		if c.hasPlain() {
 			list = append(list, "USER")
 		}
-		if m := c.cfg.SASL.Mechanisms(); len(m) > 0 {
+		if m := c.cfg.SASL.Offered(c.origin()); len(m) > 0 {
 			list = append(list, "SASL "+strings.Join(m, " ")) // RFC 5034 §3
 		}
 	}

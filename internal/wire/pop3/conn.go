@@ -55,12 +55,13 @@ type conn struct {
 	misuses  int      // commands that were no POP3
 	failures int      // failed logins
 
-	number    uint64 // within the server
-	tls       string // version and cipher
-	mechanism string // of the login
-	stats     Stats
-	why       End
-	kicked    atomic.Pointer[string] // why an operator ended it
+	number      uint64 // within the server
+	tls         string // version and cipher
+	certificate string // the name that the client\'s proves
+	mechanism   string // of the login
+	stats       Stats
+	why         End
+	kicked      atomic.Pointer[string] // why an operator ended it
 }
 
 func newConn(s *Server, nc net.Conn, mode Mode, cancel context.CancelFunc) *conn {
@@ -306,7 +307,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 	c.t.Conn = up
 	c.t.mu.Unlock()
 	c.secure = true
-	c.tls = tlsText(up.ConnectionState())
+	state := up.ConnectionState()
+	c.tls, c.certificate = tlsText(state), sasl.CertificateName(&state)
 	c.t.protected(c.tls)
 	return nil
 }

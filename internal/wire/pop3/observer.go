@@ -93,7 +93,7 @@ func (c *conn) peer() Peer {
 // origin is what authenticators learn of a login.
 func (c *conn) origin() sasl.Origin {
 	p := c.peer()
-	return sasl.Origin{Remote: p.Remote, Local: p.Local, Service: p.Service, Session: p.ID, TLS: p.TLS, Failures: c.failures}
+	return sasl.Origin{Remote: p.Remote, Local: p.Local, Service: p.Service, Session: p.ID, TLS: p.TLS, Failures: c.failures, Certificate: c.certificate}
 }
 
 // ended is the last that the observer hears.

@@ -1,5 +1,6 @@
 // Package sasl is the Simple Authentication and Security Layer (RFC 4422) as mail protocols use it: PLAIN (RFC 4616),
-// LOGIN (the draft that everybody implements) and SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides.
+// LOGIN (the draft that everybody implements) and SCRAM-SHA-256 (RFC 5802, RFC 7677), both
+// sides; and the server's side of EXTERNAL (RFC 4422 Appendix A), by a client certificate.
 //
 // An engine makes one Server for a service and one Exchange for each AUTH or AUTHENTICATE; it frames challenges and
 // responses itself with the helpers of framing.go. Who the user is, is asked through Authenticator, which an agent fills.
@@ -8,7 +9,7 @@
 // Delegator: then PLAIN passes on who wants to act for whom. There is no security layer and no channel binding (no -PLUS mechanism is offered), and whether TLS is up is the engine's
 // affair: it must not offer any of this without.
 //
-// Files: server.go (Server, Exchange, Authenticator, PLAIN and LOGIN), origin.go (where a login comes from), scram.go (SCRAM's server side, Keys), client.go
+// Files: server.go (Server, Exchange, Authenticator, PLAIN and LOGIN), origin.go (where a login comes from), external.go (EXTERNAL), scram.go (SCRAM's server side, Keys), client.go
 // (client side), framing.go (base64, "=", "*").
 //
 // Failures are status.Error: 535 5.7.8 for wrong credentials, 501 5.5.2 for malformed messages, 501 5.7.0 for a cancelled

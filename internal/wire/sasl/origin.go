@@ -14,6 +14,8 @@ type Origin struct {
 	Session  uint64         // the engine's number of the connection
 	TLS      string         // version and cipher; empty in the clear
 	Failures int            // failed logins on this connection before
+
+	Certificate string // CertificateName of the connection; "": the client has shown none
 }
 
 type originKey struct{}

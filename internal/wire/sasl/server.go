@@ -62,6 +62,9 @@ type Options struct {
 	Random io.Reader
 	// Iterations of the keys invented for unknown users; should be the directory's own number; 0 means DefaultIterations.
 	Iterations int
+	// External answers for the name that a client's certificate has proven; nil: EXTERNAL is not offered. A name that may
+	// not log in is ErrCredentials.
+	External func(ctx context.Context, name string) (Identity, error)
 	// Report hears how each exchange ended. ctx is the one given to Next, with its Origin. It must not block; nil: nobody.
 	Report func(ctx context.Context, r Result)
 }
@@ -98,11 +101,16 @@ func NewServer(auth Authenticator, opt Options) *Server {
 	return s
 }
 
-// Mechanisms returns the names to advertise, in order of preference. The slice must not be changed.
+// Mechanisms returns the names to advertise to everyone, in order of preference; see Offered. The slice must not be changed.
 func (s *Server) Mechanisms() []string { return s.opt.Mechanisms }
 
 // Start begins an exchange; mech is compared without regard to case. An unknown one is ErrMechanism.
 func (s *Server) Start(mech string) (*Exchange, error) {
+	if s.opt.External != nil && strings.EqualFold(mech, External) {
+		x := &Exchange{server: s, mech: External}
+		x.next = x.external
+		return x, nil
+	}
 	for _, m := range s.opt.Mechanisms {
 		if !strings.EqualFold(m, mech) {
 			continue
@@ -147,7 +155,7 @@ func (x *Exchange) Next(ctx context.Context, response []byte) (challenge []byte,
 	if step == nil {
 		return nil, false, ErrMalformed
 	}
-	if response == nil && x.mech != Login { // PLAIN and SCRAM begin with the client
+	if response == nil && x.mech != Login { // PLAIN, SCRAM and EXTERNAL begin with the client
 		return []byte{}, false, nil
 	}
 	challenge, done, err = step(ctx, response)

@@ -415,7 +415,8 @@ func (s *session) origin() sasl.Origin {
 	if s.cfg.LMTP {
 		service = "lmtp"
 	}
-	return sasl.Origin{Remote: s.peer.Remote, Local: s.peer.Local, Service: service, Session: s.peer.ID, TLS: s.peer.TLSText(), Failures: s.authFailures}
+	return sasl.Origin{Remote: s.peer.Remote, Local: s.peer.Local, Service: service, Session: s.peer.ID, TLS: s.peer.TLSText(), Failures: s.authFailures,
+		Certificate: sasl.CertificateName(s.peer.TLS)}
 }
 
 // addrPort is a's address and port, zero for what is not IP.

@@ -139,7 +139,7 @@ func (s *session) ehlo(name string) {
 		text = append(text, "STARTTLS")
 	}
 	if s.authOffered() {
-		text = append(text, "AUTH "+strings.Join(s.cfg.Auth.Mechanisms(), " "))
+		text = append(text, "AUTH "+strings.Join(s.cfg.Auth.Offered(s.origin()), " "))
 	}
 	s.reply(250, "", strings.Join(text, "\n"))
 }
