@@ -1,0 +1,68 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+func TestHealthy(t *testing.T) {
+	n, stop := start(t, testConfig(t, t.TempDir()))
+	if err := n.Healthy(t.Context()); err != nil {
+		t.Errorf("started: %v", err)
+	}
+	// A writer that hangs: the question has an end, and the answer is no.
+	release, held := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = n.db.Write(context.Background(), func(*db.Tx) error { close(held); <-release; return errors.New("nothing is to be written") })
+	}()
+	<-held
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := n.Healthy(ctx); err == nil || !strings.Contains(err.Error(), "the database does not answer") {
+		t.Errorf("with a writer that hangs: %v", err)
+	}
+	close(release)
+	if err := n.Healthy(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	// A listener that is gone.
+	for _, l := range n.services.listeners {
+		if l.service == "imap" {
+			l.Close()
+		}
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := n.Healthy(ctx)
+	for err == nil {
+		err = n.Healthy(ctx)
+	}
+	if !strings.Contains(err.Error(), "the listener for imap has ended") {
+		t.Errorf("without its listener: %v", err)
+	}
+	stop()
+	if err := n.Healthy(t.Context()); err == nil {
+		t.Error("a stopped node is healthy")
+	}
+}
+
+// The helper's absence is said at the start, and keeps nothing from working.
+func TestWithoutHelper(t *testing.T) {
+	var log bytes.Buffer
+	n, stop := startLogging(t, testConfig(t, t.TempDir(), "helper.enabled = true", `auth.system = "shadow"`,
+		"helper.socket = \""+filepath.Join(t.TempDir(), "helper.sock")+"\""), &log)
+	if err := n.Healthy(t.Context()); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if !strings.Contains(log.String(), "start postrider-helper.socket") {
+		t.Errorf("log: %s", log.String())
+	}
+}
