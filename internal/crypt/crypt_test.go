@@ -154,3 +154,39 @@ func TestRefused(t *testing.T) {
 		t.Error("an empty password is for the caller to refuse", err)
 	}
 }
+
+// TestTruncatedPasswords: what doveadm pw -t says of the same forms.
+func TestTruncatedPasswords(t *testing.T) {
+	for _, c := range []struct {
+		stored, password string
+		want             bool
+	}{
+		{"{PLAIN-TRUNC}6-secret", "secret", true},
+		{"{PLAIN-TRUNC}6-secret", "secretive", true},
+		{"{PLAIN-TRUNC}6-secret", "secre", false},
+		{"{PLAIN-TRUNC}8-secret", "secret", true}, // shorter than where it would have been cut
+		{"{PLAIN-TRUNC}8-secret", "secretive", false},
+		{"{PLAIN-TRUNC}8-secret", "secre", false},
+		{"{PLAIN-TRUNC}8-", "secret", false},
+		{"{PLAIN-TRUNC}4-secret", "secret", true},
+		{"{PLAIN-TRUNC}4-secret", "secr", false},
+	} {
+		if ok, err := Verify(c.stored, user, c.password); ok != c.want || err != nil {
+			t.Errorf("%s with %q: %v, %v", c.stored, c.password, ok, err)
+		}
+	}
+}
+
+// TestBcryptPrefixes has what crypt(3) of Debian 12 made of "p\u00e4ss" in UTF-8: other programs of old disagree on bytes above 127.
+func TestBcryptPrefixes(t *testing.T) {
+	for _, prefix := range []string{"$2a", "$2b", "$2y"} {
+		stored := prefix + "$05$abcdefghijklmnopqrstuuQNr.NUko7cjRuTOhPz.WP0eA4f4.Xuq"
+		if ok, err := Verify(stored, user, "p\u00e4ss"); !ok || err != nil {
+			t.Errorf("%s: %v, %v", stored, ok, err)
+		}
+	}
+	// $2x marks hashes of the faulty ones: better refused than mistaken.
+	if ok, err := Verify("$2x$05$abcdefghijklmnopqrstuu4B.w5xLC4Wlfo6gSnyKvAU0AoWf1N0e", user, "p\u00e4ss"); ok || !errors.Is(err, ErrScheme) {
+		t.Error(ok, err)
+	}
+}

@@ -34,17 +34,20 @@ func (d digest) verify(data, _, password string) (bool, error) {
 
 func verifyPlain(data, _, password string) (bool, error) { return equal(data, password), nil }
 
-// verifyTruncated: data is the beginning of a password, or "N-" and the first N bytes of one.
+// verifyTruncated: data is a password, or "N-" and a password, of which only the first N bytes are known if it is that long.
 func verifyTruncated(data, _, password string) (bool, error) {
 	length, text, ok := strings.Cut(data, "-")
 	n, err := strconv.Atoi(length)
 	if !ok || err != nil {
 		return equal(data, password), nil
 	}
-	if n < 1 || n != len(text) {
-		return false, fmt.Errorf("%w: %q bytes of %d", ErrForm, length, len(text))
+	if n < 1 {
+		return false, fmt.Errorf("%w: %q bytes", ErrForm, length)
 	}
-	return len(password) >= n && equal(password[:n], text), nil
+	if len(text) == n {
+		password = password[:min(n, len(password))]
+	}
+	return equal(text, password), nil
 }
 
 // verifyPBKDF2: $1$salt$rounds$hex, with SHA-1.

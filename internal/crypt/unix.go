@@ -17,13 +17,14 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds of the work that a stored password may ask for: each about a second of one processor.
+// Bounds of the work that a stored password may ask for: each some seconds of one processor.
 const (
 	maxSHARounds    = 2_000_000
 	maxBcryptCost   = 14
 	maxArgonMemory  = 1 << 20 // KiB
 	maxArgonTime    = 64
-	maxYescryptLog2 = 16 // N; 128 r N bytes of memory
+	maxArgonWork    = 4 << 20 // KiB times passes
+	maxYescryptLog2 = 16      // N; 128 r N bytes of memory
 )
 
 // verifyCrypt checks every form of crypt(3), told apart by its prefix (crypt(5)).
@@ -63,7 +64,11 @@ func verifyMD5Crypt(stored, password string) (bool, error) {
 // verifySHACrypt: $5$ or $6$, perhaps rounds=N$, salt$digest.
 func verifySHACrypt(stored, password string, h func() hash.Hash) (bool, error) {
 	const defaultRounds, fewest, longestSalt = 5000, 1000, 16
-	parts := strings.Split(stored, "$")[2:]
+	parts := strings.Split(stored, "$")
+	if len(parts) < 4 {
+		return false, ErrForm
+	}
+	parts = parts[2:]
 	rounds := defaultRounds
 	if text, ok := strings.CutPrefix(parts[0], "rounds="); ok {
 		n, err := strconv.Atoi(text)
@@ -91,6 +96,9 @@ func hashSHA512Crypt(_, password string, random io.Reader) (string, error) {
 }
 
 func verifyBcrypt(stored, password string) (bool, error) {
+	if len(stored) != 60 { // the library looks no further than that
+		return false, ErrForm
+	}
 	cost, err := bcrypt.Cost([]byte(stored))
 	if err != nil {
 		return false, fmt.Errorf("%w: %v", ErrForm, err)
@@ -148,7 +156,7 @@ func verifyArgon2(stored, password string) (bool, error) {
 	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &memory, &time, &lanes); n != 3 || err != nil || time < 1 || lanes < 1 {
 		return false, ErrForm
 	}
-	if memory > maxArgonMemory || time > maxArgonTime {
+	if memory > maxArgonMemory || time > maxArgonTime || memory*time > maxArgonWork {
 		return false, fmt.Errorf("%w: %d KiB, %d passes", ErrCost, memory, time)
 	}
 	salt, err1 := base64.RawStdEncoding.DecodeString(parts[4])
