@@ -25,6 +25,13 @@ func (r *register) Connected(p *Peer, kick func(string)) {
 	r.connected, r.kicks = append(r.connected, p), append(r.kicks, kick)
 }
 
+// kick ends the first session.
+func (r *register) kick(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kicks[0](reason)
+}
+
 func (r *register) LoggedIn(p *Peer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,12 +74,12 @@ func TestKick(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, r := &backend{}, &register{}
 				s := testServer(t, "", b, func(c *Config) { c.Register = r })
-				time.AfterFunc(time.Second, func() { r.kicks[0]("Maintenance"); r.kicks[0]("again") })
+				time.AfterFunc(time.Second, func() { r.kick("Maintenance"); r.kick("again") })
 				play(t, s, TLSStart, "S: 220 mx.example.test ESMTP\n"+c.before+"sleep 2s\n"+c.after)
 				if b.stats[0].Reason != EndKicked || r.ended != 1 {
 					t.Errorf("%+v", b.stats[0])
 				}
-				r.kicks[0]("too late")
+				r.kick("too late")
 				time.Sleep(time.Minute)
 			})
 		})
