@@ -99,9 +99,12 @@ func (c privhelperCmd) listen(peers []uint32) (*net.UnixListener, error) {
 	path := c.Socket
 	if path == "" {
 		path = privhelper.DefaultSocket
-		if err := os.Mkdir(filepath.Dir(path), 0o711); err == nil {
-			err = os.Chmod(filepath.Dir(path), 0o711) // whatever the umask
-		} else if !errors.Is(err, os.ErrExist) {
+		dir := filepath.Dir(path)
+		err := os.Mkdir(dir, 0o711)
+		if err == nil {
+			err = os.Chmod(dir, 0o711) // whatever the umask
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
 	}
