@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/node"
 )
 
 // problem is one thing that is wrong with the configuration.
@@ -32,15 +34,21 @@ func (c configCheckCmd) Run(a *app) error {
 		OK       bool      `json:"ok"`
 		File     string    `json:"file"` // empty: none
 		Problems []problem `json:"problems"`
+		Warnings []problem `json:"warnings,omitempty"` // the server would start
 	}{File: file, Problems: []problem{}}
 	for _, e := range wrong {
 		result.Problems = append(result.Problems, problem{e.Where, e.Key, e.Msg})
 	}
 	if err == nil {
 		result.Problems = append(result.Problems, unreadable(conf)...)
+		wrong, doubtful := certificates(conf, result.Problems)
+		result.Problems, result.Warnings = append(result.Problems, wrong...), doubtful
 	}
 	result.OK = len(result.Problems) == 0
 	if err := a.show(result, func(w io.Writer) {
+		for _, p := range result.Warnings {
+			fmt.Fprintf(w, "warning: %s: %s\n", p.Key, p.Text)
+		}
 		switch {
 		case result.OK && file == "":
 			fmt.Fprintln(w, "ok: no file, all defaults")
@@ -58,6 +66,20 @@ func (c configCheckCmd) Run(a *app) error {
 		lines = append(lines, fmt.Sprintf("%s: %s", p.Key, p.Text))
 	}
 	return withCode(exitConfig, "%s", strings.Join(lines, "\n"))
+}
+
+// certificates looks into the certificate files, but for keys that something else has been said of already.
+func certificates(c *config.Config, said []problem) (wrong, doubtful []problem) {
+	bad, warnings := node.CheckCertificates(context.Background(), c)
+	for _, p := range bad {
+		if !slices.ContainsFunc(said, func(s problem) bool { return strings.HasPrefix(s.Key, p.Key) }) {
+			wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
+		}
+	}
+	for _, p := range warnings {
+		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
+	}
+	return wrong, doubtful
 }
 
 func (c configShowCmd) Run(a *app) error {
