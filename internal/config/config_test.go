@@ -119,6 +119,7 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"password in clear", "[mta.smart_host]\nhost=\"r.test\"\nuser=\"u\"\npassword_file=\"/p\"\ntls=\"may\"\n", nil, []string{"x.toml:5: mta.smart_host.tls: a password is sent only under TLS"}},
 		{"set-up without a port", "[setup]\nimaps = \"mail.example\"\n", nil, []string{`x.toml:2: setup.imaps: "mail.example" is not "host:port" or "none"`}},
 		{"set-up with a path", "[setup]\nurl = \"https://mail.example/x\"\n", nil, []string{`x.toml:2: setup.url: "https://mail.example/x" is not the beginning of a URL`}},
+		{"master user", "[auth]\nmaster_users = [\"root@a.test\", \"alice*root\"]\n", nil, []string{`x.toml:2: auth.master_users: "alice*root" is not an account's address`}},
 		{"open LMTP", "[listeners.lmtp]\nenabled = true\naddresses = [\":24\"]\n", nil, []string{"x.toml:3: listeners.lmtp.addresses: \":24\" is not a loopback address"}},
 		{"no address", "[listeners.imap]\naddresses = []\n", nil, []string{"x.toml:2: listeners.imap.addresses: is empty, and the service is enabled"}},
 		{"one address twice", "[listeners.imap]\naddresses = [\":25\"]\n", nil, []string{`listeners.imap.addresses: ":25" is taken by listeners.smtp.addresses`}},
