@@ -18,7 +18,9 @@ const (
 	smtpSessions = 8
 	imapSessions = 2
 	perSession   = 10
-	large        = 300 << 10 // beyond what a pack's groups take: a stream into a pack of its own
+
+	appendedTogether = 3         // messages of a MULTIAPPEND
+	large            = 300 << 10 // beyond what a pack's groups take: a stream into a pack of its own
 )
 
 var accounts = []string{"alice", "bob"}
@@ -59,7 +61,7 @@ func TestOrderOfSyncs(t *testing.T) {
 				kinds[a.Kind]++
 			}
 			t.Log("acknowledgements by kind:", kinds)
-			if report.Acks != len(run.Acks) || kinds["250"] < smtpSessions*perSession || kinds["APPENDUID"] != imapSessions*perSession || kinds["STORE"] == 0 {
+			if report.Acks != len(run.Acks) || kinds["250"] < smtpSessions*perSession || kinds["APPENDUID"] != imapSessions*(perSession+appendedTogether+1) || kinds["STORE"] == 0 {
 				t.Errorf("judged too little: %v, %s", kinds, report)
 			}
 			// Each large message has a pack of its own, made during the run: its name counts too.
@@ -184,6 +186,37 @@ func file(addr, account string, book *ledger.Book) error {
 		}
 		book.Add(c.ack(account+"/"+keyword, "STORE", keyword))
 	}
+	return together(c, account, book)
+}
+
+// together is a MULTIAPPEND, then a REPLACE of the last of its messages.
+func together(c *IMAP, account string, book *ledger.Book) error {
+	var tokens []string
+	var texts [][]byte
+	for n := range appendedTogether {
+		tokens = append(tokens, fmt.Sprintf("multi-%s-%02d-end", account, n))
+		texts = append(texts, Make(tokens[n], 900*(1+n)))
+	}
+	all, err := c.Do(`APPEND Archive (\Seen)`, texts...)
+	if err != nil {
+		return fmt.Errorf("MULTIAPPEND: %w", err)
+	}
+	uids, err := placed(account, "Archive", code(all, "APPENDUID"), 1, appendedTogether)
+	if err != nil {
+		return err
+	}
+	for n, at := range uids {
+		book.Add(c.ack(appended(account, "Archive", at.UID, tokens[n]), "APPENDUID", tokens[n]))
+	}
+	token := "replace-" + account + "-end"
+	all, err = c.Do(fmt.Sprintf(`UID REPLACE %d Archive (\Seen)`, uids[appendedTogether-1].UID), Make(token, 1500))
+	if err != nil {
+		return fmt.Errorf("REPLACE: %w", err)
+	}
+	if uids, err = placed(account, "Archive", code(all, "APPENDUID"), 1, 1); err != nil {
+		return err
+	}
+	book.Add(c.ack(appended(account, "Archive", uids[0].UID, token), "APPENDUID", token))
 	return nil
 }
 
