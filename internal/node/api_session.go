@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/directory"
@@ -38,6 +40,14 @@ func displayed(s string) string {
 // selection reads what a person typed.
 func (a *api) selection(ctx context.Context, q admin.SessionQuery) (f selection, err error) {
 	f.ids, f.service = q.IDs, strings.ToLower(q.Service)
+	known := []string{"smtp", "lmtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"}
+	if f.service != "" && !slices.Contains(known, f.service) {
+		text := fmt.Sprintf("%q is none of the services with sessions: %s", q.Service, strings.Join(known, ", "))
+		if near := config.Nearest(f.service, known); near != "" {
+			text += fmt.Sprintf("; did you mean %q?", near)
+		}
+		return f, admin.Errorf(admin.Invalid, "%s", text)
+	}
 	if q.Account != "" {
 		acc, err := a.find(ctx, q.Account)
 		if err != nil {
