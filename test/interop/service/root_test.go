@@ -40,7 +40,8 @@ func TestConfigCheckOfRoot(t *testing.T) {
 	needs.Root(t, "files that only root may read")
 	p := newPlace(t)
 	users := p.withUsers(t)
-	key := p.write(t, "key.pem", "x", 0o600)
+	key := filepath.Join(p.dir, "key.pem") // and its certificate
+	selfSigned(t, "mx.here.example", key, key)
 	check := func(config string, code int) string {
 		args := append(users[1:len(users):len(users)], p.binary, "config", "check", "--config", p.write(t, "check.toml", config, 0o644))
 		return system.Run(t, system.Command{Name: users[0], Args: args, Code: code}).All()

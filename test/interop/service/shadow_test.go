@@ -172,6 +172,20 @@ func TestSaslauthd(t *testing.T) {
 	}
 }
 
+// selfSigned makes a certificate for mx.here.example; key and certificate may be one file.
+func selfSigned(t testing.TB, name, key, cert string) {
+	t.Helper()
+	out := system.Run(t, system.Command{Name: "openssl", Args: []string{"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+		"-days", "30", "-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:mx.here.example", "-keyout", key}}).Stdout
+	have := []byte(nil)
+	if key == cert {
+		var err error
+		have, err = os.ReadFile(key)
+		must(t, err)
+	}
+	must(t, os.WriteFile(cert, append(have, out...), 0o600))
+}
+
 // Certificate files that only root may read come from the helper, as certbot lays them out.
 func TestCertificatesOfRoot(t *testing.T) {
 	needs.Root(t, "files that only root may read")
@@ -181,8 +195,7 @@ func TestCertificatesOfRoot(t *testing.T) {
 	must(t, os.MkdirAll(archive, 0o700), os.MkdirAll(live, 0o700))
 	for _, name := range []string{"cert1.pem", "cert2.pem"} {
 		key := strings.Replace(name, "cert", "key", 1)
-		system.Run(t, system.Command{Name: "openssl", Args: []string{"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-			"-subj", "/CN=" + name, "-addext", "subjectAltName=DNS:mx.here.example", "-keyout", filepath.Join(archive, key), "-out", filepath.Join(archive, name)}})
+		selfSigned(t, name, filepath.Join(archive, key), filepath.Join(archive, name))
 	}
 	link := func(n string) {
 		for _, kind := range []string{"cert", "key"} {
