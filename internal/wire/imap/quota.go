@@ -2,8 +2,8 @@ package imap
 
 import "context"
 
-// quotaExtension is the reading part of QUOTA, RFC 9208: one quota root, named "", for the whole account. Limits are set by
-// the operator, never by IMAP: there is no QUOTASET.
+// quotaExtension is the reading part of QUOTA, RFC 9208: one quota root, named "", for the whole account if it has a limit.
+// Limits are set by the operator, never by IMAP: there is no QUOTASET.
 func quotaExtension() extension {
 	return extension{
 		capabilities: afterLogin("QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"),
@@ -26,6 +26,13 @@ type quotaCommand struct {
 }
 
 func (cmd *quotaCommand) run(ctx context.Context, c *conn) (done, error) {
+	q, err := c.account.Quota(ctx)
+	if err != nil {
+		return done{}, err
+	}
+	// A list of resources is never empty (RFC 9208 §7, quota-list): an account without limits has no root. Thunderbird takes
+	// an empty list for a broken line and ends the connection.
+	limited := q.MaxBytes > 0 || q.MaxMessages > 0
 	if cmd.roots {
 		name, err := c.name(cmd.mailbox)
 		if err != nil {
@@ -36,13 +43,13 @@ func (cmd *quotaCommand) run(ctx context.Context, c *conn) (done, error) {
 		}
 		c.out.str("* QUOTAROOT ")
 		c.out.mailbox(c.account.Namespaces().show(name))
+		if !limited {
+			c.out.str("\r\n")
+			return done{}, nil
+		}
 		c.out.str(" \"\"\r\n")
-	} else if cmd.root != "" {
+	} else if cmd.root != "" || !limited {
 		return done{}, no("NONEXISTENT", "No such quota root")
-	}
-	q, err := c.account.Quota(ctx)
-	if err != nil {
-		return done{}, err
 	}
 	c.out.str(`* QUOTA "" (`)
 	c.quota("STORAGE", kib(q.Bytes), kib(q.MaxBytes), "")
