@@ -172,6 +172,16 @@ func (s *System) Stop(t testing.TB) {
 	}
 }
 
+// Kill ends the process as a power cut would: it hears nothing of it.
+func (s *System) Kill(t testing.TB) {
+	t.Helper()
+	s.stopped = true
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Errorf("postrider ended before it was killed: %v", err)
+	}
+	<-s.gone
+}
+
 // Log is the end of what the server wrote, at most max bytes: quickstart's own log, and what else came to standard error.
 func (s *System) Log(max int) string {
 	var all []byte
