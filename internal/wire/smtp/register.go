@@ -46,6 +46,19 @@ func (s *session) kick(reason string) {
 	})
 }
 
+// called tells whether somebody wants a session at rest to end; mu is held.
+func (s *session) called(atRest bool) error {
+	switch {
+	case !atRest:
+		return nil
+	case s.kicked != "":
+		return errWasKicked
+	case s.srv.draining.Load():
+		return errDraining
+	}
+	return nil
+}
+
 // errKicked is the reply to who was kicked.
 func (s *session) errKicked() error {
 	s.mu.Lock()

@@ -245,19 +245,6 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 	return err
 }
 
-// called tells whether somebody wants a session at rest to end; mu is held.
-func (s *session) called(atRest bool) error {
-	switch {
-	case !atRest:
-		return nil
-	case s.kicked != "":
-		return errWasKicked
-	case s.srv.draining.Load():
-		return errDraining
-	}
-	return nil
-}
-
 // fillBlock is fill in the midst of a message.
 func (s *session) fillBlock() error {
 	return s.fill(time.Now().Add(s.cfg.Timeouts.Block), false)
