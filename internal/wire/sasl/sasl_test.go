@@ -79,7 +79,7 @@ func TestPlainAndLogin(t *testing.T) {
 		{"too few parts", "PLAIN", nil, []string{"user\x00pencil"}, ErrMalformed},
 		{"too many parts", "PLAIN", nil, []string{"\x00user\x00pencil\x00"}, ErrMalformed},
 		{"empty", "PLAIN", nil, []string{""}, ErrMalformed},
-		{"empty password", "PLAIN", nil, []string{"\x00user\x00"}, ErrMalformed},
+		{"empty password", "PLAIN", nil, []string{"\x00user\x00"}, ErrCredentials},
 		{"bad UTF-8", "PLAIN", nil, []string{"\x00us\xffer\x00pencil"}, ErrMalformed},
 		{"long name", "PLAIN", nil, []string{"\x00" + long + "\x00pencil"}, ErrCredentials},
 		{"long password", "PLAIN", nil, []string{"\x00user\x00" + long + long}, ErrCredentials},

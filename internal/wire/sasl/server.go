@@ -219,9 +219,13 @@ func (x *Exchange) password(ctx context.Context, name, password string, check ch
 	}
 	x.name = name
 	for _, s := range []string{name, password} {
-		if s == "" || strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+		if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
 			return nil, false, ErrMalformed
 		}
+	}
+	if name == "" || password == "" {
+		// RFC 4616 §2 forbids the message; the person who typed nothing should read that the password is wrong, not of protocols.
+		return nil, false, ErrCredentials
 	}
 	id, err := check(ctx, name, password)
 	if err != nil {

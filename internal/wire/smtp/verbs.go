@@ -44,7 +44,7 @@ func verbs() map[string]verb {
 		"VRFY":     {(*session).vrfy, argued},
 		"QUIT":     {(*session).quit, bare | always},
 		"EXPN":     {(*session).never, 0},
-		"HELP":     {(*session).never, 0},
+		"HELP":     {(*session).help, 0},
 		"ETRN":     {(*session).never, 0},
 		"TURN":     {(*session).never, 0},
 		"GET":      {(*session).http, always},
@@ -170,6 +170,14 @@ func (s *session) vrfy(string) {
 func (s *session) quit(string) {
 	s.reply(221, "2.0.0", "Bye")
 	s.end = EndQuit
+}
+
+// help tells where to read on, and nothing about this server: RFC 5321 §4.1.1.8.
+func (s *session) help(string) {
+	s.wasted()
+	if s.end == "" {
+		s.reply(214, "2.0.0", "See RFC 5321; people are helped by postmaster at this host")
+	}
 }
 
 func (s *session) never(string) { s.fault(errNoVerb) }
