@@ -122,6 +122,9 @@ func callsOf(t testing.TB, path string) map[string]string {
 	calls := map[string]string{}
 	re := regexp.MustCompile(`^(?:\d+ +)?(socket\(AF_[A-Z0-9]+|[a-z_0-9]+\()`)
 	for s := bufio.NewScanner(f); s.Scan(); {
+		if strings.Contains(s.Text(), "PROT_EXEC") {
+			t.Errorf("MemoryDenyWriteExecute= may refuse %s", s.Text())
+		}
 		if m := re.FindStringSubmatch(s.Text()); m != nil {
 			if call := strings.TrimSuffix(m[1], "("); calls[call] == "" {
 				calls[call] = s.Text()
