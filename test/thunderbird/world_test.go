@@ -2,6 +2,7 @@ package thunderbird
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,8 +23,7 @@ func TestMain(m *testing.M) { os.Exit(system.Main(m)) }
 
 const (
 	insideEnv      = "POSTRIDER_THUNDERBIRD_INSIDE"
-	screenshotsEnv = "POSTRIDER_SCREENSHOTS" // a folder
-	logsEnv        = "POSTRIDER_THUNDERBIRD_LOG"
+	screenshotsEnv = "POSTRIDER_SCREENSHOTS" // a folder; the protocol's log goes there too
 
 	domain  = "here.example"
 	address = "10.97.0.1" // of everything, in the namespace
@@ -188,9 +188,12 @@ func startThunderbird(t *testing.T, s *system.System) *marionette {
 	}
 	c := exec.Command("thunderbird", "--marionette", "--remote-allow-system-access", "--no-remote", "--profile", profile)
 	c.Env = append(system.Environment(), "HOME="+home, "DISPLAY="+xvfb(t), "MOZ_CRASHREPORTER_DISABLE=1", "LANG=en_US.UTF-8")
-	if name := os.Getenv(logsEnv); name != "" {
-		c.Env = append(c.Env, "MOZ_LOG=IMAP:4,SMTP:4,sync,timestamp", "MOZ_LOG_FILE="+name)
+	protocol := filepath.Join(home, "protocol")
+	if dir := os.Getenv(screenshotsEnv); dir != "" {
+		protocol = filepath.Join(dir, "protocol")
 	}
+	c.Env = append(c.Env, "MOZ_LOG=IMAP:4,SMTP:4,sync,timestamp", "MOZ_LOG_FILE="+protocol)
+	t.Cleanup(func() { understands(t, protocol+".moz_log") }) // after Thunderbird has ended
 	log, err := os.Create(filepath.Join(home, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -204,4 +207,23 @@ func startThunderbird(t *testing.T, s *system.System) *marionette {
 		}
 	})
 	return connect(t, gone)
+}
+
+// understands checks that Thunderbird's parser took every line of ours: at a line that it does not understand it ends the
+// connection and makes a new one, which nobody sees but by the time it takes.
+func understands(t *testing.T, log string) {
+	t.Helper()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if !bytes.Contains(text, []byte("IDLE")) {
+		t.Errorf("%s is no log of the protocol", log)
+	}
+	for line := range bytes.Lines(text) {
+		if bytes.Contains(line, []byte("Syntax Error")) {
+			t.Errorf("%s", line)
+		}
+	}
 }
