@@ -18,7 +18,7 @@
 // Names: utf7.go, names.go. The selected mailbox: hub.go (one view.Mailbox for all sessions), package view (each session's
 // own numbering). Without a client: search.go. imaptest is a store in memory for tests.
 //
-// Failures: what a client does wrong gets BAD with the reason, and twenty BADs in a row end the connection; what cannot be
+// Failures: what a client does wrong gets BAD with the reason, and Config.MaxErrors BADs in a row end the connection; what cannot be
 // done gets NO with a response code. A message that turns out to be unreadable in the middle of its literal ends the
 // connection, since nothing else can be said any more. A panic ends its connection only.
 package imap
