@@ -34,7 +34,7 @@ type Head struct {
 // Limits of a head.
 const (
 	MaxRecipients = 10_000
-	maxHead       = 8 << 20 // bytes
+	maxHead       = 1 << 20 // bytes
 	maxLine       = 1024    // bytes
 	maxName       = 256     // bytes
 	maxEnvID      = 100     // RFC 3461 §4.4
