@@ -72,7 +72,7 @@ func (s Server) Args() []string {
 
 // Process is a running server.
 type Process struct {
-	Addr map[string]string // of the services smtp, imaps, http
+	Addr map[string]string // of the services smtp, imaps, metrics
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // its end, after done
@@ -171,7 +171,7 @@ func (p *Process) Wait() error {
 
 // Metric asks the server for one of its figures.
 func (p *Process) Metric(ctx context.Context, names ...string) (sum float64, err error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+p.Addr["http"]+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+p.Addr["metrics"]+"/metrics", nil)
 	if err != nil {
 		return 0, err
 	}

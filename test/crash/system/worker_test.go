@@ -56,7 +56,7 @@ func (w *worker) step(n int) error {
 		return w.append(n)
 	}
 	i := w.rand.IntN(len(places))
-	switch w.rand.IntN(6) {
+	switch w.rand.IntN(7) {
 	case 0:
 		return w.append(n)
 	case 1, 2:
@@ -65,12 +65,14 @@ func (w *worker) step(n int) error {
 		return w.copy("COPY", places, contents, i)
 	case 4:
 		return w.copy("MOVE", places, contents, i)
+	case 5:
+		return w.replace(places[i], n)
 	}
 	return w.expunge(places[i:])
 }
 
 // command sends a command on a mailbox that changes c.from or makes new places.
-func (w *worker) command(mailbox, command string, c *change) ([]Response, error) {
+func (w *worker) command(mailbox, command string, c *change, literals ...[]byte) ([]Response, error) {
 	if w.selected != mailbox {
 		w.selected = ""
 		if _, err := w.imap.Do("SELECT " + mailbox); err != nil {
@@ -79,22 +81,42 @@ func (w *worker) command(mailbox, command string, c *change) ([]Response, error)
 		w.selected = mailbox
 	}
 	w.model.begin(w.account, c)
-	return w.imap.Do(command)
+	return w.imap.Do(command, literals...)
 }
 
+// append stores one message, or some at once: all of them or none.
 func (w *worker) append(n int) error {
-	token := fmt.Sprintf("%s-%d-end", w.name, n)
-	mailbox, flags, size := Mailboxes[w.rand.IntN(len(Mailboxes))], `\Seen`, 300+w.rand.IntN(5000)
-	if w.rand.IntN(20) == 0 {
-		size = large
+	c := &change{to: Mailboxes[w.rand.IntN(len(Mailboxes))]}
+	var texts [][]byte
+	for i := range 1 + w.rand.IntN(3) {
+		size, flags := 300+w.rand.IntN(5000), ""
+		if i == 0 {
+			flags = `\Seen` // they stand before the first
+		}
+		if w.rand.IntN(20) == 0 {
+			size = large
+		}
+		c.token, c.flags = append(c.token, fmt.Sprintf("%s-%d%c-end", w.name, n, 'a'+i)), append(c.flags, flags)
+		texts = append(texts, Make(c.token[i], size))
 	}
-	c := &change{to: mailbox, token: []string{token}, flags: []string{flags}}
 	w.model.begin(w.account, c)
-	all, err := w.imap.Do(fmt.Sprintf("APPEND %s (%s)", mailbox, flags), Make(token, size))
+	all, err := w.imap.Do(fmt.Sprintf("APPEND %s (%s)", c.to, c.flags[0]), texts...)
 	if err != nil {
 		return err
 	}
-	made, err := placed(w.account, mailbox, code(all, "APPENDUID"), 1, 1)
+	made, err := placed(w.account, c.to, code(all, "APPENDUID"), 1, len(texts))
+	return w.done(c, made, err)
+}
+
+// replace puts a new message in the place of an old one: both, or neither.
+func (w *worker) replace(p Place, n int) error {
+	c := &change{from: []Place{p}, takes: true, to: Mailboxes[w.rand.IntN(len(Mailboxes))], token: []string{fmt.Sprintf("%s-%dr-end", w.name, n)},
+		flags: []string{`\Seen`}}
+	all, err := w.command(p.Mailbox, fmt.Sprintf("UID REPLACE %d %s (%s)", p.UID, c.to, c.flags[0]), c, Make(c.token[0], 300+w.rand.IntN(5000)))
+	if err != nil {
+		return err
+	}
+	made, err := placed(w.account, c.to, code(all, "APPENDUID"), 1, 1)
 	return w.done(c, made, err)
 }
 
