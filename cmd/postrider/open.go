@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
@@ -124,5 +125,20 @@ func (statusCmd) Run(a *app) error {
 		}
 		fmt.Fprintln(w)
 		t.write(a, w, "It listens nowhere.")
+		fmt.Fprintln(w)
+		a.certificates(w, s.Certificates)
 	})
+}
+
+// certificates lists what TLS clients are shown.
+func (a *app) certificates(w io.Writer, list []admin.Certificate) {
+	t := newTable("CERTIFICATE", "EXPIRES", "FROM", "PROBLEM")
+	for _, c := range list {
+		expires := "-"
+		if !c.Expires.IsZero() {
+			expires = c.Expires.UTC().Format(time.DateTime)
+		}
+		t.row(strings.Join(c.Names, " "), expires, c.From, c.Problem)
+	}
+	t.write(a, w, "There are no certificates.")
 }

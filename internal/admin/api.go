@@ -58,6 +58,16 @@ type Status struct {
 	Hostname  string            `json:"hostname"`
 	Dir       string            `json:"dir"`
 	Listeners map[string]string `json:"listeners"`
+
+	Certificates []Certificate `json:"certificates,omitempty"` // the default first
+}
+
+// Certificate is one that can be shown to TLS clients, or one that could not be obtained yet.
+type Certificate struct {
+	Names   []string  `json:"names"`
+	From    string    `json:"from"`    // its file, "acme" or "self-signed"
+	Expires time.Time `json:"expires"` // zero: there is none yet
+	Problem string    `json:"problem,omitempty"`
 }
 
 // Config is the configuration in force, as a file that would give the same.

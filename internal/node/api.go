@@ -80,6 +80,7 @@ func (a *api) Status(context.Context) (admin.Status, error) {
 	for service, addr := range a.Addresses() {
 		s.Listeners[service] = addr.String()
 	}
+	s.Certificates = a.certificates()
 	return s, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
@@ -80,6 +81,14 @@ func CheckCertificates(ctx context.Context, c *config.Config) (wrong, warnings [
 		wrong = append(wrong, p)
 	}
 	return wrong, nil
+}
+
+// certificates are what operators see of them.
+func (n *Node) certificates() (list []admin.Certificate) {
+	for _, c := range n.certs.Status() {
+		list = append(list, admin.Certificate{Names: c.Names, From: c.From, Expires: c.NotAfter, Problem: c.Problem})
+	}
+	return list
 }
 
 // certificateSettings are the settings of [tls].
