@@ -4,6 +4,7 @@
 #
 #   packaging/deb/build.sh [VERSION [FOLDER]]
 set -euo pipefail
+umask 022
 cd "$(dirname "$0")/../.."
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 arch=$(dpkg --print-architecture)

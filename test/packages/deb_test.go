@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,13 +29,15 @@ func binary(t *testing.T) {
 	system.Run(t, system.Command{Name: needs.Program(t, "make"), Args: []string{"-s", "-C", root, "build"}, Env: os.Environ(), Timeout: 10 * time.Minute})
 }
 
-// TestDebianPackageIsReproducible: the same program and time give the same bytes.
+// TestDebianPackageIsReproducible: the same program and time give the same bytes, whatever the builder's umask.
 func TestDebianPackageIsReproducible(t *testing.T) {
 	needs.Program(t, "dpkg-deb")
 	binary(t)
 	t.Setenv("SOURCE_DATE_EPOCH", "1790000000")
 	var first []byte
-	for range 2 {
+	for _, mask := range []int{0o022, 0o077} {
+		before := syscall.Umask(mask)
+		defer syscall.Umask(before)
 		text, err := os.ReadFile(build(t, "0.0.1~same"))
 		if err != nil {
 			t.Fatal(err)

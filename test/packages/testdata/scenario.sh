@@ -99,9 +99,74 @@ dpkg -P postrider
 [ ! -e /etc/postrider/postrider.toml ] || die "the configuration is still there"
 [ -f /var/lib/postrider/store.db ] || die "the mail is gone"
 
-say "beside another mail system: its sendmail stays"
-mkdir -p /usr/sbin && printf '#!/bin/sh\necho other\n' >/usr/sbin/sendmail && chmod 755 /usr/sbin/sendmail
-dpkg -i new.deb >install.log
-grep -q "/usr/sbin/sendmail belongs to another mail system" install.log || die "$(cat install.log)"
-[ "$(/usr/sbin/sendmail)" = other ] || die "the other's sendmail was replaced"
+# systemd does not run here; what stands for it notes what it is told, and that the server is up, or is not.
+says_told() { grep -q "$1" systemctl.log || die "systemd was not told to $1: $(cat systemctl.log)"; }
+mkdir -p /run/systemd/system
+cat >/usr/bin/systemctl <<'END'
+#!/bin/sh
+echo "$*" >>/root/systemctl.log
+case "$*" in
+*is-enabled*) echo enabled ;;
+*is-active*) test -e /root/active ;;
+*try-restart*) ;;
+*start\ postrider.service*) touch /root/active ;;
+*stop*) rm -f /root/active ;;
+esac
+END
+chmod 755 /usr/bin/systemctl
+
+say "systemd: the server is started, and again at an upgrade; the helper's socket before it"
+dpkg -i old.deb
+[ -e active ] || die "not started"
+says_told "start postrider-helper.socket"
+: >systemctl.log
+dpkg -i new.deb
+says_told "restart postrider.service"
+says_told "try-restart postrider-helper.service"
+
+say "systemd: removed and installed again, it runs again"
+: >systemctl.log
+dpkg -r postrider
+[ ! -e active ] || die "it runs after its removal"
+says_told "stop.* postrider.socket" # it would start the server again
+dpkg -i new.deb
+[ -e active ] || die "not started after a removal"
+
+say "a removal that is called off takes nothing away"
+/var/lib/dpkg/info/postrider.prerm remove
+[ ! -e /usr/sbin/sendmail ] || die "prerm has left sendmail"
+/var/lib/dpkg/info/postrider.postinst abort-remove
+for name in /usr/sbin/sendmail /usr/bin/mailq /usr/bin/newaliases /usr/lib/sendmail; do
+	[ "$(readlink -f $name)" = /usr/bin/postrider ] || die "$name leads to $(readlink -f $name)"
+done
+[ -e active ] || die "not started again"
+dpkg -P postrider
+rm -rf /run/systemd /usr/bin/systemctl
+
+say "a link that leads nowhere is no obstacle"
+ln -s ../sbin/nothing /usr/lib/sendmail
+dpkg -i new.deb
+[ "$(readlink -f /usr/lib/sendmail)" = /usr/bin/postrider ] || die "/usr/lib/sendmail leads to $(readlink -f /usr/lib/sendmail)"
+dpkg -P postrider
+
+say "beside a mail system that no package brought: its sendmail stays, whether a file or a link, before and after"
+printf '#!/bin/sh\necho other\n' >/usr/local/bin/other && chmod 755 /usr/local/bin/other
+for how in "cp" "ln -s"; do
+	$how /usr/local/bin/other /usr/sbin/sendmail
+	dpkg -i new.deb >install.log
+	grep -q "/usr/sbin/sendmail belongs to another mail system" install.log || die "$(cat install.log)"
+	[ "$(/usr/sbin/sendmail)" = other ] || die "the other's sendmail was replaced ($how)"
+	dpkg -P postrider
+	[ "$(/usr/sbin/sendmail)" = other ] || die "the other's sendmail was removed ($how)"
+	rm /usr/sbin/sendmail
+done
+
+say "beside another package that is a mail transport agent: one of the two, as everywhere in Debian"
+mkdir -p other/DEBIAN
+printf '%s\n' "Package: other" "Version: 1" "Architecture: all" "Maintainer: nobody <nobody@debian.example>" "Description: other" \
+	"Provides: mail-transport-agent" "Conflicts: mail-transport-agent" >other/DEBIAN/control
+dpkg-deb -b other other.deb
+dpkg -i other.deb
+if dpkg -i new.deb 2>install.log; then die "installed beside another mail transport agent"; fi
+grep -q "conflicts with mail-transport-agent" install.log || die "$(cat install.log)"
 say "done"
