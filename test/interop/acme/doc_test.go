@@ -4,7 +4,7 @@
 // the place of 80 and 443. For dns-01 the zone lies in a real BIND, which takes updates signed by TSIG.
 //
 // Files: pebble_test.go (the authority) · named_test.go (the zone) · manager_test.go (each challenge, renewal and refusal,
-// with package certs alone) · system_test.go (the whole server).
+// with package certs alone) · system_test.go (the whole server, also behind a proxy) · proxy_test.go (nginx, Caddy).
 package acme
 
 import (

@@ -19,11 +19,17 @@ import (
 // The whole server: it answers challenges on its own http and https listeners, and shows what it was given on all
 // services without a restart; started again it asks nobody.
 func TestServerObtainsItsCertificate(t *testing.T) {
-	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
-		t.Run(challenge, func(t *testing.T) {
+	for _, c := range []struct{ challenge, proxy string }{{"http-01", ""}, {"tls-alpn-01", ""}, {"http-01", "nginx"}, {"http-01", "caddy"}} {
+		challenge := c.challenge
+		t.Run(challenge+c.proxy, func(t *testing.T) {
 			p := freePorts(t)
-			a := startPebble(t, plan{dns: dnstest.New(t, addresses).Listen(t), httpPort: p.http, tlsPort: p.tls})
-			home := t.TempDir()
+			outside := p.http // where the authority asks
+			if c.proxy != "" {
+				outside = freePort(t)
+				startProxy(t, c.proxy, outside, p.http)
+			}
+			a := startPebble(t, plan{dns: dnstest.New(t, addresses).Listen(t), httpPort: outside, tlsPort: p.tls})
+			home := t.TempDir() // stays empty
 			t.Setenv("HOME", home)
 			t.Setenv("XDG_DATA_HOME", "")
 			o := system.Options{Dir: filepath.Join(t.TempDir(), "data"), Set: []string{
