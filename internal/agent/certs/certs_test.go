@@ -255,3 +255,37 @@ func TestLoadErrorNamesItsKey(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A session that is resumed counts for no more than its certificate does now: who took its authority away has locked the
+// client out.
+func TestResumptionForgetsAuthoritiesTakenAway(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	old, fresh := newAuthority(t), newAuthority(t)
+	ca := filepath.Join(dir, "clients.pem")
+	s := certs.Settings{Hostname: "mx.test", ClientCA: ca, Default: a.files(t, dir, "c", leaf{names: []string{"mx.test"}})}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		write(t, ca, old.pem())
+		m := using(t, certs.Options{}, s)
+		cert, err := tls.X509KeyPair(old.issue(t, leaf{emails: []string{"alice@here.test"}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &tls.Config{RootCAs: a.pool, ServerName: "mx.test", Certificates: []tls.Certificate{cert}, MaxVersion: version,
+			ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		for i := range 2 {
+			state, _, err := shake(t, m.TLSConfig(certs.Login), client)
+			if err != nil || len(state.VerifiedChains) != 1 || state.DidResume != (i == 1) {
+				t.Fatalf("%x: handshake %d: resumed %v, %d chains, %v", version, i, state.DidResume, len(state.VerifiedChains), err)
+			}
+		}
+		write(t, ca, fresh.pem())
+		l, err := m.Load(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Use(l)
+		if state, _, err := shake(t, m.TLSConfig(certs.Login), client); err == nil && len(state.VerifiedChains) != 0 {
+			t.Errorf("%x: resumed %v with %d chains", version, state.DidResume, len(state.VerifiedChains))
+		}
+	}
+}

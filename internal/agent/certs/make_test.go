@@ -156,10 +156,27 @@ func using(t *testing.T, o certs.Options, s certs.Settings) *certs.Manager {
 	return m
 }
 
-// shake does a handshake over a pipe and returns both sides' view.
+// connected are both ends of a connection with buffers: over a pipe without, two ends that send alerts block each other.
+func connected(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if b, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+// shake does a handshake and returns both sides' view.
 func shake(t *testing.T, server, client *tls.Config) (ofServer, ofClient tls.ConnectionState, err error) {
 	t.Helper()
-	a, b := net.Pipe()
+	a, b := connected(t)
 	defer a.Close()
 	defer b.Close()
 	s, c := tls.Server(a, server), tls.Client(b, client)
