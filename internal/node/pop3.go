@@ -40,7 +40,7 @@ func (f fetchers) Connected(p pop3.Peer, kick func(string)) {
 // LoggedIn implements pop3.Observer.
 func (f fetchers) LoggedIn(p pop3.Peer) error {
 	if err := f.letIn(fetcherPeer(p), p.Identity); err != nil {
-		return pop3.Coded("IN-USE", err) // RFC 2449 §8.1.1: the nearest that there is
+		return pop3.Coded("IN-USE", err) // RFC 2449 §8.1.2: the nearest that there is
 	}
 	return nil
 }

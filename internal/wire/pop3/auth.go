@@ -149,6 +149,9 @@ func (c *conn) loginFailed(err error) error {
 // loggedIn opens the maildrop of who has authenticated.
 func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string) error {
 	now, delay := c.cfg.Clock(), c.cfg.LoginDelay
+	if id.Master != "" {
+		delay = 0 // an operator neither waits nor makes the account's owner wait
+	}
 	if c.srv.delays.early(id.Account, now, delay) {
 		// RFC 2449 §8.1.1
 		return &refusal{code: "LOGIN-DELAY", text: "Wait " + seconds(delay) + " seconds between two logins"}

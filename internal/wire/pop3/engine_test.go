@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,11 +124,12 @@ func (s *store) Password(_ context.Context, name, password string) (sasl.Identit
 	if name == "busy" {
 		return sasl.Identity{}, status.Temp(454, 7, 0, "Temporary authentication failure")
 	}
+	name, master, _ := strings.Cut(name, "*")
 	id, ok := users[name]
 	if !ok || password != "secret word" {
 		return sasl.Identity{}, sasl.ErrCredentials
 	}
-	return sasl.Identity{Account: id, Name: name}, nil
+	return sasl.Identity{Account: id, Name: name, Master: master}, nil
 }
 
 func (s *store) Keys(context.Context, string) (sasl.Keys, sasl.Identity, error) {
