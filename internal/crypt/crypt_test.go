@@ -190,3 +190,16 @@ func TestBcryptPrefixes(t *testing.T) {
 		t.Error(ok, err)
 	}
 }
+
+// TestLongPasswordsOfSHACrypt: crypt(3) of Debian 12 takes 511 bytes, and answers *0 to more.
+func TestLongPasswordsOfSHACrypt(t *testing.T) {
+	const stored = "$6$rounds=1000$saltsalt$nC35Rjw1qm7lwdxVgg3IU9qZMEaqucKnRYCtC7UyfTbgqAQUZjWQxjc2xeWwMzOTjOEqyGG.T4MAGPm1ptmEK/"
+	long := strings.Repeat("x", 511)
+	if ok, err := Verify(stored, user, long); !ok || err != nil {
+		t.Error(ok, err)
+	}
+	// A byte more is not even hashed: two million rounds of it would take many seconds.
+	if ok, err := Verify("$6$rounds=2000000$saltsalt$x", user, long+"x"); ok || err != nil {
+		t.Error(ok, err)
+	}
+}

@@ -63,7 +63,7 @@ func verifyMD5Crypt(stored, password string) (bool, error) {
 
 // verifySHACrypt: $5$ or $6$, perhaps rounds=N$, salt$digest.
 func verifySHACrypt(stored, password string, h func() hash.Hash) (bool, error) {
-	const defaultRounds, fewest, longestSalt = 5000, 1000, 16
+	const defaultRounds, fewest, longestSalt, longestPassword = 5000, 1000, 16, 511
 	parts := strings.Split(stored, "$")
 	if len(parts) < 4 {
 		return false, ErrForm
@@ -82,6 +82,9 @@ func verifySHACrypt(stored, password string, h func() hash.Hash) (bool, error) {
 	}
 	if len(parts) != 2 || len(parts[0]) > longestSalt {
 		return false, ErrForm
+	}
+	if len(password) > longestPassword {
+		return false, nil // crypt(3) takes none that long, and each round costs more the longer it is
 	}
 	return equal(string(unix.KeySHACrypt(h, []byte(password), []byte(parts[0]), rounds)), parts[1]), nil
 }
