@@ -91,6 +91,9 @@ func (n *Node) place(c *config.Config, service, said string) (host string, port 
 		}
 	}
 	_, text, err := net.SplitHostPort(chosen)
+	if err != nil {
+		return "", 0, false
+	}
 	if port, err = strconv.Atoi(text); err != nil {
 		return "", 0, false
 	}

@@ -58,7 +58,8 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 	return n.firstStart(ctx, c)
 }
 
-// firstStart makes the host's own domain and its postmaster where they do not exist.
+// firstStart makes the host's own domain and its postmaster where they do not exist, and with them an alias for root, to
+// whom cron and its like write. Who removes the alias is not given another.
 func (n *Node) firstStart(ctx context.Context, c *config.Config) error {
 	if _, err := n.directory.Domain(ctx, c.Domain); errors.Is(err, directory.ErrNotFound) {
 		if _, err := n.directory.AddDomain(ctx, c.Domain); err != nil {
@@ -71,6 +72,10 @@ func (n *Node) firstStart(ctx context.Context, c *config.Config) error {
 	if _, err := n.directory.Account(ctx, postmaster); errors.Is(err, directory.ErrNotFound) {
 		if _, err := n.addAccount(ctx, directory.NewAccount{Address: postmaster, NoLogin: true}); err != nil && !errors.Is(err, directory.ErrExists) {
 			return fmt.Errorf("make the postmaster's account: %w", err)
+		}
+		root := address.Address{Local: "root", Domain: c.Domain}
+		if _, err := n.directory.AddAlias(ctx, root, []address.Address{postmaster}); err != nil && !errors.Is(err, directory.ErrExists) {
+			return fmt.Errorf("make root's alias: %w", err)
 		}
 	} else if err != nil {
 		return err

@@ -88,6 +88,10 @@ var owned = []struct {
 	{"modernc.org/sqlite", []string{"internal/state", "test"}},
 	{"github.com/caddyserver/certmagic", []string{"internal/agent/certs", "internal/state/certstore", "test"}},
 	{"github.com/mholt/acmez", []string{"internal/agent/certs", "test"}},
+	{"github.com/go-crypt", []string{"internal/crypt", "test"}},
+	{"github.com/coreos/go-systemd", []string{"cmd/postrider", "test"}},
+	{"github.com/smallstep/pkcs7", []string{"internal/web/setup", "test"}},
+	{"rsc.io/qr", []string{"internal/web/setup", "test"}},
 	{"go.uber.org/zap", []string{"internal/agent/certs", "test"}},
 }
 

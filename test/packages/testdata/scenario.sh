@@ -6,8 +6,8 @@ hostname mail.debian.example
 echo "127.0.0.1 localhost mail.debian.example" >/etc/hosts
 cd /root
 
-say() { echo "== $*"; }
-die() { echo "FAILED: $*"; tail -n 30 /root/server.log 2>/dev/null; exit 1; }
+. /root/lib.sh
+server_log() { tail -n 30 /root/server.log 2>/dev/null || true; }
 
 start() {
 	postrider serve 2>>/root/server.log &
@@ -23,19 +23,6 @@ stop() {
 	kill -TERM $server
 	wait $server || die "the server ended with $?"
 }
-# messages prints how many messages with a subject are in carol's INBOX.
-messages() {
-	curl -s --cacert /var/lib/postrider/tls/ca.pem --user carol@debian.example:"horse battery" \
-		"imaps://localhost/INBOX" -X "SEARCH SUBJECT \"$1\"" | tr -d '\r' | sed 's/^\* SEARCH//' | wc -w
-}
-wanted() { # subject, number
-	for _ in $(seq 100); do
-		if [ "$(messages "$1")" = "$2" ]; then return; fi
-		sleep 0.1
-	done
-	die "$(messages "$1") messages with subject $1, not $2"
-}
-
 say "install"
 dpkg -i old.deb
 getent passwd postrider | grep -q nologin || die "no user"
@@ -64,7 +51,8 @@ wanted "by smtp" 1
 useradd -m ordinary
 printf 'To: carol@debian.example\nSubject: by sendmail\n\nhello\n' | su ordinary -c '/usr/sbin/sendmail -t -i' || die "sendmail: $?"
 wanted "by sendmail" 1
-curl -s --cacert /var/lib/postrider/tls/ca.pem --user carol@debian.example:"horse battery" pop3s://localhost/1 | grep -q "Subject: by" || die "POP3"
+curl -s --cacert /var/lib/postrider/tls/ca.pem --user carol@debian.example:"horse battery" pop3s://localhost/1 >fetched.eml
+grep -q "Subject: by" fetched.eml || die "POP3: $(cat fetched.eml)"
 mailq | grep -q "Mail queue is empty" || die "mailq: $(mailq)"
 if newaliases; then :; else die "newaliases"; fi
 
