@@ -119,9 +119,12 @@ func (c *conn) challenge(challenge []byte) (_ []byte, err error) {
 	if err := c.flush(); err != nil {
 		return nil, err
 	}
+	c.release() // who has not logged in yet shall not hold more than who is idle
 	c.t.wait(c.cfg.IdleTimeout, false)
-	defer c.t.wait(c.cfg.LineTimeout, false)
-	if c.line, err = readLine(c.in, c.line[:0]); err != nil {
+	c.line, err = readLine(c.in, c.line[:0])
+	c.t.wait(c.cfg.LineTimeout, false)
+	c.begin()
+	if err != nil {
 		return nil, err
 	}
 	response, err := sasl.DecodeResponse(string(c.line))

@@ -264,26 +264,6 @@ func TestSilentBeforeTLS(t *testing.T) {
 	}
 }
 
-// A master user's login is not the account's own: neither of the two makes the other wait.
-func TestLoginDelayAndMasterUsers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStore()
-		config := testConfig(s)
-		config.LoginDelay = time.Minute
-		srv := newServer(s, config)
-		for _, k := range []struct{ name, want string }{
-			{"alice*admin", "+OK 4 messages"}, {"alice", "+OK 4 messages"}, {"alice*admin", "+OK 4 messages"}, {"alice", "-ERR [LOGIN-DELAY]"},
-		} {
-			c, wait := begin(t, srv)
-			c.send("USER "+k.name, "PASS secret word", "QUIT")
-			c.want("+OK")
-			c.want(k.want)
-			_, _ = io.Copy(io.Discard, c)
-			wait()
-		}
-	})
-}
-
 // What cannot be removed is told, and the connection ends as QUIT wants.
 func TestUpdateFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
