@@ -15,8 +15,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-
-	"golang.org/x/crypto/md4"
 )
 
 // verifyCRAM: the states of MD5 after the outer and the inner pad of HMAC (RFC 2104 §2), each as four little-endian words.
@@ -137,7 +135,7 @@ func verifyOTP(data, _, password string) (bool, error) {
 	if err != nil || len(want) != 8 {
 		return false, ErrForm
 	}
-	fold, ok := map[string]func([]byte) []byte{"md4": foldMD(md4.New), "md5": foldMD(md5.New), "sha1": foldSHA1}[strings.ToLower(f[0])]
+	fold, ok := map[string]func([]byte) []byte{"md4": foldMD(newMD4), "md5": foldMD(md5.New), "sha1": foldSHA1}[strings.ToLower(f[0])]
 	if !ok {
 		return false, fmt.Errorf("%w: OTP with %q", ErrScheme, f[0])
 	}

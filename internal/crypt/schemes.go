@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"golang.org/x/crypto/md4"
 )
 
 // scheme is how one scheme works. verify gets the data behind the brace, decoded where the data are binary.
@@ -60,7 +58,7 @@ func schemes() map[string]scheme {
 	for name, d := range map[string]digest{
 		"SHA": {sha1.New, 0}, "SHA1": {sha1.New, 0}, "SHA256": {sha256.New, 0}, "SHA512": {sha512.New, 0},
 		"SSHA": {sha1.New, maxSalt}, "SSHA256": {sha256.New, maxSalt}, "SSHA512": {sha512.New, maxSalt},
-		"SMD5": {md5.New, maxSalt}, "LDAP-MD5": {md5.New, 0}, "PLAIN-MD5": {md5.New, 0}, "PLAIN-MD4": {md4.New, 0},
+		"SMD5": {md5.New, maxSalt}, "LDAP-MD5": {md5.New, 0}, "PLAIN-MD5": {md5.New, 0}, "PLAIN-MD4": {newMD4, 0},
 	} {
 		table[name] = scheme{verify: d.verify, binary: &size{d.hash().Size(), d.salt}, weak: true}
 	}

@@ -60,7 +60,9 @@ func TestCertificatesOfAllServices(t *testing.T) {
 		return fmt.Sprintf(key, filepath.Join(files, name, "cert.pem"), filepath.Join(files, name, "key.pem"))
 	}
 	sets := []string{named("tls.cert = %q\ntls.key = %q", "one")}
-	with := func(more ...string) *config.Config { return testConfig(t, dir, append(strings.Split(sets[0], "\n"), more...)...) }
+	with := func(more ...string) *config.Config {
+		return testConfig(t, dir, append(strings.Split(sets[0], "\n"), more...)...)
+	}
 	n, _ := start(t, with())
 	one := shownOn(t, n, "one.example")
 	if got := shownOn(t, n, "two.example"); got != one {

@@ -2,10 +2,8 @@ package setup
 
 import (
 	"cmp"
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail/address"
@@ -92,9 +90,6 @@ func (o Offer) page(path, key, value string) string {
 	// A query may hold "@" as it is (RFC 3986 §3.4): the shorter the text, the smaller the QR code.
 	return o.URL + path + "?" + key + "=" + strings.ReplaceAll(url.QueryEscape(value), "%40", "@")
 }
-
-// hostPort writes the place of a service as people type it.
-func (s Service) hostPort() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // maxAddress bounds what is taken for an address: RFC 5321 §4.5.3.1, with room for other scripts.
 const maxAddress = 512

@@ -21,11 +21,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // offer is a host with everything.
 func offer() Offer {
-	o := Offer{Host: "mail.here.example", URL: "https://mail.here.example"}
-	for _, s := range []Service{{SMTP, o.Host, 587, false}, {POP3, o.Host, 110, false}, {IMAP, o.Host, 143, false}, {SMTP, o.Host, 465, true},
-		{POP3, o.Host, 995, true}, {IMAP, o.Host, 993, true}} {
-		o.Services = append(o.Services, s)
-	}
+	const host = "mail.here.example"
+	o := Offer{Host: host, URL: "https://" + host, Services: []Service{{SMTP, host, 587, false}, {POP3, host, 110, false}, {IMAP, host, 143, false},
+		{SMTP, host, 465, true}, {POP3, host, 995, true}, {IMAP, host, 993, true}}}
 	Sort(o.Services)
 	return o
 }
