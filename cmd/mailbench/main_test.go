@@ -32,7 +32,7 @@ func TestFlagsBecomeAConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Duration != 2500*time.Millisecond || cfg.Sessions != 3 || cfg.Size != 4096 || cfg.PerConnection != 7 ||
+	if cfg.Duration != 2500*time.Millisecond || cfg.Sessions != 3 || cfg.Sizes[0] != 4096 || cfg.PerConnection != 7 ||
 		!cfg.ImplicitTLS || cfg.Password != "secret" || cfg.TLS.ServerName != "mx.example.org" ||
 		strings.Join(cfg.Recipients, " ") != "user1@example.org user2@example.org" {
 		t.Errorf("%+v", cfg)

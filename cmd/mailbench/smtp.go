@@ -22,7 +22,7 @@ type smtpCmd struct {
 	Sessions int     `help:"Sessions at the same time." default:"10"`
 	Seconds  seconds `help:"How long to send: seconds, or a Go duration." default:"10"`
 	Messages int64   `help:"How many messages to send in all, instead of a time."`
-	Size     int     `help:"Bytes of a message, header included." default:"10240"`
+	Size     []int   `help:"Bytes of a message, header included; several are used in turn." default:"10240"`
 
 	From            string        `help:"Envelope sender; empty is the null reverse-path." default:"bench@mailbench.invalid"`
 	Rcpt            []string      `help:"Recipient; %d in it stands for the numbers 1 to --rcpt-count. Used in turn. Repeatable." default:"alice@example.test"`
@@ -35,7 +35,7 @@ type smtpCmd struct {
 	TLS             bool          `name:"tls" help:"Speak TLS from the first byte." xor:"tls"`
 	CA              string        `name:"ca" help:"PEM file of the authority that the server's certificate is from." type:"existingfile"`
 	Insecure        bool          `help:"Accept any certificate."`
-	Auth            string        `help:"User name for AUTH PLAIN; the password comes from --password-file or MAILBENCH_PASSWORD."`
+	Auth            string        `help:"User name for AUTH PLAIN or LOGIN; the password comes from --password-file or MAILBENCH_PASSWORD."`
 	PasswordFile    string        `help:"File whose first line is the password." type:"existingfile"`
 	ReplyTimeout    time.Duration `help:"How long to wait for a reply." default:"5m"`
 	JSON            bool          `name:"json" help:"Print the result as JSON."`
@@ -71,7 +71,7 @@ func (c *smtpCmd) config() (load.Config, error) {
 		return load.Config{}, err
 	}
 	cfg := load.Config{
-		Addr: c.Addr, LMTP: c.LMTP, Sessions: c.Sessions, Duration: time.Duration(c.Seconds), Messages: c.Messages, Size: c.Size,
+		Addr: c.Addr, LMTP: c.LMTP, Sessions: c.Sessions, Duration: time.Duration(c.Seconds), Messages: c.Messages, Sizes: c.Size,
 		From: c.From, Recipients: rcpts, PerMessage: c.RcptPerMessage, PerConnection: c.MessagesPerConn, Helo: c.Helo,
 		NoPipelining: c.NoPipelining, StartTLS: c.StartTLS, ImplicitTLS: c.TLS, Username: c.Auth,
 		ReplyTimeout: c.ReplyTimeout,

@@ -48,8 +48,8 @@ func (t *terminal) line(s string) {
 
 func printResult(out io.Writer, r load.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "messages\t%s in %.2f s, %.1f/s (%s, %d sessions, %s bytes)\n", load.Grouped(r.Messages), r.Seconds, r.Rate,
-		strings.ToUpper(r.Protocol), r.Sessions, load.Grouped(int64(r.Size)))
+	fmt.Fprintf(w, "messages\t%s in %.2f s, %.1f/s (%s, %d sessions, %s)\n", load.Grouped(r.Messages), r.Seconds, r.Rate,
+		strings.ToUpper(r.Protocol), r.Sessions, byteSizes(r.Sizes))
 	fmt.Fprintf(w, "recipients\t%s\n", load.Grouped(r.Recipients))
 	fmt.Fprintf(w, "message to reply\t%s\n", latency(r.Data))
 	fmt.Fprintf(w, "MAIL to reply\t%s\n", latency(r.Transaction))
@@ -67,6 +67,14 @@ func printResult(out io.Writer, r load.Result) error {
 		fmt.Fprintf(w, "  %s\t%s\n", load.Grouped(r.Errors[k]), k)
 	}
 	return w.Flush()
+}
+
+func byteSizes(sizes []int) string {
+	var s []string
+	for _, n := range sizes {
+		s = append(s, load.Grouped(int64(n)))
+	}
+	return strings.Join(s, ", ") + " bytes"
 }
 
 func latency(l load.Latency) string {

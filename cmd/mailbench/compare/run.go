@@ -18,7 +18,7 @@ import (
 func (o *Options) config(s peer.System, sessions int) load.Config {
 	rcpts, _ := load.ExpandRecipients([]string{peer.Users()}, o.Users) // Users was checked
 	return load.Config{
-		Addr: s.SMTP(), Sessions: sessions, Duration: o.Duration, Size: o.Size, From: "bench@mailbench.invalid",
+		Addr: s.SMTP(), Sessions: sessions, Duration: o.Duration, Sizes: []int{o.Size}, From: "bench@mailbench.invalid",
 		Recipients: rcpts,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type Config struct {
 	Duration time.Duration // either this
 	Messages int64         // or this: in all, over all sessions
 
-	Size              int      // bytes of a message with its header, as stored: without dot-stuffing and the final dot
+	Sizes             []int    // bytes of a message with its header, as stored: without dot-stuffing and the final dot; used in turn
 	From              string   // "" is the null reverse-path
 	Recipients        []string // used in turn; see ExpandRecipients
 	PerMessage        int      // recipients of one message (1)
@@ -38,8 +39,18 @@ type Config struct {
 	ImplicitTLS       bool // RFC 8314 §3.3
 	Username          string
 	Password          string
+	ServerPIDs        []int         // processes whose CPU time and memory are measured; none: not measured
+	ID                uint32        // of the run, in each Message-ID; 0: by chance
+	Sent              func(Sent)    // if not nil, is told of every promised delivery; many sessions call it at once
 	ReplyTimeout      time.Duration // 5 min, the least that RFC 5321 §4.5.3.2 asks of a client for most replies
 	reconnectInterval time.Duration
+}
+
+// Sent is a delivery that the server has promised by its reply to the end of data.
+type Sent struct {
+	Number    int64     // of the message, as in its Message-ID
+	Recipient int       // as an index into Config.Recipients
+	Begun     time.Time // when the first byte of the message was sent
 }
 
 func (c *Config) check() error {
@@ -50,8 +61,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("sessions: %d is not between 1 and %d", c.Sessions, maxSessions)
 	case (c.Duration > 0) == (c.Messages > 0):
 		return errors.New("give either a time or a number of messages")
-	case c.Size < MinSize || c.Size > MaxSize:
-		return fmt.Errorf("size: %d is not between %d and %d bytes", c.Size, MinSize, MaxSize)
+	case len(c.Sizes) == 0:
+		return errors.New("no size")
+	case slices.Min(c.Sizes) < MinSize || slices.Max(c.Sizes) > MaxSize:
+		return fmt.Errorf("size: %v: not all between %d and %d bytes", c.Sizes, MinSize, MaxSize)
 	case len(c.Recipients) == 0:
 		return errors.New("no recipients")
 	case c.PerMessage < 0 || c.PerMessage > len(c.Recipients):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,8 +47,8 @@ type conn struct {
 	out        []byte
 	timeout    time.Duration
 	pipelining bool
-	auth       bool // PLAIN is offered
-	mailMax    int  // transactions that the server takes on a connection (RFC 9422 §4.1); 0: it does not say
+	mechanisms []string // of AUTH
+	mailMax    int      // transactions that the server takes on a connection (RFC 9422 §4.1); 0: it does not say
 	stop       func() bool
 }
 
@@ -102,11 +103,25 @@ func (k *conn) greet(c *Config) error {
 	if c.Username == "" {
 		return nil
 	}
-	if !k.auth {
-		return errors.New("the server does not offer AUTH PLAIN here")
+	return k.authenticate(c.Username, c.Password)
+}
+
+// authenticate uses PLAIN (RFC 4616), or LOGIN, which some servers offer alone; the exchange is RFC 4954 §4.
+func (k *conn) authenticate(user, password string) error {
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	switch {
+	case slices.Contains(k.mechanisms, "PLAIN"):
+		return k.expect("AUTH PLAIN "+b64("\x00"+user+"\x00"+password)+"\r\n", 235)
+	case slices.Contains(k.mechanisms, "LOGIN"):
+		if err := k.expect("AUTH LOGIN\r\n", 334); err != nil {
+			return err
+		}
+		if err := k.expect(b64(user)+"\r\n", 334); err != nil {
+			return err
+		}
+		return k.expect(b64(password)+"\r\n", 235)
 	}
-	secret := base64.StdEncoding.EncodeToString([]byte("\x00" + c.Username + "\x00" + c.Password))
-	return k.expect("AUTH PLAIN "+secret+"\r\n", 235) // RFC 4954 §4, RFC 4616
+	return errors.New("the server offers neither AUTH PLAIN nor AUTH LOGIN here")
 }
 
 func (k *conn) hello(c *Config) error {
@@ -125,7 +140,7 @@ func (k *conn) hello(c *Config) error {
 	if !r.ok() {
 		return refusal(r)
 	}
-	k.pipelining, k.auth, k.mailMax = false, false, 0
+	k.pipelining, k.mechanisms, k.mailMax = false, nil, 0
 	for _, line := range r.lines {
 		f := strings.Fields(strings.ToUpper(line))
 		if len(f) == 0 {
@@ -135,9 +150,7 @@ func (k *conn) hello(c *Config) error {
 		case "PIPELINING":
 			k.pipelining = !c.NoPipelining
 		case "AUTH":
-			for _, m := range f[1:] {
-				k.auth = k.auth || m == "PLAIN"
-			}
+			k.mechanisms = f[1:]
 		case "LIMITS":
 			for _, l := range f[1:] {
 				if n, err := strconv.Atoi(strings.TrimPrefix(l, "MAILMAX=")); err == nil && n > 0 {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// histogram counts durations in classes that are at most 1.6 % wide, from 1 µs to hours, in fixed memory. Many
+// Histogram counts durations in classes that are at most 1.6 % wide, from 1 µs to hours, in fixed memory. Many
 // goroutines may add to it.
-type histogram struct {
+type Histogram struct {
 	count [classes]atomic.Int64
 	n     atomic.Int64
 	sum   atomic.Int64 // µs
@@ -34,7 +34,8 @@ func middle(c int) int64 {
 	return int64(c-shift<<mantissa)<<shift + 1<<shift/2
 }
 
-func (h *histogram) add(d time.Duration) {
+// Add counts one duration.
+func (h *Histogram) Add(d time.Duration) {
 	us := max(d.Microseconds(), 0)
 	h.count[class(uint64(us))].Add(1)
 	h.n.Add(1)
@@ -47,8 +48,8 @@ func (h *histogram) add(d time.Duration) {
 	}
 }
 
-// quantile returns the value that a share q of all samples does not exceed; 0 without samples.
-func (h *histogram) quantile(q float64) time.Duration {
+// Quantile returns the value that a share q of all samples does not exceed; 0 without samples.
+func (h *Histogram) Quantile(q float64) time.Duration {
 	want := int64(q*float64(h.n.Load()) + 0.999999)
 	var seen int64
 	for c := range h.count {
@@ -67,9 +68,10 @@ type Latency struct {
 	Max  float64 `json:"max_ms"`
 }
 
-func (h *histogram) latency() Latency {
+// Latency sums up what was added.
+func (h *Histogram) Latency() Latency {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	l := Latency{P50: ms(h.quantile(0.5)), P99: ms(h.quantile(0.99)), Max: float64(h.max.Load()) / 1000}
+	l := Latency{P50: ms(h.Quantile(0.5)), P99: ms(h.Quantile(0.99)), Max: float64(h.max.Load()) / 1000}
 	if n := h.n.Load(); n > 0 {
 		l.Mean = float64(h.sum.Load()) / float64(n) / 1000
 	}

@@ -78,7 +78,9 @@ func (s *server) serve(c net.Conn) {
 			r.Reset(c)
 			continue
 		case "AUTH":
-			text = "235 2.7.0 welcome"
+			if s.choose(line) == "" {
+				text = "235 2.7.0 welcome"
+			}
 		case "MAIL", "RSET":
 			rcpts = 0
 		case "RCPT":
@@ -93,7 +95,7 @@ func (s *server) serve(c net.Conn) {
 		if strings.HasPrefix(text, "421") {
 			return
 		}
-		if text[0] == '3' && !s.data(c, r, rcpts) {
+		if verb == "DATA" && text[0] == '3' && !s.data(c, r, rcpts) {
 			return
 		}
 	}
@@ -142,8 +144,8 @@ func (s *server) data(c net.Conn, r *bufio.Reader, rcpts int) bool {
 func (s *server) run(cfg Config) Result {
 	s.t.Helper()
 	cfg.Addr = s.listen()
-	if cfg.Size == 0 {
-		cfg.Size = 1000
+	if cfg.Sizes == nil {
+		cfg.Sizes = []int{1000}
 	}
 	cfg.reconnectInterval = time.Microsecond
 	res, err := Run(context.Background(), cfg, nil)
@@ -165,7 +167,7 @@ func users(t *testing.T, n int) []string {
 func TestEveryMessageHasItsSizeAndANameOfItsOwn(t *testing.T) {
 	for _, offers := range []string{"250-PIPELINING\r\n", ""} {
 		s := &server{t: t, offers: offers}
-		res := s.run(Config{Sessions: 3, Messages: 30, Size: 1234, Recipients: users(t, 7)})
+		res := s.run(Config{Sessions: 3, Messages: 30, Sizes: []int{1234}, Recipients: users(t, 7)})
 		if res.Messages != 30 || res.Recipients != 30 || res.Failed != 0 || res.Connections < 1 || res.Connections > 3 {
 			t.Errorf("%q: %+v", offers, res)
 		}
@@ -298,10 +300,55 @@ func TestStartTLSAndAuth(t *testing.T) {
 }
 
 func TestAuthNotOfferedIsAnError(t *testing.T) {
-	s := &server{t: t, offers: "250-AUTH LOGIN\r\n"}
+	s := &server{t: t, offers: "250-AUTH GSSAPI\r\n"}
 	res := s.run(Config{Sessions: 1, Messages: 1, Username: "alice", Password: "x", Recipients: users(t, 1)})
-	if res.Errors["the server does not offer AUTH PLAIN here"] != 1 || res.Messages != 0 {
+	if res.Errors["the server offers neither AUTH PLAIN nor AUTH LOGIN here"] != 1 || res.Messages != 0 {
 		t.Errorf("%+v", res)
+	}
+}
+
+func TestAuthLoginWherePlainIsNotOffered(t *testing.T) {
+	s := &server{t: t, offers: "250-AUTH LOGIN\r\n", answer: func(c string) string {
+		switch c {
+		case "AUTH LOGIN":
+			return "334 VXNlcm5hbWU6"
+		case "YWxpY2U=":
+			return "334 UGFzc3dvcmQ6"
+		case "c2VjcmV0":
+			return "235 2.7.0 welcome"
+		}
+		return ""
+	}}
+	res := s.run(Config{Sessions: 1, Messages: 1, Username: "alice", Password: "secret", Recipients: users(t, 1)})
+	if res.Messages != 1 || res.Failed != 0 {
+		t.Errorf("%v: %q", res.Errors, s.commands)
+	}
+}
+
+func TestSizesAreUsedInTurnAndLargeMessagesAreWhole(t *testing.T) {
+	s := &server{t: t, offers: "250-PIPELINING\r\n"}
+	sizes := []int{1000, shareFrom + 1000, 70_001}
+	res := s.run(Config{Sessions: 2, Messages: 12, Sizes: sizes, Recipients: users(t, 1)})
+	if res.Messages != 12 {
+		t.Fatalf("%+v", res)
+	}
+	seen := map[int]int{}
+	stamps := map[string]bool{}
+	for _, m := range s.messages {
+		seen[len(m)]++
+		head, body, _ := bytes.Cut(m, []byte("\r\n\r\n"))
+		stamp, rest, _ := bytes.Cut(body, []byte("\r\n"))
+		stamps[string(stamp)] = true
+		want := fmt.Sprintf("%s: %08x", SumHeader, Sum(rest))
+		if !bytes.Contains(head, []byte(want)) || !bytes.Contains(head, stamp) {
+			t.Errorf("no %q in %q", want, head)
+		}
+		if _, n, ok := ParseStamp(string(stamp)); !ok || n < 0 || n > 11 {
+			t.Errorf("stamp %q: %d", stamp, n)
+		}
+	}
+	if len(stamps) != 12 || len(seen) != 3 || seen[1000] != 4 || seen[70_001] != 4 {
+		t.Errorf("%v, %d stamps", seen, len(stamps))
 	}
 }
 
@@ -319,20 +366,20 @@ func TestCancelEndsAtOnce(t *testing.T) {
 	cancelled := make(chan struct{})
 	go func() {
 		defer close(cancelled)
-		Run(ctx, Config{Addr: addr, Sessions: 2, Messages: 2, Size: 1000, Recipients: []string{"a@example.test"}}, nil)
+		Run(ctx, Config{Addr: addr, Sessions: 2, Messages: 2, Sizes: []int{1000}, Recipients: []string{"a@example.test"}}, nil)
 	}()
 	cancel()
 	<-cancelled // hangs if cancelling does not end what waits for a reply
 }
 
 func TestBadConfigurations(t *testing.T) {
-	good := Config{Addr: "x:25", Sessions: 1, Messages: 1, Size: 1000, Recipients: []string{"a@example.test"}}
+	good := Config{Addr: "x:25", Sessions: 1, Messages: 1, Sizes: []int{1000}, Recipients: []string{"a@example.test"}}
 	for name, spoil := range map[string]func(*Config){
 		"no address":       func(c *Config) { c.Addr = "" },
 		"no session":       func(c *Config) { c.Sessions = 0 },
 		"time and number":  func(c *Config) { c.Duration = 1 },
 		"neither":          func(c *Config) { c.Messages = 0 },
-		"too small":        func(c *Config) { c.Size = 10 },
+		"too small":        func(c *Config) { c.Sizes = []int{10} },
 		"nobody":           func(c *Config) { c.Recipients = nil },
 		"too few":          func(c *Config) { c.PerMessage = 2 },
 		"two kinds of TLS": func(c *Config) { c.StartTLS, c.ImplicitTLS = true, true },
@@ -352,11 +399,11 @@ func TestBadConfigurations(t *testing.T) {
 func TestMessageSizes(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for size := MinSize; size < MinSize+200; size++ {
-		m := newMessage(size, "a@example.test", "b@example.test", time.Unix(0, 0), rnd)
-		if m.size != size || len(m.bytes) != size+3 || !bytes.HasSuffix(m.bytes, []byte("\r\n.\r\n")) {
-			t.Fatalf("size %d: %d bytes", size, len(m.bytes))
+		m := newTemplate(size, "a@example.test", "b@example.test", time.Unix(0, 0), rnd).message()
+		if len(m.tail) != 0 || len(m.head) != size+3 || !bytes.HasSuffix(m.head, []byte("\r\n.\r\n")) {
+			t.Fatalf("size %d: %d bytes", size, len(m.head))
 		}
-		for line := range bytes.Lines(m.bytes[:size]) {
+		for line := range bytes.Lines(m.head[:size]) {
 			if line[0] == '.' || len(line) > 100 || !bytes.HasSuffix(line, []byte("\r\n")) {
 				t.Fatalf("size %d: line %q", size, line)
 			}
@@ -365,17 +412,17 @@ func TestMessageSizes(t *testing.T) {
 }
 
 func TestHistogramIsCloseToTheTruth(t *testing.T) {
-	var h histogram
+	var h Histogram
 	for us := 1; us <= 100_000; us++ {
-		h.add(time.Duration(us) * time.Microsecond)
+		h.Add(time.Duration(us) * time.Microsecond)
 	}
 	for _, q := range []float64{0.01, 0.5, 0.99} {
-		got, want := h.quantile(q).Seconds(), q*0.1
+		got, want := h.Quantile(q).Seconds(), q*0.1
 		if got < want*0.98 || got > want*1.02 {
 			t.Errorf("quantile %v: %v s, want %v", q, got, want)
 		}
 	}
-	if l := h.latency(); l.Max != 100 || l.Mean < 50 || l.Mean > 50.1 {
+	if l := h.Latency(); l.Max != 100 || l.Mean < 50 || l.Mean > 50.1 {
 		t.Errorf("%+v", l)
 	}
 	for us := uint64(0); us < 1<<38; us = us*3/2 + 1 {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider/postrider/cmd/mailbench/gauge"
 )
 
 // maxReplies bounds how many different refusals are told apart.
@@ -12,7 +14,7 @@ const maxReplies = 40
 
 // recorder gathers what happens while sessions run.
 type recorder struct {
-	data, transaction histogram
+	data, transaction Histogram
 	messages          atomic.Int64 // accepted for at least one recipient
 	accepted          []atomic.Int64
 	uncertain         atomic.Int64
@@ -42,7 +44,7 @@ func (r *recorder) refuse(words string) {
 type Result struct {
 	Protocol    string           `json:"protocol"`
 	Sessions    int              `json:"sessions"`
-	Size        int              `json:"size"`
+	Sizes       []int            `json:"sizes"`
 	Seconds     float64          `json:"seconds"`  // from the first connect to the last reply
 	Messages    int64            `json:"messages"` // answered 250 for at least one recipient
 	Recipients  int64            `json:"recipients"`
@@ -53,6 +55,7 @@ type Result struct {
 	Failed      int64            `json:"failed"`
 	Uncertain   int64            `json:"uncertain"` // deliveries whose reply never came: they may or may not have been taken
 	Errors      map[string]int64 `json:"errors,omitempty"`
+	Server      *gauge.Usage     `json:"server,omitempty"` // of Config.ServerPIDs
 
 	Start    time.Time `json:"-"`
 	Accepted []int64   `json:"-"` // deliveries promised to each of Config.Recipients
@@ -60,8 +63,8 @@ type Result struct {
 
 func (r *recorder) result(c *Config, start time.Time, took time.Duration) Result {
 	res := Result{
-		Protocol: "smtp", Sessions: c.Sessions, Size: c.Size, Seconds: took.Seconds(), Start: start,
-		Messages: r.messages.Load(), Data: r.data.latency(), Transaction: r.transaction.latency(),
+		Protocol: "smtp", Sessions: c.Sessions, Sizes: c.Sizes, Seconds: took.Seconds(), Start: start,
+		Messages: r.messages.Load(), Data: r.data.Latency(), Transaction: r.transaction.Latency(),
 		Connections: r.connections.Load(), Failed: r.failed.Load(), Uncertain: r.uncertain.Load(),
 		Errors: map[string]int64{}, Accepted: make([]int64, len(r.accepted)),
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider/postrider/cmd/mailbench/gauge"
 )
 
 // Snapshot is how far a run is.
@@ -30,12 +32,25 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 	if err := cfg.check(); err != nil {
 		return Result{}, err
 	}
-	g := &run{cfg: cfg.withDefaults(), rec: newRecorder(len(cfg.Recipients)), id: rand.Uint32()}
+	g := &run{cfg: cfg.withDefaults(), rec: newRecorder(len(cfg.Recipients)), id: cfg.ID}
+	if g.id == 0 {
+		g.id = rand.Uint32()
+	}
+	var templates []*template
+	for i, size := range cfg.Sizes {
+		rnd := rand.New(rand.NewPCG(uint64(g.id), uint64(i)))
+		templates = append(templates, newTemplate(size, cfg.From, cfg.Recipients[0], time.Now(), rnd))
+	}
 	sessions := make([]*session, cfg.Sessions)
 	for i := range sessions {
-		rnd := rand.New(rand.NewPCG(uint64(g.id), uint64(i)))
-		sessions[i] = &session{run: g, number: i,
-			msg: newMessage(cfg.Size, cfg.From, cfg.Recipients[i%len(cfg.Recipients)], time.Now(), rnd)}
+		sessions[i] = &session{run: g, number: i}
+		for _, t := range templates {
+			sessions[i].msgs = append(sessions[i].msgs, t.message())
+		}
+	}
+	server, err := gauge.Watch(cfg.ServerPIDs)
+	if err != nil {
+		return Result{}, err
 	}
 	start := time.Now()
 	if cfg.Duration > 0 {
@@ -54,7 +69,9 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 	took := time.Since(start)
 	close(done)
 	shown.Wait()
-	return g.rec.result(&g.cfg, start, took), nil
+	res := g.rec.result(&g.cfg, start, took)
+	res.Server, err = server.Stop()
+	return res, err
 }
 
 // ticket gives the number of the next message, unless enough have been sent.
@@ -76,7 +93,7 @@ func (g *run) show(start time.Time, done <-chan struct{}, progress func(Snapshot
 		case now := <-t.C:
 			progress(Snapshot{
 				Elapsed: now.Sub(start), Messages: g.rec.messages.Load(), Failed: g.rec.failed.Load(),
-				P50: g.rec.data.quantile(0.5), P99: g.rec.data.quantile(0.99),
+				P50: g.rec.data.Quantile(0.5), P99: g.rec.data.Quantile(0.99),
 			})
 		}
 	}

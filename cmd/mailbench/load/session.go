@@ -13,7 +13,7 @@ import (
 type session struct {
 	*run
 	number int
-	msg    *message
+	msgs   []*message // one for each size
 	k      *conn
 	sent   int   // messages over this connection
 	taken  []int // recipients that RCPT accepted, as indices
@@ -61,9 +61,10 @@ func (s *session) one(ctx context.Context, n int64) error {
 		s.k, s.sent = k, 0
 		s.rec.connections.Add(1)
 	}
-	s.msg.next(s.id, s.number, n)
+	m := s.msgs[n%int64(len(s.msgs))]
+	m.next(s.id, s.number, n)
 	s.sent++
-	if err := s.transaction(n); err != nil {
+	if err := s.transaction(n, m); err != nil {
 		s.k.close()
 		return err
 	}
@@ -79,7 +80,7 @@ func (s *session) full() bool {
 // a new connection may be tried at once.
 var errClosing = errors.New("the server closes the connection")
 
-func (s *session) transaction(n int64) error {
+func (s *session) transaction(n int64, m *message) error {
 	begin := time.Now()
 	ready, err := s.envelope(n)
 	if err != nil {
@@ -92,10 +93,15 @@ func (s *session) transaction(n int64) error {
 	if len(s.taken) == 0 { // 354 although nobody is left (RFC 2920 §3.1 allows it): end the data at once
 		return s.noRecipients()
 	}
-	if err := s.k.send(s.msg.bytes); err != nil {
+	if err := s.k.send(m.head); err != nil {
 		return err
 	}
-	return s.answers(begin, data)
+	if len(m.tail) > 0 {
+		if err := s.k.send(m.tail); err != nil {
+			return err
+		}
+	}
+	return s.answers(n, begin, data)
 }
 
 // envelope sends MAIL, RCPT and DATA, in one write where the server lets us (RFC 2920 §3.1). ready says that the
@@ -175,7 +181,7 @@ func (s *session) good(r reply, data bool) bool {
 }
 
 // answers reads the reply to the end of data; LMTP gives one for each recipient that RCPT accepted (RFC 2033 §4.2).
-func (s *session) answers(begin, data time.Time) error {
+func (s *session) answers(n int64, begin, data time.Time) error {
 	replies := 1
 	if s.cfg.LMTP {
 		replies = len(s.taken)
@@ -195,20 +201,27 @@ func (s *session) answers(begin, data time.Time) error {
 		}
 		accepted = true
 		if s.cfg.LMTP {
-			s.rec.accepted[s.taken[i]].Add(1)
+			s.promised(n, s.taken[i], data)
 			continue
 		}
 		for _, rcpt := range s.taken {
-			s.rec.accepted[rcpt].Add(1)
+			s.promised(n, rcpt, data)
 		}
 	}
 	if accepted {
 		now := time.Now()
-		s.rec.data.add(now.Sub(data))
-		s.rec.transaction.add(now.Sub(begin))
+		s.rec.data.Add(now.Sub(data))
+		s.rec.transaction.Add(now.Sub(begin))
 		s.rec.messages.Add(1)
 	}
 	return nil
+}
+
+func (s *session) promised(n int64, rcpt int, begun time.Time) {
+	s.rec.accepted[rcpt].Add(1)
+	if s.cfg.Sent != nil {
+		s.cfg.Sent(Sent{Number: n, Recipient: rcpt, Begun: begun})
+	}
 }
 
 func (s *session) noRecipients() error {
