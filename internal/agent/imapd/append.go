@@ -32,7 +32,7 @@ func (a *account) Append(ctx context.Context, to imap.AppendTarget) (imap.Append
 			return nil, err
 		}
 		for _, e := range old {
-			p.usage.Bytes -= e.Size // it goes in the same step
+			p.freed += e.Size // it goes in the same step
 		}
 	}
 	return p, nil
@@ -53,6 +53,7 @@ type appender struct {
 	account *account
 	what    mailstore.Append
 	usage   mailstore.Usage // with what has been added so far
+	freed   int64           // bytes of what is replaced: so many are let in whatever the quota
 	kept    int             // bytes of structure in what
 
 	lane chan struct{}
@@ -66,7 +67,7 @@ type appender struct {
 // Add takes a message into a pack. Its record becomes durable in the background.
 func (p *appender) Add(ctx context.Context, am *imap.AppendMessage) error {
 	agent := p.account.agent
-	if p.usage.Full(am.Size) {
+	if am.Size > p.freed && p.usage.Full(am.Size-p.freed) {
 		return status.ErrQuota
 	}
 	words, err := keywords(am.Flags)

@@ -191,7 +191,7 @@ func (m *mailbox) SearchObject(ctx context.Context, kind imap.ObjectKind, number
 }
 
 func (m *mailbox) Expunge(ctx context.Context, uids []uint32) error {
-	_, err := m.store().Remove(ctx, m.id.Account, m.id.Mailbox, ranges(uids), m.account.by)
+	_, err := m.store().Expunge(ctx, m.id.Account, m.id.Mailbox, ranges(uids), m.account.by)
 	return refusal(err)
 }
 

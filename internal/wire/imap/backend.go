@@ -159,7 +159,8 @@ type Mailbox interface {
 	Messages(ctx context.Context, uids []uint32, want Want, dst []Message) ([]Message, error)
 	// Store changes flags.
 	Store(ctx context.Context, uids []uint32, change StoreChange) (StoreResult, error)
-	// Expunge removes the messages, durably, whatever their flags.
+	// Expunge removes those of the messages that have \Deleted when it happens, durably: another session may have taken the
+	// flag away since the engine looked, and been told OK.
 	Expunge(ctx context.Context, uids []uint32) error
 	// Copy makes copies with flags and INTERNALDATE at the end of dest, all or none. ErrNonexistent: there is no dest.
 	Copy(ctx context.Context, uids []uint32, dest Name) (CopyResult, error)

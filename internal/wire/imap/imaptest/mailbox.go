@@ -133,7 +133,10 @@ func (o *open) Expunge(_ context.Context, uids []uint32) error {
 	if err != nil {
 		return err
 	}
-	o.expunge(uids)
+	o.expunge(slices.DeleteFunc(slices.Clone(uids), func(uid uint32) bool {
+		i, ok := o.m.index(uid)
+		return !ok || o.m.list[i].Flags.System&view.Deleted == 0
+	}))
 	return nil
 }
 
