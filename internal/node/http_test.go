@@ -75,6 +75,8 @@ func TestOperatorsPagesAreNotPublic(t *testing.T) {
 		{"http", "/metrics", "X-Forwarded-For: rubbish", 404},
 		{"http", "/metrics", "Forwarded: for=203.0.113.9", 404},
 		{"http", "/metrics", "X-Forwarded-For: 127.0.0.1", 200},
+		{"http", "/metrics", "X-Real-IP: 203.0.113.9\nX-Forwarded-Proto: https", 404},
+		{"http", "/metrics", "X-Forwarded-For: 127.0.0.1\nForwarded: for=203.0.113.9", 404}, // a proxy that knows only the newer field
 		{"metrics", "/metrics", "X-Forwarded-For: 203.0.113.9", 200},
 		{"metrics", "/setup", "", 404},
 		{"http", "/", "", 404},

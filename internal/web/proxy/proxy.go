@@ -6,8 +6,9 @@
 // of it is what that client claims. A request is never refused here: what makes no sense leaves the client unknown, an
 // address that is in no network.
 //
-// Where X-Forwarded-For is there, Forwarded is ignored: a proxy that knows only the older one lets the other through
-// unread.
+// A proxy that knows only one of X-Forwarded-For and Forwarded lets the other through as the client wrote it. Where both
+// are there and name different clients, the client is unknown; scheme and host are then the older fields'. A proxy that
+// does not say for whom it asks leaves the client unknown too: its own address is nobody's who may be trusted.
 //
 //	proxy.go      the client of a request
 //	forwarded.go  the forms of the fields
@@ -47,29 +48,41 @@ func Of(r *http.Request, trusted func(netip.Addr) bool) Client {
 		c.Stranger = true
 		return c
 	}
-	if list := r.Header.Values("X-Forwarded-For"); len(list) > 0 {
-		c.Addr = client(c.Addr, hops(list), trusted)
+	peer, list := c.Addr, forwarded(r.Header.Values("Forwarded"))
+	c.Addr = clientOf(peer, r.Header, list, trusted)
+	if len(list) == 0 || len(r.Header.Values("X-Forwarded-For")) > 0 {
 		c.proto(last(r.Header.Values("X-Forwarded-Proto")))
 		c.host(last(r.Header.Values("X-Forwarded-Host")))
 		return c
 	}
-	list := forwarded(r.Header.Values("Forwarded"))
-	if len(list) == 0 { // a proxy that tells only the scheme, or rubbish
-		if len(r.Header.Values("Forwarded")) > 0 {
-			c.Addr = netip.Addr{}
-		}
-		c.proto(last(r.Header.Values("X-Forwarded-Proto")))
-		c.host(last(r.Header.Values("X-Forwarded-Host")))
-		return c
-	}
-	addrs := make([]netip.Addr, len(list))
-	for i, e := range list {
-		addrs[i] = e.node
-	}
-	c.Addr = client(c.Addr, addrs, trusted)
 	c.proto(list[len(list)-1].proto)
 	c.host(list[len(list)-1].host)
 	return c
+}
+
+// clientOf is the address that the fields of a trusted peer name; list is what Forwarded says.
+func clientOf(peer netip.Addr, h http.Header, list []element, trusted func(netip.Addr) bool) netip.Addr {
+	var old, rfc netip.Addr
+	values := h.Values("X-Forwarded-For")
+	if len(values) > 0 {
+		old = client(peer, hops(values), trusted)
+	}
+	if len(list) > 0 {
+		addrs := make([]netip.Addr, len(list))
+		for i, e := range list {
+			addrs[i] = e.node
+		}
+		rfc = client(peer, addrs, trusted)
+	}
+	switch {
+	case len(h.Values("Forwarded")) == 0:
+		return old
+	case len(values) == 0:
+		return rfc
+	case old != rfc:
+		return netip.Addr{}
+	}
+	return old
 }
 
 // bears tells whether a proxy, or somebody who plays one, wrote into the header.

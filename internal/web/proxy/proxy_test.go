@@ -40,7 +40,9 @@ func TestOf(t *testing.T) {
 		{"garbage behind a proxy of ours", "127.0.0.1:4000", "X-Forwarded-For: rubbish, 10.1.1.1", "", ""},
 		{"empty", "127.0.0.1:4000", "X-Forwarded-For: ", "", ""},
 		{"too many hops", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9" + strings.Repeat(", 10.1.1.1", 40), "", ""},
-		{"scheme only", "127.0.0.1:4000", "X-Forwarded-Proto: https", "127.0.0.1", "https"},
+		{"a proxy that names no client", "127.0.0.1:4000", "X-Forwarded-Proto: https", "", "https"},
+		{"a proxy that names the client in a field not read", "127.0.0.1:4000", "X-Real-IP: 203.0.113.9", "", ""},
+		{"a proxy that only says that it is one", "127.0.0.1:4000", "Via: 1.1 cache", "", ""},
 		{"scheme of the proxy next to us", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nX-Forwarded-Proto: https, http", "203.0.113.9", ""},
 		{"scheme unknown", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nX-Forwarded-Proto: gopher", "203.0.113.9", ""},
 		{"host that is none", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nX-Forwarded-Host: a.example/../<x>", "203.0.113.9", ""},
@@ -54,7 +56,10 @@ func TestOf(t *testing.T) {
 		{"RFC 7239, escapes", "127.0.0.1:4000", `Forwarded: for="203.0\.113.9"`, "203.0.113.9", ""},
 		{"RFC 7239, broken", "127.0.0.1:4000", `Forwarded: for="203.0.113.9`, "", ""},
 		{"RFC 7239, no value", "127.0.0.1:4000", `Forwarded: for`, "", ""},
-		{"both: the older one holds", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nForwarded: for=127.0.0.1;proto=https", "203.0.113.9", ""},
+		{"both: a proxy of the older one", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nForwarded: for=127.0.0.1;proto=https", "", ""},
+		{"both: a proxy of the newer one", "127.0.0.1:4000", "X-Forwarded-For: 127.0.0.1\nForwarded: for=203.0.113.9;proto=https", "", ""},
+		{"both: one of them broken", "127.0.0.1:4000", "X-Forwarded-For: 127.0.0.1\nForwarded: for", "", ""},
+		{"both say the same", "127.0.0.1:4000", "X-Forwarded-For: 203.0.113.9\nForwarded: for=203.0.113.9;proto=https", "203.0.113.9", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "http://here.example/", nil)
