@@ -9,8 +9,12 @@ import (
 )
 
 // keepMessages is how many messages the views may hold that no session uses any more, so that the next SELECT need not
-// load them again: at 12 bytes each, 12 MB.
-const keepMessages = 1_000_000
+// load them again: at 12 bytes each, 12 MB. A view costs as much as viewMessages of them before it has any: there are at
+// most 2,000, however many mailboxes are empty.
+const (
+	keepMessages = 1_000_000
+	viewMessages = 500
+)
 
 var errNotLoaded = errors.New("mailbox could not be loaded")
 
@@ -23,7 +27,7 @@ type hub struct {
 	mu    sync.Mutex
 	views map[MailboxID]*shared
 	idle  []*shared // not used by any session, the oldest first
-	kept  int       // messages in idle
+	kept  int       // cost of idle
 }
 
 // shared is one mailbox's view.
@@ -136,7 +140,7 @@ func (h *hub) close(s *shared, t *transport) {
 	if s.users--; s.users == 0 {
 		if keep && s.err == nil {
 			h.idle = append(h.idle, s)
-			h.kept += n
+			h.kept += viewMessages + n
 			for h.kept > keepMessages {
 				drop = append(drop, h.idle[0])
 				h.unkeep(h.idle[0])
@@ -167,7 +171,7 @@ func (h *hub) unkeep(s *shared) {
 		if k != s {
 			rest = append(rest, k)
 			k.mu.Lock()
-			h.kept += k.mailbox.Len()
+			h.kept += viewMessages + k.mailbox.Len()
 			k.mu.Unlock()
 		}
 	}

@@ -20,11 +20,11 @@ func allUIDs() view.Set { return view.Set{{First: 1, Last: 1<<32 - 1}} }
 func parseResync(p *parser) *resync {
 	p.sp()
 	p.need('(')
-	r := &resync{validity: p.nzNumber(), known: allUIDs()}
+	// §7 lets neither be 0. A client that has nothing yet says so all the same; Dovecot takes it, and so do we: 0 is no
+	// UIDVALIDITY of ours.
+	r := &resync{validity: p.number(), known: allUIDs()}
 	p.sp()
-	if r.modseq = p.modSeq(); r.modseq == 0 {
-		p.fail("Expected a modification sequence above 0")
-	}
+	r.modseq = p.modSeq()
 	if p.eat(' ') && p.peek() != '(' {
 		r.known = p.plainSet()
 		if !p.eat(' ') {

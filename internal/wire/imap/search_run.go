@@ -84,9 +84,13 @@ func (n *searchNode) prepare(ctx context.Context, s *selection) (err error) {
 		n.spans, err = s.findObject(ctx, n)
 		return err
 	}
+	if n.op == opSet && !n.uid && !n.set.saved {
+		// Lenient, as Dovecot and Cyrus are: "SEARCH 1:*" in an empty mailbox finds nothing and is no error.
+		n.spans = s.view.InSeq(n.set.set)
+		return nil
+	}
 	if n.op == opSet {
-		spans, err := s.resolve(n.set, n.uid)
-		n.spans = spans
+		n.spans, err = s.resolve(n.set, n.uid)
 		return err
 	}
 	for _, k := range n.kids {

@@ -53,6 +53,19 @@ func (s *Session) BySeq(set Set) (Spans, bool) {
 	return out.normal(), true
 }
 
+// InSeq is BySeq for who asks which messages there are, as SEARCH does: numbers above Exists, and "*" in an empty mailbox,
+// name none.
+func (s *Session) InSeq(set Set) Spans {
+	out := make(Spans, 0, len(set))
+	n := uint32(s.uids.Len())
+	for _, r := range set {
+		if lo, hi := r.ends(n); lo <= n && hi > 0 {
+			out = append(out, Span{int(max(lo, 1)) - 1, int(min(hi, n))})
+		}
+	}
+	return out.normal()
+}
+
 // ByUID resolves a set of UIDs; those that do not exist are silently left out (RFC 9051 §6.4.9). "*" is the highest UID
 // known to the client, so that "4000:*" names at least the last message.
 func (s *Session) ByUID(set Set) Spans {
