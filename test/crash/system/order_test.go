@@ -189,7 +189,7 @@ func file(addr, account string, book *ledger.Book) error {
 	return together(c, account, book)
 }
 
-// together is a MULTIAPPEND, then a REPLACE of the last of its messages.
+// together is a MULTIAPPEND, then a REPLACE of a message that is not in the book: nobody looks for what was replaced.
 func together(c *IMAP, account string, book *ledger.Book) error {
 	var tokens []string
 	var texts [][]byte
@@ -208,8 +208,14 @@ func together(c *IMAP, account string, book *ledger.Book) error {
 	for n, at := range uids {
 		book.Add(c.ack(appended(account, "Archive", at.UID, tokens[n]), "APPENDUID", tokens[n]))
 	}
+	if all, err = c.Do(`APPEND Archive`, Make("replaced-"+account, 700)); err != nil {
+		return fmt.Errorf("APPEND: %w", err)
+	}
+	if uids, err = placed(account, "Archive", code(all, "APPENDUID"), 1, 1); err != nil {
+		return err
+	}
 	token := "replace-" + account + "-end"
-	all, err = c.Do(fmt.Sprintf(`UID REPLACE %d Archive (\Seen)`, uids[appendedTogether-1].UID), Make(token, 1500))
+	all, err = c.Do(fmt.Sprintf(`UID REPLACE %d Archive (\Seen)`, uids[0].UID), Make(token, 1500))
 	if err != nil {
 		return fmt.Errorf("REPLACE: %w", err)
 	}
