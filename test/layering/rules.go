@@ -86,6 +86,7 @@ var owned = []struct {
 	{"github.com/pelletier/go-toml", []string{"internal/config", "test"}},
 	{"zombiezen.com/go/sqlite", []string{"internal/state", "test"}},
 	{"modernc.org/sqlite", []string{"internal/state", "test"}},
+	{"github.com/jackc/pgx", []string{"internal/state/db", "test"}},
 	{"github.com/caddyserver/certmagic", []string{"internal/agent/certs", "internal/state/certstore", "test"}},
 	{"github.com/mholt/acmez", []string{"internal/agent/certs", "test"}},
 	{"github.com/go-crypt", []string{"internal/crypt", "test"}},

@@ -17,7 +17,7 @@ import (
 )
 
 // sbin are the folders that an ordinary user's PATH lacks but where Debian puts servers' programs.
-var sbin = [...]string{"/usr/sbin", "/sbin", "/usr/lib/postfix/sbin", "/usr/lib/dovecot"}
+var sbin = [...]string{"/usr/sbin", "/sbin", "/usr/lib/postfix/sbin", "/usr/lib/dovecot", "/usr/lib/postgresql/15/bin"}
 
 // Program returns the path of a program of the machine. Missing, it fails the test where the machine is ours to
 // prepare, and skips it elsewhere.

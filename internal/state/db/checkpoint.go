@@ -11,7 +11,7 @@ import (
 
 // noteCommit looks at the length of the log after a commit and wakes the checkpointer. The caller holds commitMu.
 func (d *DB) noteCommit() {
-	if d.memory {
+	if d.memory || d.pg != nil {
 		return
 	}
 	// NOOP reports the length of the log and moves nothing (SQLite 3.51).

@@ -94,6 +94,7 @@ type DB struct {
 	log    *slog.Logger
 	fatal  atomic.Pointer[status.Error]
 	stats  counters
+	pg     *postgres // nil: the engine is SQLite
 
 	// Readers: a slot is a connection or nil, which is opened at first use.
 	readers chan *reader
@@ -105,9 +106,10 @@ type DB struct {
 	stopped chan struct{} // the writer has answered everything
 
 	// commitMu is held by the writer for a batch and by the checkpointer for the tail of a checkpoint. It is the only
-	// lock held while SQLite works.
+	// lock held while the engine works.
 	commitMu sync.Mutex
-	writer   *sqlite.Conn
+	link     link         // the writer's connection
+	writer   *sqlite.Conn // the same on SQLite, else nil
 	wtx      Tx
 	batch    []*request
 	kick     chan struct{} // there is something to checkpoint
@@ -116,7 +118,7 @@ type DB struct {
 }
 
 type reader struct {
-	conn *sqlite.Conn
+	link link
 	tx   Tx
 }
 
@@ -152,7 +154,26 @@ func open(ctx context.Context, d *DB) (*DB, error) {
 	if err := d.migrate(ctx); err != nil {
 		return nil, closing(d.writer, err)
 	}
-	d.wtx = Tx{db: d, conn: d.writer}
+	d.link = sqliteLink{d.writer}
+	var checkpointer *sqlite.Conn
+	if !d.memory {
+		if checkpointer, err = d.openConn(roleCheckpointer); err != nil {
+			return nil, closing(d.writer, err)
+		}
+	}
+	d.start()
+	if d.memory {
+		close(d.ckptDone)
+	} else {
+		go d.checkpointer(checkpointer)
+	}
+	return d, nil
+}
+
+// start makes what every engine needs and starts the writer on d.link.
+func (d *DB) start() {
+	d.wtx = Tx{db: d}
+	d.link.serve(&d.wtx)
 	d.readers = make(chan *reader, d.opt.Readers)
 	for range d.opt.Readers {
 		d.readers <- nil
@@ -162,17 +183,7 @@ func open(ctx context.Context, d *DB) (*DB, error) {
 	d.kick = make(chan struct{}, 1)
 	d.urgent = make(chan struct{}, 1)
 	d.ckptDone = make(chan struct{})
-	if d.memory {
-		close(d.ckptDone)
-	} else {
-		conn, err := d.openConn(roleCheckpointer)
-		if err != nil {
-			return nil, closing(d.writer, err)
-		}
-		go d.checkpointer(conn)
-	}
 	go d.write()
-	return d, nil
 }
 
 // Read runs fn in a read transaction on the caller's goroutine: fn sees one snapshot of the last commit. When ctx ends,
@@ -200,25 +211,53 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 			return status.ErrShutdown
 		default:
 		}
-		conn, err := d.openConn(roleReader)
-		if err != nil {
-			return d.wrap("open reader", err)
-		}
-		r = &reader{conn: conn, tx: Tx{db: d, conn: conn}}
+	}
+	r, err := d.beginRead(ctx, r)
+	if err != nil {
+		return err
 	}
 	d.stats.reads.Add(1)
 	return d.read(ctx, r, fn)
 }
 
-func (d *DB) read(ctx context.Context, r *reader, fn func(*Tx) error) (err error) {
-	if err := run(r.conn, sqlBegin); err != nil {
-		return d.wrap("begin", err)
+// beginRead begins a read transaction on r, or on a new connection if there is none or it was lost while nobody used it.
+func (d *DB) beginRead(ctx context.Context, r *reader) (*reader, error) {
+	if r != nil {
+		err := r.link.begin(roleReader)
+		if err == nil {
+			return r, nil
+		}
+		if !r.link.lost() {
+			return r, d.wrap("begin", err)
+		}
 	}
+	link, err := d.openLink(ctx)
+	if err != nil {
+		return nil, d.wrap("open reader", err)
+	}
+	r = &reader{link: link, tx: Tx{db: d}}
+	link.serve(&r.tx)
+	return r, d.wrap("begin", link.begin(roleReader))
+}
+
+// openLink opens a connection for reading.
+func (d *DB) openLink(ctx context.Context) (link, error) {
+	if d.pg != nil {
+		return d.pg.connect(ctx, roleReader)
+	}
+	conn, err := d.openConn(roleReader)
+	if err != nil {
+		return nil, err
+	}
+	return sqliteLink{conn}, nil
+}
+
+func (d *DB) read(ctx context.Context, r *reader, fn func(*Tx) error) (err error) {
 	r.tx.start(ctx)
 	defer func() {
 		// Also when fn panics: the panic goes on, the connection is clean again.
 		r.tx.finish()
-		if e := run(r.conn, sqlRollback); e != nil && err == nil {
+		if e := r.link.run(sqlRollback); e != nil && err == nil {
 			err = d.wrap("end of read", e)
 		}
 	}()
@@ -249,13 +288,13 @@ func (d *DB) Close() error {
 	}
 	for range d.opt.Readers {
 		if r := <-d.readers; r != nil {
-			keep(r.conn.Close())
+			keep(r.link.Close())
 		}
 	}
-	if !d.memory && d.failed() == nil {
+	if !d.memory && d.pg == nil && d.failed() == nil {
 		keep(d.truncate())
 	}
-	keep(d.writer.Close())
+	keep(d.link.Close())
 	if first == nil {
 		return d.failed()
 	}

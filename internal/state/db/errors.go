@@ -21,6 +21,13 @@ var (
 	// ErrForeign: the file is a database, but not one of ours.
 	ErrForeign = errors.New("not a database of Postrider")
 
+	// ErrUnavailable: the database cannot be reached now, or gave up a statement for a reason that passes.
+	ErrUnavailable = status.Temp(451, 3, 0, "Mail system database is not available; try again later")
+	// ErrInUse: another server has the database.
+	ErrInUse = errors.New("another server has this database open")
+	// ErrUnsuitable: the database server lacks what a positive answer rests on.
+	ErrUnsuitable = errors.New("the database server is not suitable")
+
 	errTxDone   = errors.New("transaction used after its function returned")
 	errRowsOpen = errors.New("statement while rows of a query are still open")
 )
@@ -72,10 +79,21 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
-// wrap turns an error of SQLite into what callers see. It is the one place that knows SQLite's codes for statements.
+// undone tells whether a commit that failed with err has certainly left nothing behind.
+func (d *DB) undone(err error) bool {
+	if d.pg != nil {
+		return !errors.Is(err, errOutcomeUnknown) // anything else was answered by the server or found out afterwards
+	}
+	return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy || sqliteSeverity(err, d.dir) == sevNoSpace
+}
+
+// wrap turns an error of the engine into what callers see. With pgWrap it is the one place that knows the codes.
 func (d *DB) wrap(op string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if d.pg != nil {
+		return d.pgWrap(op, err)
 	}
 	switch sqlite.ErrCode(err) {
 	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey, sqlite.ResultConstraintRowID:
@@ -97,7 +115,7 @@ func (d *DB) wrap(op string, err error) error {
 func (d *DB) fail(op string, err error) error {
 	fatal := status.ErrFatal.With("db: "+op, err)
 	if d.fatal.CompareAndSwap(nil, fatal) {
-		d.log.Error("database failed; nothing more is acknowledged", "file", filepath.Base(d.path), "op", op, "err", err)
+		d.log.Error("database failed; nothing more is acknowledged", "database", filepath.Base(d.path), "op", op, "err", err)
 		if d.opt.Fatal != nil {
 			d.opt.Fatal(fatal)
 		}

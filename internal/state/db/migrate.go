@@ -25,6 +25,8 @@ const sqlSchemaTable = `CREATE TABLE IF NOT EXISTS schema_migration (
   applied BIGINT NOT NULL
 )`
 
+const sqlApplied = "SELECT version, name FROM schema_migration ORDER BY version"
+
 // migrate brings the schema up to date, on the writer's connection before anything else uses it. The write lock of the
 // database is held for each step, so two processes cannot do it at once.
 func (d *DB) migrate(ctx context.Context) error {
@@ -42,14 +44,19 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return d.applyAll(ctx, list, applied, d.apply)
+}
+
+// applyAll runs the migrations of the list that come after a version.
+func (d *DB) applyAll(ctx context.Context, list []migration, after int64, apply func(migration) error) error {
 	for _, m := range list {
-		if m.version <= applied {
+		if m.version <= after {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := d.apply(m); err != nil {
+		if err := apply(m); err != nil {
 			return fmt.Errorf("db: migration %s: %w", m.name, err)
 		}
 		d.log.Debug("schema migrated", "migration", m.name)
@@ -79,27 +86,34 @@ func (d *DB) claimFile() error {
 
 // applied returns the version of the database, and refuses one that does not fit the list.
 func (d *DB) applied(list []migration) (int64, error) {
+	var have []migration
+	err := sqlitex.ExecuteTransient(d.writer, sqlApplied, &sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
+		have = append(have, migration{stmt.ColumnInt64(0), stmt.ColumnText(1)})
+		return nil
+	}})
+	if err != nil {
+		return 0, fmt.Errorf("db: %s: %w", d.path, err)
+	}
+	return d.fitting(have, list)
+}
+
+// fitting returns the version of a database that has these migrations, and refuses one that does not fit the list.
+func (d *DB) fitting(have, list []migration) (int64, error) {
 	known := make(map[int64]string, len(list))
 	for _, m := range list {
 		known[m.version] = m.name
 	}
 	version := int64(-1)
 	seen := make(map[int64]bool)
-	err := sqlitex.ExecuteTransient(d.writer, "SELECT version, name FROM schema_migration ORDER BY version",
-		&sqlitex.ExecOptions{ResultFunc: func(stmt *sqlite.Stmt) error {
-			v, name := stmt.ColumnInt64(0), stmt.ColumnText(1)
-			if len(list) == 0 || v > list[len(list)-1].version {
-				return fmt.Errorf("%w: its schema has %s, this program ends before it; install the newer version again",
-					ErrFutureSchema, name)
-			}
-			if known[v] != name {
-				return fmt.Errorf("%w: its schema has %s where this program has %q", ErrForeign, name, known[v])
-			}
-			version, seen[v] = v, true
-			return nil
-		}})
-	if err != nil {
-		return 0, fmt.Errorf("db: %s: %w", d.path, err)
+	for _, h := range have {
+		if len(list) == 0 || h.version > list[len(list)-1].version {
+			return 0, fmt.Errorf("db: %s: %w: its schema has %s, this program ends before it; install the newer version again",
+				d.path, ErrFutureSchema, h.name)
+		}
+		if known[h.version] != h.name {
+			return 0, fmt.Errorf("db: %s: %w: its schema has %s where this program has %q", d.path, ErrForeign, h.name, known[h.version])
+		}
+		version, seen[h.version] = h.version, true
 	}
 	for _, m := range list {
 		if m.version < version && !seen[m.version] {

@@ -10,3 +10,11 @@ func (s Sync) synchronous() string {
 	}
 	return "FULL"
 }
+
+// synchronousCommit is the same for PostgreSQL. What SyncNormal may lose is what the server has not written yet.
+func (s Sync) synchronousCommit() string {
+	if s == SyncNormal {
+		return "off"
+	}
+	return "on"
+}

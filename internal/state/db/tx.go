@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -16,7 +15,8 @@ import (
 // 0 or 1), float64, string, []byte (nil is NULL, an empty slice is not) and nil.
 type Tx struct {
 	db   *DB
-	conn *sqlite.Conn
+	conn *sqlite.Conn // one of these two
+	pg   *pgConn
 	ctx  context.Context // of a read; in a write one that never ends
 	live bool
 	err  error // sticky
@@ -36,6 +36,12 @@ func (tx *Tx) Err() error { return tx.err }
 
 // Exec runs a statement that returns no rows and tells how many rows it inserted, changed or deleted.
 func (tx *Tx) Exec(sql string, args ...any) (int64, error) {
+	if err := tx.ready(sql); err != nil {
+		return 0, err
+	}
+	if tx.pg != nil {
+		return tx.execPostgres(sql, args)
+	}
 	stmt, err := tx.prepare(sql, args)
 	if err != nil {
 		return 0, err
@@ -60,38 +66,53 @@ func (tx *Tx) Exec(sql string, args ...any) (int64, error) {
 //
 // The Rows belong to the Tx: at the next Query they are those of that query.
 func (tx *Tx) Query(sql string, args ...any) *Rows {
-	stmt, err := tx.prepare(sql, args)
-	tx.rows = Rows{tx: tx, stmt: stmt, sql: sql, err: err}
+	tx.query(sql, args)
 	return &tx.rows
+}
+
+func (tx *Tx) query(sql string, args []any) {
+	err := tx.ready(sql)
+	tx.rows = Rows{tx: tx, sql: sql, err: err}
+	switch {
+	case err != nil:
+	case tx.pg != nil:
+		tx.rows.pg, tx.rows.err = tx.queryPostgres(sql, args)
+	default:
+		tx.rows.stmt, tx.rows.err = tx.prepare(sql, args)
+	}
 }
 
 // QueryRow runs a query for its first row, if any, and scans it: found tells whether there was one.
 //
 //	found, err := tx.QueryRow("SELECT modseq FROM account_state WHERE account_id = ?", id).Scan(&modseq)
 func (tx *Tx) QueryRow(sql string, args ...any) Row {
-	stmt, err := tx.prepare(sql, args)
-	tx.rows = Rows{tx: tx, stmt: stmt, sql: sql, err: err}
+	tx.query(sql, args)
 	return Row{&tx.rows}
+}
+
+// ready tells whether a statement may run now.
+func (tx *Tx) ready(sql string) error {
+	if tx.err != nil {
+		return tx.err
+	}
+	if !tx.live {
+		return errTxDone
+	}
+	if tx.rows.open() {
+		return tx.broken(sql, fmt.Errorf("%w: %s", errRowsOpen, tx.rows.sql))
+	}
+	if tx.ctx != nil {
+		if err := tx.ctx.Err(); err != nil {
+			tx.err = err
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare finds or makes the statement and binds its arguments. args must not be kept: that lets them live on the
 // caller's stack.
 func (tx *Tx) prepare(sql string, args []any) (*sqlite.Stmt, error) {
-	if tx.err != nil {
-		return nil, tx.err
-	}
-	if !tx.live {
-		return nil, errTxDone
-	}
-	if tx.rows.stmt != nil {
-		return nil, tx.broken(sql, fmt.Errorf("%w: %s", errRowsOpen, tx.rows.sql))
-	}
-	if tx.ctx != nil {
-		if err := tx.ctx.Err(); err != nil {
-			tx.err = err
-			return nil, err
-		}
-	}
 	stmt, err := tx.conn.Prepare(sql)
 	if err != nil {
 		return nil, tx.broken(sql, err)
@@ -155,21 +176,27 @@ func (tx *Tx) broken(sql string, err error) error {
 // Rows is the result of a query, at one row at a time. Columns count from 0.
 type Rows struct {
 	tx   *Tx
-	stmt *sqlite.Stmt
+	stmt *sqlite.Stmt // one of these two while the query is open
+	pg   *pgRows
 	sql  string
 	err  error
 }
 
+func (r *Rows) open() bool { return r.stmt != nil || r.pg != nil }
+
 // Next goes to the next row, the first at its first call. At the end, and after an error, it closes the rows and returns
 // false.
 func (r *Rows) Next() bool {
-	if r.stmt == nil {
+	if !r.open() {
 		return false
 	}
 	if ctx := r.tx.ctx; ctx != nil && ctx.Err() != nil {
 		r.err, r.tx.err = ctx.Err(), ctx.Err()
 		r.Close()
 		return false
+	}
+	if r.pg != nil {
+		return r.nextPostgres()
 	}
 	row, err := r.stmt.Step()
 	if err != nil {
@@ -188,6 +215,10 @@ func (r *Rows) Err() error { return r.err }
 
 // Close ends the query early. After the last row there is nothing left to close.
 func (r *Rows) Close() {
+	if r.pg != nil {
+		r.closePostgres()
+		return
+	}
 	if r.stmt == nil {
 		return
 	}
@@ -196,89 +227,4 @@ func (r *Rows) Close() {
 	if err := stmt.Reset(); err != nil && r.tx.err == nil {
 		r.err = r.tx.broken(r.sql, err)
 	}
-}
-
-// Int64 returns a column as int64; NULL is 0.
-func (r *Rows) Int64(col int) int64 { return r.stmt.ColumnInt64(col) }
-
-// Int returns a column as int; NULL is 0.
-func (r *Rows) Int(col int) int { return int(r.stmt.ColumnInt64(col)) }
-
-// Bool returns whether a column is not 0; NULL is false.
-func (r *Rows) Bool(col int) bool { return r.stmt.ColumnInt64(col) != 0 }
-
-// Float returns a column as float64; NULL is 0.
-func (r *Rows) Float(col int) float64 { return r.stmt.ColumnFloat(col) }
-
-// Text returns a column as a string; NULL is "".
-func (r *Rows) Text(col int) string { return r.stmt.ColumnText(col) }
-
-// IsNull tells whether a column is NULL.
-func (r *Rows) IsNull(col int) bool { return r.stmt.ColumnIsNull(col) }
-
-// Len returns the length in bytes of a text or blob column.
-func (r *Rows) Len(col int) int { return r.stmt.ColumnLen(col) }
-
-// Bytes returns a copy of a blob column: nil for NULL, empty but not nil for an empty one.
-func (r *Rows) Bytes(col int) []byte {
-	if r.stmt.ColumnIsNull(col) {
-		return nil
-	}
-	b := make([]byte, r.stmt.ColumnLen(col))
-	r.stmt.ColumnBytes(col, b)
-	return b
-}
-
-// AppendBytes appends a blob column to dst: with a dst that is used again nothing is allocated.
-func (r *Rows) AppendBytes(dst []byte, col int) []byte {
-	n := r.stmt.ColumnLen(col)
-	dst = slices.Grow(dst, n)
-	return dst[:len(dst)+r.stmt.ColumnBytes(col, dst[len(dst):len(dst)+n])]
-}
-
-// Scan stores the columns, from the first on, in dest: *int64, *int, *uint32, *uint64, *bool, *float64, *string, *[]byte
-// (a copy).
-func (r *Rows) Scan(dest ...any) error {
-	for i, d := range dest {
-		switch p := d.(type) {
-		case *int64:
-			*p = r.Int64(i)
-		case *int:
-			*p = r.Int(i)
-		case *uint32:
-			*p = uint32(r.Int64(i))
-		case *uint64:
-			*p = uint64(r.Int64(i))
-		case *bool:
-			*p = r.Bool(i)
-		case *float64:
-			*p = r.Float(i)
-		case *string:
-			*p = r.Text(i)
-		case *[]byte:
-			*p = r.Bytes(i)
-		default:
-			r.err = fmt.Errorf("db: scan: column %d goes into a type that no column fills", i)
-			r.Close()
-			return r.err
-		}
-	}
-	return nil
-}
-
-// Row is the first row of a query.
-type Row struct{ rows *Rows }
-
-// Scan stores the columns of the row as Rows.Scan does and ends the query. found is false, and dest untouched, if there
-// was no row.
-func (r Row) Scan(dest ...any) (found bool, err error) {
-	if !r.rows.Next() {
-		return false, r.rows.Err()
-	}
-	err = r.rows.Scan(dest...)
-	r.rows.Close()
-	if err == nil {
-		err = r.rows.Err()
-	}
-	return err == nil, err
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/durable"
-	"zombiezen.com/go/sqlite"
 )
 
 // request is one function on its way through the writer.
@@ -102,8 +101,8 @@ func (d *DB) write() {
 func (d *DB) runBatch(first *request) {
 	d.commitMu.Lock()
 	d.batch = d.batch[:0]
-	err := d.runRequests(first)
-	if err == nil {
+	dirty, err := d.runRequests(first)
+	if err == nil && dirty {
 		err = d.commit()
 	}
 	d.commitMu.Unlock()
@@ -129,16 +128,16 @@ func (d *DB) acknowledge(err error) {
 }
 
 // runRequests begins the transaction and runs functions in it until nobody waits or the batch is full. Every function
-// that was run stands in d.batch afterwards. The error is one that concerns them all; no transaction is open then.
-func (d *DB) runRequests(first *request) error {
+// was run stands in d.batch afterwards. dirty tells whether one of them succeeded: then the transaction is open and wants
+// its commit. The error is one that concerns them all; no transaction is open then.
+func (d *DB) runRequests(first *request) (dirty bool, err error) {
 	if err := d.begin(); err != nil {
 		if first.state.CompareAndSwap(queued, running) {
 			d.batch = append(d.batch, first)
 		}
-		return err
+		return false, err
 	}
 	var deadline time.Time
-	dirty := false // some function of this transaction succeeded
 	for r := first; r != nil; r = d.next(&deadline) {
 		if !r.state.CompareAndSwap(queued, running) {
 			continue // withdrawn
@@ -152,14 +151,14 @@ func (d *DB) runRequests(first *request) error {
 			lost = d.runAlone(r)
 		}
 		if lost != nil {
-			return lost
+			return false, lost
 		}
 		dirty = dirty || r.err == nil
 	}
 	if !dirty {
-		return d.rollback()
+		return false, d.rollback()
 	}
-	return nil
+	return true, nil
 }
 
 // next returns the next waiting request, or nil when the batch should be committed. It gives the others one chance to
@@ -192,7 +191,12 @@ func (d *DB) begin() error {
 	if err := d.failed(); err != nil {
 		return err
 	}
-	return d.wrap("begin", run(d.writer, sqlBeginImmediate))
+	if d.pg != nil {
+		if err := d.pg.revive(d); err != nil {
+			return err
+		}
+	}
+	return d.wrap("begin", d.link.begin(roleWriter))
 }
 
 // runAlone runs a function before which nothing in this transaction is worth keeping: without a savepoint (which costs a
@@ -209,23 +213,27 @@ func (d *DB) runAlone(r *request) error {
 
 // runInSavepoint runs a function whose failure must not touch those before it.
 func (d *DB) runInSavepoint(r *request) error {
-	if err := run(d.writer, sqlSavepoint); err != nil {
+	if err := d.link.run(sqlSavepoint); err != nil {
 		return d.abandon("savepoint", err)
 	}
 	d.runFn(r)
 	if r.err != nil {
-		if d.writer.AutocommitEnabled() {
-			// SQLite rolled back everything (it may, when the disk is full): the others' work is gone too.
+		if !d.link.inTx() {
+			// Everything is rolled back: SQLite may do that when the disk is full, PostgreSQL does when the connection is
+			// lost. The others' work is gone too.
 			if err := d.failed(); err != nil {
 				return err
 			}
+			if d.pg != nil {
+				return ErrUnavailable.With("db: transaction lost", r.err)
+			}
 			return status.ErrNoSpace.With("db: transaction lost", r.err)
 		}
-		if err := run(d.writer, sqlRollbackTo); err != nil {
+		if err := d.link.run(sqlRollbackTo); err != nil {
 			return d.abandon("rollback to savepoint", err)
 		}
 	}
-	if err := run(d.writer, sqlRelease); err != nil {
+	if err := d.link.run(sqlRelease); err != nil {
 		return d.abandon("release savepoint", err)
 	}
 	return nil
@@ -240,12 +248,12 @@ func (d *DB) runFn(r *request) {
 	}
 }
 
-// rollback ends the transaction, which SQLite may have ended already.
+// rollback ends the transaction, which the engine may have ended already.
 func (d *DB) rollback() error {
-	if d.writer.AutocommitEnabled() {
+	if !d.link.inTx() {
 		return d.failed()
 	}
-	if err := run(d.writer, sqlRollback); err != nil {
+	if err := d.link.run(sqlRollback); err != nil && !d.link.lost() {
 		return d.fail("rollback", err)
 	}
 	return d.failed()
@@ -258,21 +266,21 @@ func (d *DB) abandon(op string, err error) error {
 }
 
 // commit makes the transaction durable. With no space nothing is acknowledged and the server goes on; any other failure
-// of a commit leaves open what is on the disk, so it is fatal.
+// of a commit that leaves open what is on the disk is fatal.
 func (d *DB) commit() error {
-	if d.writer.AutocommitEnabled() {
-		return nil // every function failed
-	}
 	if err := d.failed(); err != nil {
 		return errors.Join(err, d.rollback())
 	}
-	err := run(d.writer, sqlCommit)
+	err := d.link.run(sqlCommit)
+	if err != nil && d.pg != nil {
+		err = d.pg.settle(d, err)
+	}
 	if err == nil {
 		d.stats.commits.Add(1)
 		d.noteCommit()
 		return nil
 	}
-	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy || sqliteSeverity(err, d.dir) == sevNoSpace {
+	if d.undone(err) {
 		return d.abandon("commit", err)
 	}
 	return errors.Join(d.fail("commit", err), d.rollback())
