@@ -21,12 +21,17 @@ const (
 
 // IsReady tells whether a file of this name is complete.
 func IsReady(name string) bool {
+	_, err := ReadyToken(name)
+	return err == nil
+}
+
+// ReadyToken is the token of a complete file's name.
+func ReadyToken(name string) (Token, error) {
 	token, ok := strings.CutSuffix(name, readySuffix)
 	if !ok {
-		return false
+		return Token{}, wrong("%s is not the name of a complete file", shown(name))
 	}
-	_, err := ParseToken(token)
-	return err == nil
+	return ParseToken(token)
 }
 
 // IsDraft tells whether a file of this name is being written, or was when its writer died.

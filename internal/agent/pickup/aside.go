@@ -1,6 +1,7 @@
 package pickup
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,9 +40,12 @@ func (d *Drop) putAside(name string, st *unix.Stat_t, why string) {
 	case folder:
 		msg, err = "an empty folder in the drop folder was removed", unix.Unlinkat(int(d.dir.Fd()), name, unix.AT_REMOVEDIR)
 	case d.aside.open(d.Aside) == nil && d.aside.count < maxAside:
-		err = d.aside.take(int(d.dir.Fd()), name)
+		if err = d.aside.take(int(d.dir.Fd()), name); !errors.Is(err, unix.EXDEV) {
+			break
+		}
+		fallthrough // the drop folder is a file system of its own, or Landlock of Linux before 5.19 lets nothing move
 	default:
-		msg, err = "rubbish in the drop folder was removed: "+d.Aside+" is full or cannot be opened", unix.Unlinkat(int(d.dir.Fd()), name, 0)
+		msg, err = "rubbish in the drop folder was removed: "+d.Aside+" is full or out of reach", unix.Unlinkat(int(d.dir.Fd()), name, 0)
 	}
 	if err != nil {
 		msg, why = "rubbish in the drop folder can be neither moved nor removed; it stays there", fmt.Sprintf("%s; %v", why, err)

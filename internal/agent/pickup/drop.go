@@ -142,15 +142,36 @@ func (d *Drop) takeOne(ctx context.Context, name string) {
 	case status.IsPermanent(err):
 		d.putAside(name, &st, status.Of(err).Public)
 	default:
-		if isOurs(err) {
+		var own *ownError
+		if !errors.As(err, &own) && isOurs(err) {
 			d.stop()
 		}
 		d.say("a message in the drop folder cannot be taken now; it stays there", name, &st, err.Error())
 	}
 }
 
-// isOurs tells failures that the next file would meet too.
-func isOurs(err error) bool { return status.Of(err).Enhanced.Subject == 3 }
+// isOurs tells failures that the next file would meet too: of the system as a whole, RFC 3463 §3.4. Details from 3 on are
+// between it and one message.
+func isOurs(err error) bool {
+	e := status.Of(err).Enhanced
+	return e.Subject == 3 && e.Detail < 3
+}
+
+// ownError is a failure of one file, which its owner may have brought about; the others' turn comes all the same.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+
+// ownReader marks the failures of a file that is read.
+type ownReader struct{ r io.Reader }
+
+func (o ownReader) Read(p []byte) (int, error) {
+	n, err := o.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = &ownError{err}
+	}
+	return n, err
+}
 
 // look decides about an entry by what the kernel says of it, before it is opened: it may be a device, or wait for ever.
 func (d *Drop) look(ctx context.Context, name string, st *unix.Stat_t) error {
@@ -172,15 +193,35 @@ func (d *Drop) look(ctx context.Context, name string, st *unix.Stat_t) error {
 	if d.taken(name) {
 		return d.remove(name)
 	}
+	if a := d.Agent; st.Uid != 0 && !a.rates.has(st.Uid, a.settings.Load().MaxPerHour, a.Now()) {
+		return d.wait(ctx, name, st)
+	}
 	return d.open(ctx, name)
+}
+
+// wait leaves a file alone until its owner's allowance lets it in: it is not even opened, so that many such cost little. One
+// whose message was taken before a crash goes now: nobody may remember its id later.
+func (d *Drop) wait(ctx context.Context, name string, st *unix.Stat_t) error {
+	token, err := submit.ReadyToken(name)
+	if err != nil {
+		return err
+	}
+	m := &message{agent: d.Agent, uid: st.Uid, head: &submit.Head{Token: token}, now: d.Agent.Now()}
+	known, err := d.Agent.Intake.Queue.Known(ctx, m.identity())
+	if err != nil || !known {
+		return err
+	}
+	return d.remove(name)
 }
 
 // open opens the file, looks again at what was opened, and takes the message.
 func (d *Drop) open(ctx context.Context, name string) error {
 	fd, err := unix.Openat(int(d.dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	switch {
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.ELOOP):
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
 		return &rubbish{fmt.Sprintf("it cannot be opened: %v", err)}
+	case errors.Is(err, unix.EAGAIN): // its owner has a lease on it (fcntl(2)), which the kernel takes away in time
+		return &ownError{err}
 	case err != nil:
 		return &fs.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -202,7 +243,7 @@ func (d *Drop) open(ctx context.Context, name string) error {
 // submission takes the message of an open file.
 func (d *Drop) submission(ctx context.Context, f *os.File, name string, st *unix.Stat_t) error {
 	a := d.Agent
-	r := bufio.NewReader(f)
+	r := bufio.NewReader(ownReader{f})
 	h, err := submit.ReadHead(r)
 	if errors.Is(err, submit.ErrHead) {
 		return &rubbish{err.Error()}
@@ -218,9 +259,6 @@ func (d *Drop) submission(ctx context.Context, f *os.File, name string, st *unix
 		return &rubbish{"not as long, or not of the name, that its head says"}
 	}
 	m := &message{agent: a, settings: a.settings.Load(), uid: st.Uid, head: h, via: "drop", now: a.Now()}
-	if m.rate() != nil {
-		return nil // its turn comes
-	}
 	return m.take(ctx, io.LimitReader(r, h.Size))
 }
 

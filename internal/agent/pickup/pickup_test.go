@@ -29,6 +29,7 @@ import (
 	"github.com/postrider/postrider/internal/state/intake"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/submit"
+	"golang.org/x/sys/unix"
 )
 
 // world is an agent over a queue that is never started: what is accepted stays in its journal.
@@ -80,6 +81,8 @@ func (w *world) Lookup(_ context.Context, a address.Address) ([]route.Target, bo
 		return nil, false, nil
 	case a.Local == "alice":
 		return []route.Target{{Account: 1, Address: a}}, true, nil
+	case a.Local == "loop":
+		return nil, false, status.Temp(451, 3, 5, "Alias expansion failed; try again later")
 	case a.Local == "bob":
 		return []route.Target{{Account: 2, Address: a}}, true, nil
 	}
@@ -358,6 +361,8 @@ func TestDropOfWhatCannotBeDelivered(t *testing.T) {
 		"full":      {"Subject: x\n\n", "alice", status.ErrQuota, "5.2.2 Mailbox full"},
 		"loop":      {strings.Repeat("Received: x\n", 6) + "\n", "alice", nil, "5.4.6 Too many hops"},
 		"too large": {"Subject: x\n\n" + strings.Repeat("line\n", 30_000), "alice", nil, "5.3.4 Message size"},
+		// It was put aside as rubbish: only its line ends make it too large.
+		"too large with its line ends": {"Subject: x\n\n" + strings.Repeat("\n", 60_000), "alice", nil, "5.3.4 Message size"},
 	} {
 		w := newWorld(t)
 		w.full = c.full
@@ -369,13 +374,13 @@ func TestDropOfWhatCannotBeDelivered(t *testing.T) {
 			!strings.HasPrefix(jobs[0].Recipients[0].NextHop, c.reason) {
 			t.Errorf("%s: %d jobs, %+v, left %v: %s", name, len(jobs), jobs, names(t, d.Dir), w.logged())
 		}
-		if len(jobs) == 1 && jobs[0].Size() > 80_000 {
+		if len(jobs) == 1 && jobs[0].Size() > 130_000 {
 			t.Errorf("%s: %d bytes kept", name, jobs[0].Size())
 		}
 	}
 }
 
-// A server that cannot take mail now leaves the files where they are; so does the rate of a user.
+// A server that cannot take mail now leaves the files where they are.
 func TestDropWaits(t *testing.T) {
 	w := newWorld(t)
 	d := folder(t, w)
@@ -386,14 +391,147 @@ func TestDropWaits(t *testing.T) {
 	if d.pass(t) || len(names(t, d.Dir)) != 5 || len(w.jobs(t)) != 0 || !strings.Contains(w.logged(), "cannot be taken now") {
 		t.Fatal(names(t, d.Dir))
 	}
-	w.closed = nil
-	w.configure(func(s *Settings) { s.MaxPerHour = 2 })
-	left := 3
-	if os.Getuid() == 0 {
-		left = 0
+}
+
+// give makes the files of the folder another user's, which only root can.
+func (d *Drop) give(t *testing.T, uid int) {
+	t.Helper()
+	for _, name := range names(t, d.Dir) {
+		if err := os.Chown(filepath.Join(d.Dir, name), uid, -1); err != nil && os.Getuid() == 0 {
+			t.Fatal(err)
+		}
 	}
-	if d.pass(t); len(names(t, d.Dir)) != left {
-		t.Fatal(names(t, d.Dir))
+}
+
+// Messages beyond their user's rate were removed without being taken.
+func TestDropBeyondTheRateStays(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	for range 5 {
+		d.put(t, "Subject: x\n\n", "alice")
+	}
+	d.give(t, 1000)
+	now := start
+	w.Now = func() time.Time { return now }
+	w.configure(func(s *Settings) { s.MaxPerHour = 2 })
+	for jobs := 2; jobs <= 5; jobs++ {
+		for range 3 {
+			d.pass(t)
+		}
+		if len(w.jobs(t)) != jobs || len(names(t, d.Dir)) != 5-jobs || len(names(t, d.Aside)) != 0 {
+			t.Fatalf("%d jobs, not %d; left %q, aside %q: %s", len(w.jobs(t)), jobs, names(t, d.Dir), names(t, d.Aside), w.logged())
+		}
+		now = now.Add(30 * time.Minute)
+	}
+}
+
+// A message that was taken before a crash does not wait for the rate: its id would be forgotten meanwhile.
+func TestDropOfATakenMessageBeyondTheRate(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	w.configure(func(s *Settings) { s.MaxPerHour = 1 })
+	const uid = 1000
+	owner := uint32(uid)
+	if os.Getuid() != 0 {
+		owner = uint32(os.Getuid())
+	}
+	h := head("Subject: x\n\n", "alice")
+	if _, err := w.Submit(t.Context(), owner, h, strings.NewReader("Subject: x\n\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := submit.Drop(d.Dir, h, strings.NewReader("Subject: x\n\n")); err != nil {
+		t.Fatal(err)
+	}
+	d.give(t, uid)
+	if d.pass(t); len(w.jobs(t)) != 1 || len(names(t, d.Dir)) != 0 {
+		t.Fatalf("%d jobs, left %v", len(w.jobs(t)), names(t, d.Dir))
+	}
+}
+
+// What cannot be taken now is tried every few seconds; that used up its user's rate.
+func TestWaitingCostsNoRate(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	w.configure(func(s *Settings) { s.MaxPerHour = 2 })
+	d.put(t, "Subject: x\n\n", "alice")
+	d.give(t, 1000)
+	w.closed = status.ErrNoSpace
+	for range 5 {
+		d.pass(t)
+		if _, err := w.submit(1000, "x", "alice"); !errors.Is(err, status.ErrNoSpace) {
+			t.Fatal(err)
+		}
+	}
+	w.closed = nil
+	if d.pass(t); len(w.jobs(t)) != 1 {
+		t.Fatalf("%d jobs: %s", len(w.jobs(t)), w.logged())
+	}
+	if _, err := w.submit(1000, "x", "alice"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A user's lease on a file of his own (fcntl(2)) kept the files of all others waiting.
+func TestLeaseStopsNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	for range 30 {
+		d.put(t, "Subject: x\n\n", "alice")
+	}
+	leased := names(t, d.Dir)[:10]
+	for _, name := range leased {
+		f, err := os.OpenFile(filepath.Join(d.Dir, name), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+			t.Skip("no leases here: ", err)
+		}
+	}
+	if d.pass(t); len(w.jobs(t)) != 20 || len(names(t, d.Dir)) != 10 {
+		t.Fatalf("%d jobs, %d left: %s", len(w.jobs(t)), len(names(t, d.Dir)), w.logged())
+	}
+}
+
+// A failure of one message's recipient (an alias that leads to itself) kept all other files waiting.
+func TestFailureOfOneStopsNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	for range 10 {
+		d.put(t, "Subject: x\n\n", "loop")
+		d.put(t, "Subject: x\n\n", "alice")
+	}
+	if d.pass(t); len(w.jobs(t)) != 10 || len(names(t, d.Dir)) != 10 {
+		t.Fatalf("%d jobs, %d left: %s", len(w.jobs(t)), len(names(t, d.Dir)), w.logged())
+	}
+}
+
+// A file that gets shorter while it is read is not taken in part.
+func TestShrinkingFileIsRubbish(t *testing.T) {
+	w := newWorld(t)
+	m := &message{agent: w.Agent, settings: w.settings.Load(), head: head("Subject: x\n\nbody\n", "alice"), via: "drop", now: start}
+	var bad *rubbish
+	if err := m.take(t.Context(), strings.NewReader("Subject: x\n\nbo")); !errors.As(err, &bad) || len(w.jobs(t)) != 0 {
+		t.Fatalf("%v, %d jobs", err, len(w.jobs(t)))
+	}
+}
+
+// With a drop folder that is a file system of its own, rubbish can only be removed.
+func TestRubbishOfAnotherFileSystem(t *testing.T) {
+	w := newWorld(t)
+	d := folder(t, w)
+	dir, err := os.MkdirTemp("/dev/shm", "postrider-drop-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.RemoveAll(dir)
+	d.Dir = dir
+	if err := os.Symlink("/nowhere", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if d.pass(t); len(names(t, dir)) != 0 || !strings.Contains(w.logged(), "was ") {
+		t.Fatalf("left %q", names(t, dir))
 	}
 }
 

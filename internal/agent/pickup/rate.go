@@ -42,3 +42,25 @@ func (r *rates) take(uid uint32, n int, now time.Time) bool {
 	r.full[uid] = at
 	return true
 }
+
+// has tells whether take would, and counts nothing.
+func (r *rates) has(uid uint32, n int, now time.Time) bool {
+	if n <= 0 {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.full[uid].Add(time.Hour/time.Duration(n)).Sub(now) <= time.Hour
+}
+
+// giveBack undoes a take.
+func (r *rates) giveBack(uid uint32, n int) {
+	if n <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, ok := r.full[uid]; ok {
+		r.full[uid] = at.Add(-time.Hour / time.Duration(n))
+	}
+}

@@ -32,13 +32,7 @@ var (
 func (a *Agent) Submit(ctx context.Context, uid uint32, h *submit.Head, body io.Reader) (string, error) {
 	s := a.settings.Load()
 	m := &message{agent: a, settings: s, uid: uid, head: h, via: "socket", now: a.Now()}
-	err := m.rate()
-	if err == nil && h.Size > s.MaxSize {
-		err = errTooBig
-	}
-	if err == nil {
-		err = m.take(ctx, body)
-	}
+	err := m.take(ctx, body)
 	if err != nil {
 		level := a.Log.Info
 		if status.IsTemporary(err) {
@@ -64,6 +58,8 @@ type message struct {
 	from address.Address
 	rcpt []envelope.Recipient
 	plan route.Plan
+	// begun is that some of its bytes were asked for.
+	begun bool
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -79,8 +75,8 @@ func (m *message) rate() error {
 		m.uid, m.settings.MaxPerHour))
 }
 
-// take accepts the message; when it returns nil it is durable. An error that is permanent, for a message of the drop
-// folder, says that it is no submission.
+// take accepts the message, counted; when it returns nil it is durable. An error that is permanent, for a message of the
+// drop folder, says that it is no submission.
 func (m *message) take(ctx context.Context, body io.Reader) error {
 	m.id = m.identity()
 	if m.dropped() {
@@ -89,6 +85,20 @@ func (m *message) take(ctx context.Context, body io.Reader) error {
 		if err != nil || known {
 			return err
 		}
+	}
+	if err := m.rate(); err != nil {
+		return err
+	}
+	err := m.accept(ctx, body)
+	if status.IsTemporary(err) && m.uid != 0 && (m.dropped() || !m.begun) {
+		m.agent.rates.giveBack(m.uid, m.settings.MaxPerHour) // it comes again, and has cost little
+	}
+	return err
+}
+
+func (m *message) accept(ctx context.Context, body io.Reader) error {
+	if !m.dropped() && m.head.Size > m.settings.MaxSize {
+		return errTooBig
 	}
 	if err := m.addresses(); err != nil {
 		return err
@@ -210,26 +220,6 @@ func (m *message) room(ctx context.Context, targets []flow.Recipient) error {
 		return errFull
 	}
 	return err
-}
-
-// returned is how much of a message that is too large is kept for the notification about it, which has its header.
-const returned = 64 << 10
-
-// read takes the bytes.
-func (m *message) read(in *intake.Message, body io.Reader) error {
-	limit := m.settings.MaxSize
-	if m.dropped() && m.head.Size > limit {
-		m.refused, body, limit = errTooBig, io.LimitReader(body, returned), 2*returned
-	}
-	t := newText(in, limit)
-	if _, err := io.Copy(t, body); err != nil {
-		return err
-	}
-	if err := t.Close(); err != nil {
-		return err
-	}
-	in.Close()
-	return nil
 }
 
 // judge completes message and plan, and makes the job. Order: repair, then filters; nothing changes the message later.

@@ -4,10 +4,42 @@ import (
 	"io"
 
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/intake"
 )
 
 // errTooBig refuses a message over smtp.max_message_size.
 var errTooBig = status.Perm(552, 3, 4, "Message size exceeds the limit (smtp.max_message_size)")
+
+// returned is how much of a message that is too large is kept for the notification about it, which has its header.
+const returned = 64 << 10
+
+// read takes the bytes.
+func (m *message) read(in *intake.Message, body io.Reader) error {
+	limit, size := m.settings.MaxSize, m.head.Size
+	m.begun = true
+	switch {
+	case m.dropped() && size > limit:
+		m.refused, body, size = errTooBig, io.LimitReader(body, returned), returned
+		limit = 2 * returned
+	case m.dropped():
+		limit = 2*size + 4 // with CRLF for LF it may be too large as well, and goes back
+	}
+	t := newText(in, limit)
+	n, err := io.Copy(t, body)
+	if err != nil {
+		return err
+	}
+	if n != size {
+		return &rubbish{"it became shorter while it was read"} // the socket's reader has an error of its own
+	}
+	if err := t.Close(); err != nil {
+		return err
+	}
+	if in.Close(); in.Size() > m.settings.MaxSize {
+		m.refused = errTooBig
+	}
+	return nil
+}
 
 // text turns what a program of this host wrote into a message as it is on the wire (RFC 5321 §2.3.8): lines end in CRLF
 // whatever they ended in, a stray CR or a NUL becomes a blank, the last line has its end. And into one whose header is
