@@ -29,6 +29,7 @@ import (
 	"github.com/postrider/postrider/internal/state/intake"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/submit"
+	"github.com/postrider/postrider/test/needs"
 	"golang.org/x/sys/unix"
 )
 
@@ -486,7 +487,7 @@ func TestLeaseStopsNobodyElse(t *testing.T) {
 		}
 		defer f.Close()
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
-			t.Skip("no leases here: ", err)
+			t.Fatal(err)
 		}
 	}
 	if d.pass(t); len(w.jobs(t)) != 20 || len(names(t, d.Dir)) != 10 {
@@ -522,9 +523,7 @@ func TestRubbishOfAnotherFileSystem(t *testing.T) {
 	w := newWorld(t)
 	d := folder(t, w)
 	dir, err := os.MkdirTemp("/dev/shm", "postrider-drop-")
-	if err != nil {
-		t.Skip(err)
-	}
+	needs.Kernel(t, "a file system at /dev/shm", err == nil)
 	defer os.RemoveAll(dir)
 	d.Dir = dir
 	if err := os.Symlink("/nowhere", filepath.Join(dir, "link")); err != nil {
