@@ -120,13 +120,15 @@ func (s *search) run(ctx context.Context, box mailstore.Mailbox, criteria string
 		if err != nil {
 			return apiError(err)
 		}
-		messages, err := m.Messages(ctx, batch, imap.WantStructure, nil)
-		if err != nil {
+		top := make(map[uint32]*mime.Envelope, len(batch)) // without the parts, of which there may be many
+		if _, err := imap.EachMessage(ctx, m, batch, imap.WantStructure, nil, func(msg *imap.Message) error {
+			if msg.MIME != nil {
+				env := msg.MIME.Envelope
+				top[msg.UID] = &env
+			}
+			return nil
+		}); err != nil {
 			return apiError(err)
-		}
-		top := make(map[uint32]*mime.Message, len(messages))
-		for i := range messages {
-			top[messages[i].UID] = messages[i].MIME
 		}
 		for _, e := range entries {
 			if err := each(found(box, e, top[e.UID])); err != nil {
@@ -137,15 +139,14 @@ func (s *search) run(ctx context.Context, box mailstore.Mailbox, criteria string
 	return nil
 }
 
-// found describes a message; structure may be nil, of one that cannot be read.
-func found(box mailstore.Mailbox, e mailstore.Entry, structure *mime.Message) admin.Found {
+// found describes a message; env is nil of one that cannot be read.
+func found(box mailstore.Mailbox, e mailstore.Entry, env *mime.Envelope) admin.Found {
 	f := admin.Found{Mailbox: box.Name.Join(nameSeparator), Saved: time.Unix(e.Saved, 0),
 		Message: admin.Message{UID: e.UID, Received: time.Unix(e.InternalDate, 0), Size: e.Size, Flags: flagsOf(e)}}
-	if structure == nil {
+	if env == nil {
 		f.Subject = "(unreadable)"
 		return f
 	}
-	env := &structure.Envelope
 	f.From, f.To, f.Cc, f.Subject, f.MessageID = shown(env.From), shown(env.To), shown(env.Cc), env.Title(), env.MessageID
 	f.Date, _ = env.Time()
 	return f

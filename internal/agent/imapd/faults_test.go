@@ -1,6 +1,7 @@
 package imapd_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -38,5 +39,46 @@ func TestReplaceInAnAccountBeyondItsQuota(t *testing.T) {
 	r.do("UID REPLACE 1 INBOX {4+}\r\nA: c")
 	if _, tagged := r.send("UID REPLACE 3 INBOX {5+}\r\nA: cc"); !strings.HasPrefix(tagged, "NO [OVERQUOTA]") {
 		t.Errorf("a larger one: %s", tagged)
+	}
+}
+
+// 128 messages of 70 KiB, each 9990 empty parts, took 450 MiB to show: anybody may send such mail.
+func TestManyPartsAreNotInMemoryTogether(t *testing.T) {
+	w := newWorld(t)
+	r := w.raw(func(a ...any) { t.Fatal(a...) })
+	message := "Subject: parts\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + strings.Repeat("--x\r\n\r\n", 9990)
+	one := fmt.Sprintf(" {%d+}\r\n%s", len(message), message)
+	const n = 20
+	r.do("APPEND INBOX" + strings.Repeat(one, n/2) + " {12+}\r\nSubject: s\r\n" + strings.Repeat(one, n/2))
+	account, err := w.agent.Account(t.Context(), identity())
+	w.ok(err)
+	box, err := account.Select(t.Context(), imap.Name{"INBOX"})
+	w.ok(err)
+	var uids []uint32
+	for uid := range uint32(n + 1) {
+		uids = append(uids, uid+1)
+	}
+	list, err := box.Messages(t.Context(), uids, imap.WantStructure, nil)
+	w.ok(err)
+	parts, later := 0, 0
+	for _, m := range list {
+		if m.Later {
+			later++
+		} else if m.MIME != nil && later == 0 {
+			parts += len(m.MIME.Root.Children)
+		}
+	}
+	if len(list) != n+1 || later == 0 || parts == 0 || parts > 10*9990 {
+		t.Errorf("%d messages, %d parts at once, %d left for later", len(list), parts, later)
+	}
+	r.do("SELECT INBOX")
+	for command, want := range map[string]int{"FETCH 1:* (ENVELOPE)": n + 1, "UID FETCH 21,1:3,10:12 (UID BODY.PEEK[HEADER] ENVELOPE)": 7} {
+		untagged, _ := r.send(command)
+		if got := strings.Count(strings.Join(untagged, "\n"), " FETCH ("); got != want {
+			t.Errorf("%s: %d of %d", command, got, want)
+		}
+	}
+	if untagged, _ := r.send("SEARCH RETURN (COUNT) SUBJECT parts"); len(untagged) != 1 || !strings.HasSuffix(untagged[0], fmt.Sprint("COUNT ", n)) {
+		t.Errorf("%q", untagged)
 	}
 }

@@ -39,8 +39,15 @@ func (m *mailbox) Messages(ctx context.Context, uids []uint32, want imap.Want, d
 		return dst, nil
 	}
 	damaged, err := m.emails(ctx, entries, want, dst[first:])
+	for heavy := errHeavy(0); errors.As(err, &heavy); {
+		entries = entries[:max(int(heavy), 1)]
+		damaged, err = m.emails(ctx, entries, want, dst[first:])
+	}
 	if err != nil {
 		return dst, err
+	}
+	for i := first + len(entries); i < len(dst); i++ {
+		dst[i] = imap.Message{UID: dst[i].UID, Later: true}
 	}
 	for i, e := range entries {
 		if err := damaged[e.Email]; err != nil {
@@ -51,6 +58,15 @@ func (m *mailbox) Messages(ctx context.Context, uids []uint32, want imap.Want, d
 	}
 	return dst, nil
 }
+
+// maxStructures is how much stored structure is decoded at once: in memory it is some 40 times as large, and whoever sends
+// mail decides about it. Hundreds of ordinary messages are below.
+const maxStructures = 512 << 10
+
+// errHeavy: several emails have more structure than that; as many as it says do not.
+type errHeavy int
+
+func (errHeavy) Error() string { return "too much structure at once" }
 
 // emails fills in what only the emails know: entries[i] is messages[i]. It returns the emails that cannot be read.
 func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want imap.Want, messages []imap.Message) (map[int64]error, error) {
@@ -68,7 +84,12 @@ func (m *mailbox) emails(ctx context.Context, entries []mailstore.Entry, want im
 		parse bool // its structure must be found anew
 	}
 	var open []opening // opened after the snapshot has ended: packs are slow
+	weight, n := 0, 0
 	err := m.store().Emails(ctx, m.id.Account, ids, func(e *mailstore.Email) error {
+		if weight += len(e.Structure); want&imap.WantStructure != 0 && weight > maxStructures && len(entries) > 1 {
+			return errHeavy(n)
+		}
+		n++
 		structure, ok := structureOf(e, want)
 		for _, i := range places[e.ID] {
 			messages[i].Thread = uint64(e.Thread)

@@ -194,44 +194,35 @@ func (f *fetchCommand) batch(ctx context.Context, c *conn, b *fetchBatch) (gone 
 	if err != nil {
 		return false, err
 	}
-	if f.want != 0 {
-		b.uids = b.uids[:0]
-		for i := range b.rows {
-			if !b.rows[i].Gone {
-				b.uids = append(b.uids, b.rows[i].UID)
-			}
-		}
-		if b.msgs, err = c.sel.mailbox.Messages(ctx, b.uids, f.want, b.msgs[:0]); err != nil {
-			return false, err
-		}
+	show := func(row *view.Row, msg *Message) error {
+		b.cur = fetched{row: *row, msg: msg}
+		return f.write(c, &b.cur, changed[row.UID])
 	}
-	k := 0
+	b.uids = b.uids[:0]
 	for i := range b.rows {
-		b.cur = fetched{row: b.rows[i]}
-		m := &b.cur
-		if f.want != 0 {
-			for k < len(b.msgs) && b.msgs[k].UID < m.row.UID {
-				k++
-			}
-			if k == len(b.msgs) || b.msgs[k].UID != m.row.UID {
-				gone = true
-				continue
-			}
-			m.msg = &b.msgs[k]
-			if m.msg.Damaged {
-				b.damaged = true
-				continue
-			}
-		}
-		if m.row.Gone {
+		switch row := &b.rows[i]; {
+		case row.Gone:
 			gone = true
-			continue
-		}
-		if err := f.write(c, m, changed[m.row.UID]); err != nil {
-			return gone, err
+		case f.want != 0:
+			b.uids = append(b.uids, row.UID)
+		default:
+			if err := show(row, nil); err != nil {
+				return gone, err
+			}
 		}
 	}
-	return gone, nil
+	i, shown := 0, 0
+	b.msgs, err = EachMessage(ctx, c.sel.mailbox, b.uids, f.want, b.msgs, func(msg *Message) error {
+		for b.rows[i].UID != msg.UID {
+			i++
+		}
+		if shown++; msg.Damaged {
+			b.damaged = true
+			return nil
+		}
+		return show(&b.rows[i], msg)
+	})
+	return gone || shown < len(b.uids), err
 }
 
 // markSeen sets \Seen where the items ask for it and it is not set (RFC 9051 §6.4.5), and returns for which messages.

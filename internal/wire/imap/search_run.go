@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 
@@ -272,41 +273,45 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 		for _, i := range batch {
 			uids = append(uids, c.sel.view.UID(uint32(i)+1))
 		}
+		j := 0
+		decide := func(uid uint32, msg *Message) error {
+			for uids[j] != uid {
+				j++ // gone meanwhile
+			}
+			if msg != nil && msg.Damaged {
+				return nil // nobody can tell what is in it
+			}
+			ok, err := c.matches(nodes, uid, batch[j], msg)
+			if ok {
+				out = append(out, batch[j])
+			}
+			return err
+		}
 		if want != 0 {
-			if msgs, err = c.sel.mailbox.Messages(ctx, uids, want, msgs[:0]); err != nil {
-				return nil, err
+			msgs, err = EachMessage(ctx, c.sel.mailbox, uids, want, msgs, func(msg *Message) error { return decide(msg.UID, msg) })
+		} else {
+			for _, uid := range uids {
+				err = errors.Join(err, decide(uid, nil))
 			}
 		}
-		k := 0
-		for j, i := range batch {
-			m := candidate{}
-			if want != 0 {
-				for k < len(msgs) && msgs[k].UID < uids[j] {
-					k++
-				}
-				if k == len(msgs) || msgs[k].UID != uids[j] {
-					continue // gone meanwhile
-				}
-				if m.msg = &msgs[k]; m.msg.Damaged {
-					continue // nobody can tell what is in it
-				}
-			}
-			c.sel.shared.mu.Lock()
-			row, ok := c.sel.shared.mailbox.Get(uids[j])
-			c.sel.shared.mu.Unlock()
-			if m.row = row; !ok {
-				continue
-			}
-			m.row.Seq = uint32(i) + 1
-			if ok, err := evalAll(nodes, &m); err != nil {
-				return nil, err
-			} else if ok {
-				out = append(out, i)
-			}
+		if err != nil {
+			return nil, err
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// matches decides on one message; index is its place in the session's view. One that is gone meanwhile does not match.
+func (c *conn) matches(nodes []*searchNode, uid uint32, index int, msg *Message) (bool, error) {
+	c.sel.shared.mu.Lock()
+	row, ok := c.sel.shared.mailbox.Get(uid)
+	c.sel.shared.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	row.Seq = uint32(index) + 1
+	return evalAll(nodes, &candidate{row: row, msg: msg})
 }
