@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,7 +29,12 @@ const (
 	obtainTimeout = 90 * time.Second
 	// giveUpWait is how long we rest when certmagic has given up, after a month of tries, or could not use its storage.
 	giveUpWait = time.Hour
+	// stopWait is how long the end waits for what is under way, such as taking back a challenge. certmagic's maintenance
+	// cannot be called off while it asks the authority, which may take minutes to say nothing.
+	stopWait = 2 * time.Second
 )
+
+var errEnded = errors.New("the work with the authority has ended")
 
 // acme is the work with an authority under one configuration.
 type acme struct {
@@ -37,6 +44,7 @@ type acme struct {
 	magic  atomic.Pointer[certmagic.Config]
 	issuer *certmagic.ACMEIssuer
 
+	ended atomic.Bool // the authority is not asked any more
 	stop  context.CancelFunc
 	group sync.WaitGroup
 
@@ -68,6 +76,12 @@ func (m *Manager) newACME(s *acmeSettings) *acme {
 		// Where one of our listeners has the port, certmagic finds it taken and leaves the answer to that listener.
 		AltHTTPPort: s.settings.HTTPPort, AltTLSALPNPort: s.settings.TLSALPNPort,
 		CertObtainTimeout: obtainTimeout,
+		HTTPProxy: func(r *http.Request) (*url.URL, error) {
+			if a.ended.Load() {
+				return nil, errEnded
+			}
+			return http.ProxyFromEnvironment(r)
+		},
 	}
 	if s.updater != nil {
 		template.DNS01Solver = &dns01{updater: s.updater, ttl: s.settings.DNS.TTL, wait: s.settings.DNS.Wait}
@@ -98,10 +112,23 @@ func (a *acme) start() {
 	}
 }
 
+// close ends the work. What does not end within stopWait is left behind: each of its next steps fails.
 func (a *acme) close() {
+	a.ended.Store(true)
 	a.stop()
-	a.group.Wait()
-	a.cache.Stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.group.Wait()
+		a.cache.Stop()
+	}()
+	timer := time.NewTimer(stopWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		a.log.Warn("the authority still owes an answer, which is not waited for", "authority", a.settings.Directory)
+	}
 }
 
 // manage sees to it that there is a certificate for name.

@@ -42,7 +42,8 @@ func (d *dns01) Wait(ctx context.Context, _ acmeproto.Challenge) error {
 	}
 }
 
-// CleanUp implements acmez.Solver.
+// CleanUp implements acmez.Solver. It is called with the context of the whole, which may have ended; the record shall not
+// stay for that.
 func (d *dns01) CleanUp(ctx context.Context, c acmeproto.Challenge) error {
-	return d.updater.RemoveTXT(ctx, c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
+	return d.updater.RemoveTXT(context.WithoutCancel(ctx), c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
 }

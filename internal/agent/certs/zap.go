@@ -18,8 +18,14 @@ type core struct {
 
 var _ zapcore.Core = (*core)(nil)
 
-func level(l zapcore.Level) slog.Level {
+// strangers are messages about requests that anybody can send: they would let anybody fill the log. A challenge that
+// fails for the authority is told by the authority.
+var strangers = [...]string{"tls-alpn challenge", "looking up info for HTTP challenge"}
+
+func level(l zapcore.Level, message string) slog.Level {
 	switch {
+	case slices.Contains(strangers[:], message):
+		return slog.LevelDebug
 	case l >= zapcore.ErrorLevel:
 		return slog.LevelError
 	case l == zapcore.WarnLevel:
@@ -29,7 +35,9 @@ func level(l zapcore.Level) slog.Level {
 }
 
 // Enabled implements zapcore.LevelEnabler.
-func (c *core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), level(l)) }
+func (c *core) Enabled(l zapcore.Level) bool {
+	return c.log.Enabled(context.Background(), level(l, ""))
+}
 
 // With implements zapcore.Core.
 func (c *core) With(fields []zapcore.Field) zapcore.Core {
@@ -38,7 +46,7 @@ func (c *core) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements zapcore.Core.
 func (c *core) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.log.Enabled(context.Background(), level(e.Level, e.Message)) {
 		return ce.AddCore(e, c)
 	}
 	return ce
@@ -54,7 +62,7 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for _, key := range slices.Sorted(maps.Keys(enc.Fields)) {
 		attrs = append(attrs, slog.Any(key, enc.Fields[key]))
 	}
-	c.log.LogAttrs(context.Background(), level(e.Level), e.Message, attrs...)
+	c.log.LogAttrs(context.Background(), level(e.Level, e.Message), e.Message, attrs...)
 	return nil
 }
 
