@@ -12,6 +12,7 @@ import (
 
 const (
 	maxSearchKeys    = 1000
+	maxTextKeys      = 50 // BODY and TEXT, which read whole messages
 	unknownSearchKey = "Unknown SEARCH key "
 )
 
@@ -236,6 +237,9 @@ func showAddresses(list []header.Mailbox) string {
 }
 
 func textNode(p *parser, field TextField) *searchNode {
+	if p.texts++; p.texts > maxTextKeys {
+		p.fail("Too many BODY and TEXT in SEARCH")
+	}
 	p.sp()
 	n := &searchNode{needle: fold(p.searchText()), field: field, want: WantStructure | WantBody, text: true}
 	n.match = func(m *candidate) (bool, error) { return m.textMatch(n.field, n.needle) }

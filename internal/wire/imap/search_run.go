@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/postrider/postrider/internal/mail/header"
+	"github.com/postrider/postrider/internal/mail/mime"
 	"github.com/postrider/postrider/internal/wire/imap/view"
 )
 
@@ -48,6 +49,10 @@ type candidate struct {
 	row    view.Row
 	msg    *Message // what the nodes of this pass want
 	parsed *header.Header
+
+	fields []string              // of the top header, folded, once searched
+	texts  map[*mime.Part]string // folded texts of parts
+	kept   int                   // bytes in texts
 }
 
 // header reads the top header, once.
@@ -285,6 +290,9 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 			if ok {
 				out = append(out, batch[j])
 			}
+			if err == nil {
+				err = ctx.Err() // one message may take long
+			}
 			return err
 		}
 		if want != 0 {
@@ -295,9 +303,6 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 			}
 		}
 		if err != nil {
-			return nil, err
-		}
-		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}

@@ -32,30 +32,52 @@ func (m *candidate) textMatch(field TextField, needle string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		for _, f := range h.Fields {
-			if containsFold(string(h.Name(f))+": "+header.DecodeWords(h.Value(f)), needle) {
+		if m.fields == nil {
+			for _, f := range h.Fields {
+				m.fields = append(m.fields, fold(string(h.Name(f))+": "+header.DecodeWords(h.Value(f))))
+			}
+		}
+		for _, f := range m.fields {
+			if strings.Contains(f, needle) {
 				return true, nil
 			}
 		}
 	}
-	return searchPart(m.msg.Body, m.msg.MIME.Root, field.All, needle)
+	return m.searchPart(m.msg.MIME.Root, field.All, needle)
 }
 
 // searchPart searches the text parts below p. headers: those of attached messages too.
-func searchPart(body Body, p *mime.Part, headers bool, needle string) (bool, error) {
+func (m *candidate) searchPart(p *mime.Part, headers bool, needle string) (bool, error) {
 	for _, child := range p.Children {
 		if p.Kind == mime.Rfc822 && containsFold(p.Envelope.Title(), needle) {
 			return true, nil
 		}
-		if ok, err := searchPart(body, child, headers, needle); ok || err != nil {
+		if ok, err := m.searchPart(child, headers, needle); ok || err != nil {
 			return ok, err
 		}
 	}
 	if p.Kind != mime.Leaf || p.Type != "text" {
 		return false, nil
 	}
-	text, err := partText(body, p)
-	return err == nil && containsFold(text, needle), err
+	text, err := m.partText(p)
+	return err == nil && strings.Contains(text, needle), err
+}
+
+// partText is the folded text of a part. As much of a message's as one part may have is kept, for the next key: a search
+// may have many.
+func (m *candidate) partText(p *mime.Part) (string, error) {
+	if text, ok := m.texts[p]; ok {
+		return text, nil
+	}
+	text, err := partText(m.msg.Body, p)
+	if text = fold(text); err == nil && m.kept+len(text) <= maxSearchPart {
+		if m.texts == nil {
+			m.texts = map[*mime.Part]string{}
+		}
+		m.texts[p] = text
+		m.kept += len(text)
+	}
+	return text, err
 }
 
 // partText reads a text part as UTF-8. What cannot be decoded ends the text there.
