@@ -55,7 +55,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	show := newTerminal(os.Stderr)
+	show := newTerminal(os.Stderr, "messages")
 	out, err := compare.All(ctx, compare.Options{
 		Dir: dir, Systems: systems, Sessions: c.Sessions, Duration: time.Duration(c.Seconds), Pairs: c.Pairs,
 		Users: c.Users, Size: c.Size, Retries: c.Retries, Traced: c.Traced, Stall: 30 * time.Second,

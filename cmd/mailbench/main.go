@@ -29,7 +29,13 @@ const (
 )
 
 type cli struct {
-	SMTP    smtpCmd    `cmd:"" name:"smtp" help:"Send messages by SMTP or LMTP over closed-loop sessions and measure."`
+	SMTP    smtpCmd    `cmd:"" name:"smtp" help:"Send messages by SMTP over closed-loop sessions and measure."`
+	LMTP    lmtpCmd    `cmd:"" name:"lmtp" help:"The same by LMTP."`
+	Relay   relayCmd   `cmd:"" help:"Send through a system into our own receiver, and check that each message arrives once."`
+	IMAP    imapCmd    `cmd:"" name:"imap" help:"Do what IMAP programs do, over and over, and check each answer."`
+	Idle    idleCmd    `cmd:"" help:"Let a crowd of IMAP connections wait in IDLE, and measure what each costs."`
+	POP3    pop3Cmd    `cmd:"" name:"pop3" help:"Do what POP3 programs do, over and over, and check each answer."`
+	Fill    fillCmd    `cmd:"" help:"Fill a mailbox with messages to read and search."`
 	Compare compareCmd `cmd:"" help:"Run Postrider beside Postfix and Dovecot on this machine, as root, and write the table."`
 }
 

@@ -28,7 +28,7 @@ func TestFlagsBecomeAConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := c.SMTP.config()
+	cfg, err := c.SMTP.config(c.SMTP.Addr, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestANumberOfMessagesReplacesTheTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := c.SMTP.config()
+	cfg, err := c.SMTP.config(c.SMTP.Addr, false)
 	if err != nil || cfg.Duration != 0 || cfg.Messages != 20 {
 		t.Errorf("%v %+v", err, cfg)
 	}
@@ -63,7 +63,7 @@ func TestWrongWordsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("MAILBENCH_PASSWORD", "")
-	if _, err := c.SMTP.config(); err == nil || !strings.Contains(err.Error(), "--password-file") {
+	if _, err := c.SMTP.config(c.SMTP.Addr, false); err == nil || !strings.Contains(err.Error(), "--password-file") {
 		t.Errorf("no password: %v", err)
 	}
 	if _, err := (&compareCmd{Systems: []string{"sendmail"}}).systems(t.TempDir()); err == nil {
@@ -84,7 +84,7 @@ func TestCommandLineMakesTheReportAnew(t *testing.T) {
 
 func TestResultIsReadable(t *testing.T) {
 	var b strings.Builder
-	err := printResult(&b, load.Result{Protocol: "smtp", Sessions: 2, Messages: 12345, Seconds: 10, Rate: 1234.5, Failed: 3,
+	err := printSent(&b, load.Result{Protocol: "smtp", Sessions: 2, Messages: 12345, Seconds: 10, Rate: 1234.5, Failed: 3,
 		Errors: map[string]int64{"452 full": 1, "550 nobody": 2}})
 	if err != nil {
 		t.Fatal(err)

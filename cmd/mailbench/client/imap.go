@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Bounds on what a server may send.
@@ -26,7 +27,7 @@ type IMAP struct {
 
 // DialIMAP connects and reads the greeting; nobody is logged in yet.
 func DialIMAP(ctx context.Context, t Target) (*IMAP, error) {
-	l, err := t.connect(ctx, bufferSize)
+	l, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +191,11 @@ func (m *IMAP) Await() (Answer, error) {
 		err = fmt.Errorf("not an untagged answer: %q", clip(string(m.line)))
 	}
 	return a, err
+}
+
+// Extend lets the connection wait longer than a command may take.
+func (m *IMAP) Extend(more time.Duration) error {
+	return m.SetDeadline(time.Now().Add(m.timeout + more))
 }
 
 // Done ends IDLE (RFC 2177).

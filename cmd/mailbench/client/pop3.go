@@ -15,7 +15,7 @@ const maxPOP3Line = 4096 // of an answer's first line and of lists; a message's 
 
 // DialPOP3 connects and reads the greeting.
 func DialPOP3(ctx context.Context, t Target) (*POP3, error) {
-	l, err := t.connect(ctx, bufferSize)
+	l, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

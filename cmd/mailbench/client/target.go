@@ -17,6 +17,7 @@ type Target struct {
 	TLS      *tls.Config // for either of the next two
 	Implicit bool        // TLS from the first byte (RFC 8314 §3)
 	StartTLS bool
+	Buffer   int           // for reading; 0 is enough for everything
 	Timeout  time.Duration // for connecting, and for each command with its whole answer
 }
 
@@ -51,7 +52,7 @@ type link struct {
 }
 
 // connect makes a connection which ends with ctx.
-func (t *Target) connect(ctx context.Context, buffer int) (*link, error) {
+func (t *Target) connect(ctx context.Context) (*link, error) {
 	if t.Implicit && t.StartTLS {
 		return nil, errors.New("STARTTLS and TLS from the start exclude each other")
 	}
@@ -72,6 +73,10 @@ func (t *Target) connect(ctx context.Context, buffer int) (*link, error) {
 		l.Conn = tls.Client(c, t.TLS)
 	}
 	l.stop = context.AfterFunc(ctx, func() { c.Close() }) // what hangs in a read or a write ends with ctx
+	buffer := t.Buffer
+	if buffer <= 0 {
+		buffer = bufferSize
+	}
 	l.r = bufio.NewReaderSize(l.Conn, buffer)
 	return l, l.extend()
 }

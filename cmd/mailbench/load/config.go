@@ -39,10 +39,11 @@ type Config struct {
 	ImplicitTLS       bool // RFC 8314 §3.3
 	Username          string
 	Password          string
-	ServerPIDs        []int         // processes whose CPU time and memory are measured; none: not measured
-	ID                uint32        // of the run, in each Message-ID; 0: by chance
-	Sent              func(Sent)    // if not nil, is told of every promised delivery; many sessions call it at once
-	ReplyTimeout      time.Duration // 5 min, the least that RFC 5321 §4.5.3.2 asks of a client for most replies
+	ServerPIDs        []int              // processes whose CPU time and memory are measured; none: not measured
+	ID                uint32             // of the run, in each Message-ID; 0: by chance
+	Message           func(int64) []byte // if not nil, makes message n: no line begins with a dot, the last ends in CRLF
+	Sent              func(Sent)         // if not nil, is told of every promised delivery; many sessions call it at once
+	ReplyTimeout      time.Duration      // 5 min, the least that RFC 5321 §4.5.3.2 asks of a client for most replies
 	reconnectInterval time.Duration
 }
 

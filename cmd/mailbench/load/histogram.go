@@ -48,6 +48,9 @@ func (h *Histogram) Add(d time.Duration) {
 	}
 }
 
+// Count returns how many durations were added.
+func (h *Histogram) Count() int64 { return h.n.Load() }
+
 // Quantile returns the value that a share q of all samples does not exceed; 0 without samples.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	want := int64(q*float64(h.n.Load()) + 0.999999)

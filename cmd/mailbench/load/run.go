@@ -15,6 +15,7 @@ type Snapshot struct {
 	Elapsed  time.Duration
 	Messages int64
 	Failed   int64
+	Behind   int64         // promised and not yet there, of a relay
 	P50, P99 time.Duration // of Result.Data
 }
 
@@ -56,19 +57,17 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 	if cfg.Duration > 0 {
 		g.end = start.Add(cfg.Duration)
 	}
-	done := make(chan struct{})
-	var shown sync.WaitGroup
-	if progress != nil {
-		shown.Go(func() { g.show(start, done, progress) })
-	}
+	stop := Every(func(elapsed time.Duration) Snapshot {
+		return Snapshot{Elapsed: elapsed, Messages: g.rec.messages.Load(), Failed: g.rec.failed.Load(),
+			P50: g.rec.data.Quantile(0.5), P99: g.rec.data.Quantile(0.99)}
+	}, progress)
 	var running sync.WaitGroup
 	for _, s := range sessions {
 		running.Go(func() { s.loop(ctx) })
 	}
 	running.Wait()
 	took := time.Since(start)
-	close(done)
-	shown.Wait()
+	stop()
 	res := g.rec.result(&g.cfg, start, took)
 	res.Server, err = server.Stop()
 	return res, err
@@ -83,18 +82,25 @@ func (g *run) ticket() (int64, bool) {
 	return n, time.Now().Before(g.end)
 }
 
-func (g *run) show(start time.Time, done <-chan struct{}, progress func(Snapshot)) {
-	t := time.NewTicker(500 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case now := <-t.C:
-			progress(Snapshot{
-				Elapsed: now.Sub(start), Messages: g.rec.messages.Load(), Failed: g.rec.failed.Load(),
-				P50: g.rec.data.Quantile(0.5), P99: g.rec.data.Quantile(0.99),
-			})
-		}
+// Every calls show about twice a second with what snap tells, until stop is called, which waits for it. A nil show
+// is never called.
+func Every(snap func(elapsed time.Duration) Snapshot, show func(Snapshot)) (stop func()) {
+	if show == nil {
+		return func() {}
 	}
+	start, done := time.Now(), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(500 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-t.C:
+				show(snap(now.Sub(start)))
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
 }

@@ -62,7 +62,11 @@ func (s *session) one(ctx context.Context, n int64) error {
 		s.rec.connections.Add(1)
 	}
 	m := s.msgs[n%int64(len(s.msgs))]
-	m.next(s.id, s.number, n)
+	if s.cfg.Message != nil {
+		m = &message{head: append(s.cfg.Message(n), ".\r\n"...)}
+	} else {
+		m.next(s.id, s.number, n)
+	}
 	s.sent++
 	if err := s.transaction(n, m); err != nil {
 		s.k.close()
