@@ -25,14 +25,23 @@ func systemReads() []string {
 		"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"}
 }
 
+// systemLinks are files in /etc that some systems keep elsewhere and link to: the resolver's, the clock's, and the
+// authorities, where Go's library looks for them (SUSE has those below /var/lib).
+func systemLinks() []string {
+	return []string{"/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem",
+		"/etc/ssl/ca-bundle.pem", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"}
+}
+
 // NewSandbox reads from a configuration, and the file that it came from ("" for none), what the server needs. The server's
 // own folders must be there when the sandbox is enforced.
-func NewSandbox(c *config.Config, file string) *Sandbox {
+func NewSandbox(c *config.Config, file string) *Sandbox { return newSandbox(c, file, systemLinks()) }
+
+func newSandbox(c *config.Config, file string, links []string) *Sandbox {
 	s := &Sandbox{read: systemReads(), write: []string{c.DataDir, c.RunDir, "/dev/null"}}
 	if c.Log.File != "" {
 		s.write = append(s.write, filepath.Dir(c.Log.File)) // it is made anew when it has been rotated
 	}
-	for _, path := range filesOf(c) {
+	for _, path := range append(filesOf(c), links...) {
 		s.read = append(s.read, foldersOf(path)...)
 	}
 	if file != "" {
