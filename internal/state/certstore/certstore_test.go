@@ -175,6 +175,37 @@ func TestLockOfTheDead(t *testing.T) {
 	})
 }
 
+// A process died while the clock was a year ahead. What it held is free; what a process holds whose clock is a little ahead
+// is not.
+func TestLockOfAClockThatWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dbtest.Open(t)
+		ahead := certstore.New(certstore.Options{DB: d, Now: func() time.Time { return time.Now().Add(25 * time.Second) }})
+		if err := ahead.Lock(t.Context(), "held"); err != nil {
+			t.Fatal(err)
+		}
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.Exec("INSERT INTO certificate_lock VALUES ('name', 'dead', ?)", time.Now().AddDate(1, 0, 0).UnixMicro())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := certstore.New(certstore.Options{DB: d})
+		patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Lock(patience, "name"); err != nil {
+			t.Errorf("a lock of next year: %v", err)
+		}
+		if err := s.Lock(patience, "held"); err == nil {
+			t.Error("two have the lock")
+		}
+		if err := errors.Join(s.Close(t.Context()), ahead.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func locks(t *testing.T, d *db.DB) (n int64) {
 	t.Helper()
 	err := d.Read(t.Context(), func(tx *db.Tx) error {

@@ -106,13 +106,15 @@ func (s *Store) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// take makes a lock ours if it is nobody's.
+// take makes a lock ours if it is nobody's. One that ends later than any clock that agrees with ours can have said was
+// taken before the clock was set back, by a process that has died: a holder that lives has said a nearer end since.
 func (s *Store) take(ctx context.Context, name, owner string) (taken bool, err error) {
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		now := s.now()
 		n, err := tx.Exec(`INSERT INTO certificate_lock (name, owner, expires) VALUES (?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires WHERE certificate_lock.expires <= ?`,
-			name, owner, now.Add(leaseTime).UnixMicro(), now.UnixMicro())
+			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
+			WHERE certificate_lock.expires <= ? OR certificate_lock.expires > ?`,
+			name, owner, now.Add(leaseTime).UnixMicro(), now.UnixMicro(), now.Add(2*leaseTime).UnixMicro())
 		taken = n == 1
 		return err
 	})
