@@ -11,14 +11,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// PostgreSQL starts a PostgreSQL server of its own and returns the URL of an empty database on it: in a folder below the
-// temporary one, reached by a Unix socket only, with its syncs on. It ends with the test.
+// PostgreSQL starts a PostgreSQL server of its own and returns the URL of an empty database on it: in a folder in memory,
+// reached by a Unix socket only, with its syncs on. It ends with the test.
 func PostgreSQL(t testing.TB) string {
 	t.Helper()
 	initdb, postgres := Program(t, "initdb"), Program(t, "postgres")
-	dir, err := os.MkdirTemp("", "pg") // t.TempDir's is too long for a socket, and closed to the server's user
+	dir, err := os.MkdirTemp(memory(), "pg") // t.TempDir's is too long for a socket, and closed to the server's user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +76,15 @@ func PostgreSQL(t testing.TB) string {
 	}
 	q := url.Values{"host": {dir}, "user": {"postrider"}, "sslmode": {"disable"}}
 	return "postgres:///postgres?" + q.Encode()
+}
+
+// memory is a folder where files cost no disk, "" for the usual one.
+func memory() string {
+	const dir = "/dev/shm"
+	if unix.Access(dir, unix.W_OK) != nil {
+		return ""
+	}
+	return dir
 }
 
 // read reads the server's log to its end, and tells when it is ready.

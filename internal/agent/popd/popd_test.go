@@ -318,15 +318,12 @@ func TestDamaged(t *testing.T) {
 func TestUpdateFails(t *testing.T) {
 	w := newWorld(t)
 	w.fill(1)
-	w.ok(w.db.Write(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec("CREATE TRIGGER no BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'no'); END")
-		return err
-	}))
+	allow := dbtest.Refuse(t, w.db, "DELETE ON entry")
 	c := w.login("me", "+OK 1 messages (31 octets)")
 	c.say("DELE 1", "+OK Message will be removed at QUIT")
 	c.say("QUIT", "-ERR [SYS/TEMP] Some deleted messages not removed")
 	<-c.done
-	w.ok(w.db.Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec("DROP TRIGGER no"); return err }))
+	allow()
 	c = w.login("me", "+OK 1 messages (31 octets)")
 	c.say("DELE 1", "+OK Message will be removed at QUIT")
 	c.say("QUIT", "+OK Bye")

@@ -1,7 +1,6 @@
 package directory_test
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -38,10 +37,10 @@ func TestContractMemory(t *testing.T) {
 
 // What a restart keeps: accounts, passwords, and the salts of users that do not exist.
 func TestRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
+	open := dbtest.Place(t)
 	var salt []byte
 	for round := range 2 {
-		store, err := db.Open(t.Context(), path, db.Options{Schema: schema.Store})
+		store, err := open(t.Context(), db.Options{Schema: schema.Store})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,11 +13,12 @@ import (
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
 )
 
-func (w *world) exec(sql string) {
+func (w *world) exec(sql string, args ...any) {
 	w.t.Helper()
-	if err := w.db.Write(w.t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(sql); return err }); err != nil {
+	if err := w.db.Write(w.t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(sql, args...); return err }); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -146,13 +147,13 @@ func TestHoldOfADeletedJobLeavesNoRow(t *testing.T) {
 		w := newWorld(t)
 		q := w.start()
 		j := w.submit(q, remoteTo("a.example"))
-		w.exec("CREATE TRIGGER full BEFORE INSERT ON job_done BEGIN SELECT RAISE(ABORT, 'full'); END")
+		allow := dbtest.Refuse(t, w.db, "INSERT ON job_done")
 		go func() { _ = q.Delete(t.Context(), j.ID) }()
 		synctest.Wait()
 		if err := q.Hold(j.ID, true); err != ErrNoJob {
 			t.Fatalf("hold of a deleted job: %v", err)
 		}
-		w.exec("DROP TRIGGER full")
+		allow()
 		pass(5 * time.Second)
 		w.stop(q)
 		if w.rows("job") != 0 || len(w.records) != 0 || q.incoming != 0 {
@@ -296,11 +297,11 @@ func TestLedgerIsKeptWhileRowsAreBehind(t *testing.T) {
 		})
 		w.submit(q, mailbox(1))
 		pass(10 * time.Second) // it has rows now
-		w.exec("CREATE TRIGGER full BEFORE DELETE ON job_recipient BEGIN SELECT RAISE(ABORT, 'full'); END")
+		allow := dbtest.Refuse(t, w.db, "DELETE ON job_recipient")
 		close(hold)
 		pass(5 * time.Minute)
 		w.crash(q)
-		w.exec("DROP TRIGGER full")
+		allow()
 		q = w.start()
 		pass(time.Minute)
 		w.stop(q)
@@ -401,8 +402,8 @@ func TestCorruptRowIsSetAside(t *testing.T) {
 		short := w.submit(q, remoteTo("d.example"))
 		pass(time.Second)
 		w.stop(q)
-		w.exec(fmt.Sprintf("UPDATE job SET body = x'00' WHERE queue_id = x'%x'", bad.ID[:]))
-		w.exec(fmt.Sprintf("UPDATE job_recipient SET recipient_no = 7 WHERE queue_id = x'%x'", short.ID[:]))
+		w.exec("UPDATE job SET body = ? WHERE queue_id = ?", []byte{0}, bad.ID[:])
+		w.exec("UPDATE job_recipient SET recipient_no = 7 WHERE queue_id = ?", short.ID[:])
 		w.reply = nil
 		q = w.start()
 		pass(time.Hour)
@@ -459,8 +460,9 @@ func TestDiskFull(t *testing.T) {
 			}
 			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
 		}
+		var allow []func()
 		for _, table := range []string{"job", "job_recipient", "job_done"} {
-			w.exec("CREATE TRIGGER full_" + table + " BEFORE INSERT ON " + table + " BEGIN SELECT RAISE(ABORT, 'full'); END")
+			allow = append(allow, dbtest.Refuse(t, w.db, "INSERT ON "+table))
 		}
 		for range 10 {
 			w.submit(q, mailbox(1), remoteTo("a.example"))
@@ -475,8 +477,8 @@ func TestDiskFull(t *testing.T) {
 			t.Fatalf("settled %d without a trace", 30-len(w.records))
 		}
 		room.Store(true)
-		for _, table := range []string{"job", "job_recipient", "job_done"} {
-			w.exec("DROP TRIGGER full_" + table)
+		for _, allow := range allow {
+			allow()
 		}
 		pass(10 * time.Second)
 		if len(w.records) != 0 || w.rows("job") < 20 { // the ten for mailboxes only may have arrived
@@ -516,8 +518,9 @@ func TestCrashAtEachStep(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.stuck = !c.settle
+				allow := func() {}
 				if c.lose != "" {
-					w.exec("CREATE TRIGGER lose BEFORE " + c.lose + " BEGIN SELECT RAISE(ABORT, 'lost'); END")
+					allow = dbtest.Refuse(t, w.db, c.lose)
 				}
 				attempts := 0
 				w.reply = func(_ *Task, r *flow.Recipient) flow.Outcome {
@@ -539,9 +542,7 @@ func TestCrashAtEachStep(t *testing.T) {
 				pass(time.Second)
 				w.crash(q)
 				w.stuck = false
-				if c.lose != "" {
-					w.exec("DROP TRIGGER lose")
-				}
+				allow()
 				for range 2 {
 					q = w.start()
 					pass(time.Hour)

@@ -15,13 +15,17 @@ import (
 
 // CheckPlans asks SQLite how it would run every statement in the Go files of the current directory (tests left out), and
 // fails for those that read a whole table or index or sort what they read: their cost would grow with the store. allowed
-// has the statements that may, as they begin, each with the reason.
+// has the statements that may, as they begin, each with the reason. PostgreSQL plans by what is in the tables, so of it
+// nothing more is asked than that it takes the statements.
 func CheckPlans(t *testing.T, d *db.DB, allowed map[string]string) {
 	t.Helper()
 	found, used := 0, map[string]bool{}
 	for _, sql := range statements(t, ".") {
 		found++
 		plan := explain(t, d, sql)
+		if server() != "" {
+			continue
+		}
 		bad := planFault.FindString(plan)
 		if bad == "" {
 			continue
@@ -40,7 +44,7 @@ func CheckPlans(t *testing.T, d *db.DB, allowed map[string]string) {
 		t.Error("no statements found")
 	}
 	for prefix := range allowed {
-		if !used[prefix] {
+		if server() == "" && !used[prefix] {
 			t.Errorf("no statement needs leave any more: %s", prefix)
 		}
 	}
@@ -57,10 +61,14 @@ func oneLine(sql string) string { return strings.Join(strings.Fields(sql), " ") 
 func explain(t *testing.T, d *db.DB, sql string) string {
 	t.Helper()
 	var plan strings.Builder
+	command, column := "EXPLAIN QUERY PLAN ", 3
+	if server() != "" {
+		command, column = "EXPLAIN ", 0
+	}
 	err := d.Read(t.Context(), func(tx *db.Tx) error {
-		rows := tx.Query("EXPLAIN QUERY PLAN "+sql, make([]any, len(parameter.FindAllString(sql, -1)))...)
+		rows := tx.Query(command+sql, make([]any, len(parameter.FindAllString(sql, -1)))...)
 		for rows.Next() {
-			plan.WriteString(rows.Text(3) + "\n")
+			plan.WriteString(rows.Text(column) + "\n")
 		}
 		return rows.Err()
 	})

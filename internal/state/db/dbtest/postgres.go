@@ -16,17 +16,17 @@ const serverVariable = "POSTRIDER_TEST_POSTGRESQL"
 func server() string { return os.Getenv(serverVariable) }
 
 // OnPostgreSQL runs all tests of the calling package once more, in a process of its own, with the databases that Open,
-// OpenFile and Place give lying on the server at url:
+// OpenFile and Place give lying on the server that start starts. args are flags for that process:
 //
 //	func TestPostgreSQL(t *testing.T) { dbtest.OnPostgreSQL(t, needs.PostgreSQL) }
-func OnPostgreSQL(t *testing.T, start func(testing.TB) string) {
+func OnPostgreSQL(t *testing.T, start func(testing.TB) string, args ...string) {
 	t.Helper()
 	if server() != "" {
 		return // this is that process
 	}
 	program, err := os.Executable()
 	must(t, "this program", err)
-	args := []string{"-test.count=1", "-test.timeout=5m"}
+	args = append(args, "-test.count=1", "-test.timeout=5m")
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
