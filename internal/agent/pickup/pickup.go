@@ -64,6 +64,7 @@ type Agent struct {
 
 	settings atomic.Pointer[Settings]
 	rates    rates
+	refusals rates // that are logged
 }
 
 var _ submit.Handler = (*Agent)(nil)

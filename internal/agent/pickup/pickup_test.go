@@ -279,6 +279,25 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// A program in a loop filled the log at some thousand lines a second.
+func TestRefusalsBeyondTheRateAreFewLines(t *testing.T) {
+	w := newWorld(t)
+	w.configure(func(s *Settings) { s.MaxPerHour = 10 })
+	for range 1000 {
+		_, _ = w.submit(1000, "x", "nosuch")
+	}
+	if n := strings.Count(w.logged(), "was refused"); n != 10+refusalLines {
+		t.Errorf("%d lines", n)
+	}
+	w.closed = status.ErrNoSpace
+	for range 1000 {
+		_, _ = w.submit(1001, "x", "alice")
+	}
+	if n := strings.Count(w.logged(), "was refused"); n != refusalLines {
+		t.Errorf("%d lines while there is no space", n)
+	}
+}
+
 // folder is a drop folder of a world.
 func folder(t *testing.T, w *world) *Drop {
 	t.Helper()

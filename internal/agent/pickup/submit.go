@@ -28,11 +28,17 @@ var (
 	errFull = status.Perm(552, 2, 2, "Mailbox full")
 )
 
+// refusalLines bounds what a user's messages beyond the rate may write into the log, in lines an hour.
+const refusalLines = 60
+
 // Submit takes a message from the socket.
 func (a *Agent) Submit(ctx context.Context, uid uint32, h *submit.Head, body io.Reader) (string, error) {
 	s := a.settings.Load()
 	m := &message{agent: a, settings: s, uid: uid, head: h, via: "socket", now: a.Now()}
 	err := m.take(ctx, body)
+	if err != nil && !m.counted && uid != 0 && !a.refusals.take(uid, refusalLines, m.now) {
+		return "", err // it costs a program nothing to come again at once, and a log has an end
+	}
 	if err != nil {
 		level := a.Log.Info
 		if status.IsTemporary(err) {
@@ -54,12 +60,12 @@ type message struct {
 	via      string // "socket" or "drop"
 	now      time.Time
 
-	id   queueid.ID
-	from address.Address
-	rcpt []envelope.Recipient
-	plan route.Plan
-	// begun is that some of its bytes were asked for.
-	begun bool
+	id      queueid.ID
+	from    address.Address
+	rcpt    []envelope.Recipient
+	plan    route.Plan
+	counted bool // against its user's rate
+	begun   bool // some of its bytes were asked for
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -89,9 +95,11 @@ func (m *message) take(ctx context.Context, body io.Reader) error {
 	if err := m.rate(); err != nil {
 		return err
 	}
+	m.counted = true
 	err := m.accept(ctx, body)
 	if status.IsTemporary(err) && m.uid != 0 && (m.dropped() || !m.begun) {
 		m.agent.rates.giveBack(m.uid, m.settings.MaxPerHour) // it comes again, and has cost little
+		m.counted = false
 	}
 	return err
 }
