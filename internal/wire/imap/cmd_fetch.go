@@ -303,6 +303,9 @@ func (f *fetchCommand) write(c *conn, m *fetched, changed bool) error {
 			return errClose
 		}
 	}
+	if changed && c.out.vanished && !f.has("UID") { // RFC 7162 §3.2.4: what tells a change has the UID
+		c.out.str(" UID ", decimal(m.row.UID))
+	}
 	if changed && !f.flags {
 		c.out.str(" FLAGS (", m.row.Text, ")")
 	}

@@ -116,9 +116,9 @@ func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
 			c.out.WriteByte(' ')
 			c.out.num(uint64(n))
 		}
-		if s.modseqs && len(hits) > 0 { // RFC 7162 §3.1.5
+		if n := s.highest(c, hits); n > 0 { // RFC 7162 §3.1.5
 			c.out.str(" (MODSEQ ")
-			c.out.num(c.sel.highestOf(hits))
+			c.out.num(n)
 			c.out.WriteByte(')')
 		}
 		c.out.crlf()
@@ -133,11 +133,14 @@ func (s *searchCommand) run(ctx context.Context, c *conn) (done, error) {
 	return done{}, nil
 }
 
-// highestOf is the highest modification sequence of some messages.
-func (s *selection) highestOf(hits []int) uint64 {
-	s.shared.mu.Lock()
-	defer s.shared.mu.Unlock()
-	return s.view.HighestOf(s.shared.mailbox, hits)
+// highest is the highest modification sequence of some messages; 0: it was not asked for, or all are gone by now.
+func (s *searchCommand) highest(c *conn, hits []int) uint64 {
+	if !s.modseqs {
+		return 0
+	}
+	c.sel.shared.mu.Lock()
+	defer c.sel.shared.mu.Unlock()
+	return c.sel.view.HighestOf(c.sel.shared.mailbox, hits)
 }
 
 // chosen is what the result options other than COUNT and ALL are about: RFC 5182 §2.4, RFC 9394 §3.2.
@@ -209,9 +212,9 @@ func (s *searchCommand) esearch(c *conn, found []uint32, hits []int) {
 		}
 		c.out.WriteByte(')')
 	}
-	if told := s.returns.chosen(hits); s.modseqs && len(told) > 0 { // RFC 4731 §3.2, RFC 7162 §3.1.10
+	if n := s.highest(c, s.returns.chosen(hits)); n > 0 { // RFC 4731 §3.2, RFC 7162 §3.1.10
 		c.out.str(" MODSEQ ")
-		c.out.num(c.sel.highestOf(told))
+		c.out.num(n)
 	}
 	c.out.crlf()
 }

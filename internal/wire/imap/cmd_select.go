@@ -160,9 +160,7 @@ func (c *conn) sync(expunge bool) error {
 	sh.mu.Unlock()
 	c.out.updates(&u)
 	if gone {
-		// There is no response for "your mailbox is gone" that all clients know; RFC 9051 §3.4 allows to end it.
-		c.bye("", "Selected mailbox was deleted")
-		return errClose
+		return errGone
 	}
 	return nil
 }

@@ -109,6 +109,8 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) farewell(err error) {
 	switch {
 	case errors.Is(err, errClose):
+	case errors.Is(err, errGone):
+		c.bye("", "Selected mailbox was deleted")
 	case c.kicked.Load() != nil:
 		c.why = EndKicked
 		c.bye("", *c.kicked.Load())
@@ -223,15 +225,15 @@ func (c *conn) command(ctx context.Context) error {
 			c.log.Warn("imap: command failed", "err", f.err)
 		}
 	}
+	var gone error
 	if c.sel != nil && c.state == selected {
-		if err := c.sync(!cmd.silent); err != nil {
-			return err
-		}
+		gone = c.sync(!cmd.silent)
 	}
 	if d.late != nil && c.sel != nil {
 		d.code = d.late(c)
 	}
-	if err := c.reply(tag, d, f); err != nil || f != nil || d.then == nil {
+	// What was done is said before the connection ends: a client that never hears of its APPEND does it again.
+	if err := errors.Join(c.reply(tag, d, f), gone); err != nil || f != nil || d.then == nil {
 		return err
 	}
 	if err := c.flush(); err != nil {
@@ -243,7 +245,7 @@ func (c *conn) command(ctx context.Context) error {
 // isFatal: errors of the connection itself, after which nothing can be said in order.
 func isFatal(err error) bool {
 	var lost *connError
-	return errors.Is(err, errClose) || errors.Is(err, errWoken) || errors.As(err, &lost)
+	return errors.Is(err, errClose) || errors.Is(err, errGone) || errors.Is(err, errWoken) || errors.As(err, &lost)
 }
 
 // reply writes the tagged reply, f if it is a negative one, and ends the patience with clients that talk nonsense.

@@ -27,6 +27,10 @@ func no(code, text string) *failure { return &failure{status: "NO", code: code, 
 // errClose ends the connection after what was written; BYE has been said.
 var errClose = errors.New("connection ends")
 
+// errGone ends the connection because the selected mailbox is no more: there is no response for that which all clients know;
+// RFC 9051 §3.4 allows to end it.
+var errGone = errors.New("selected mailbox was deleted")
+
 // The refusals that a Backend states with a response code of its own (RFC 9051 §7.1, first in RFC 5530).
 var (
 	ErrNonexistent = Coded("NONEXISTENT", status.Perm(550, 1, 1, "No such mailbox"))
