@@ -37,6 +37,8 @@ type Mailbox struct {
 	log      []logEntry // the last changes
 	logFirst uint64     // number of log[0]; entries are numbered from 0
 	logLimit int        // 2048 but in tests
+	shed     []uint64   // modification sequences of flag changes that fell out of the log, ascending, the last shedLimit
+	shedTo   uint64     // the highest that fell out of shed
 	next     uint32     // UIDNEXT
 	modseq   uint64     // highest seen
 	gone     bool
@@ -183,10 +185,43 @@ func (m *Mailbox) remember(e logEntry) {
 	if len(m.log) >= m.logLimit {
 		// Half is dropped at once, so that the copying is paid once in logLimit/2 entries.
 		half := m.logLimit / 2
+		m.drop(m.log[:half])
 		m.log = m.log[:copy(m.log, m.log[half:])]
 		m.logFirst += uint64(half)
 	}
 	m.log = append(m.log, e)
+}
+
+// shedLimit bounds Mailbox.shed. One STORE of a whole mailbox is one of them.
+const shedLimit = 64
+
+// drop notes which changes of flags are no longer in the log.
+func (m *Mailbox) drop(log []logEntry) {
+	for _, e := range log {
+		if n := len(m.shed); e.expunged || n > 0 && m.shed[n-1] == e.modseq {
+			continue
+		}
+		if len(m.shed) == shedLimit {
+			m.shedTo = m.shed[0]
+			m.shed = m.shed[:copy(m.shed, m.shed[1:])]
+		}
+		m.shed = append(m.shed, e.modseq)
+	}
+}
+
+// othersSince tells whether flags were changed after a modification sequence by any change but own.
+func (m *Mailbox) othersSince(since uint64, own []uint64) bool {
+	if m.shedTo > since {
+		return true
+	}
+	for _, modseq := range m.shed {
+		if modseq > since && !slices.Contains(own, modseq) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.log, func(e logEntry) bool {
+		return !e.expunged && e.modseq > since && !slices.Contains(own, e.modseq)
+	})
 }
 
 // logEnd is the number of the entry that will come next.

@@ -248,6 +248,35 @@ func TestOwnSilentStoreIsNotEchoed(t *testing.T) {
 	}
 }
 
+// A large STORE of one's own pushed somebody else's change out of the log and hid it: the client never heard of it.
+func TestOwnLargeStoreHidesNoOther(t *testing.T) {
+	m := NewMailbox(10)
+	m.logLimit = 6
+	for uid := range uint32(10) {
+		m.Add(Message{UID: uid + 1, ModSeq: 1})
+	}
+	s := NewSession(m)
+	store := func(modseq uint64, add System) {
+		ev := Event{ModSeq: modseq}
+		for uid := range uint32(10) {
+			row, _ := m.Get(uid + 1)
+			ev.Messages = append(ev.Messages, Message{UID: uid + 1, Flags: Flags{System: row.Flags.System | add}, ModSeq: modseq})
+		}
+		m.Apply(ev)
+	}
+	m.Apply(Event{ModSeq: 2, Messages: []Message{{UID: 7, Flags: Flags{System: Flagged}, ModSeq: 2}}})
+	s.Own(3)
+	store(3, Seen)
+	if u := s.Sync(m, true); !slices.ContainsFunc(u.Flags, func(r Row) bool { return r.UID == 7 && r.Flags.System == Flagged|Seen }) {
+		t.Errorf("told %+v", u)
+	}
+	s.Own(4)
+	store(4, Draft)
+	if u := s.Sync(m, true); !u.Empty() {
+		t.Errorf("echoed: %+v", u)
+	}
+}
+
 func TestFetchOfExpungedIsMarked(t *testing.T) {
 	m := NewMailbox(2)
 	m.Add(Message{UID: 5, ModSeq: 1})

@@ -141,14 +141,16 @@ func (s *Session) collect(m *Mailbox) (changed []uint32) {
 	return slices.Compact(changed)
 }
 
-// compare finds the changes without the log, by a pass over both lists.
+// compare finds the changes without the log, by a pass over both lists. A message tells only its last change: behind one's
+// own there may be somebody else's, so where there were any one's own are told too.
 func (s *Session) compare(m *Mailbox) (changed []uint32) {
 	var gone []uint32
+	others := m.othersSince(s.modseq, s.own)
 	for uid := range s.uids.All() {
 		switch i, ok := m.uids.Index(uid); {
 		case !ok:
 			gone = append(gone, uid)
-		case m.modseqs[i] > s.modseq && !slices.Contains(s.own, m.modseqs[i]):
+		case m.modseqs[i] > s.modseq && (others || !slices.Contains(s.own, m.modseqs[i])):
 			changed = append(changed, uid)
 		}
 	}
