@@ -72,6 +72,31 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// The host has got another name, or ten years have gone by.
+func TestSelfSignedThatClientsRefuse(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	good := a.files(t, dir, "good", leaf{names: []string{"mx.test", "localhost"}})
+	for _, c := range []struct {
+		about string
+		s     certs.Settings
+		want  string // a part of the one warning; "": none
+	}{
+		{"all is well", certs.Settings{Fallback: good}, ""},
+		{"another name", certs.Settings{Fallback: a.files(t, dir, "other", leaf{names: []string{"old.test", "localhost"}})}, "is for old.test, localhost, not for the host's name mx.test"},
+		{"expired", certs.Settings{Fallback: a.files(t, dir, "old", leaf{names: []string{"mx.test"}, until: time.Unix(1000, 0)})}, "expired at 1970-01-01T00:16:40Z"},
+		{"not shown", certs.Settings{Default: good, Fallback: a.files(t, dir, "idle", leaf{names: []string{"old.test"}})}, ""},
+	} {
+		c.s.Hostname = "mx.test"
+		l, err := certs.New(certs.Options{}).Load(t.Context(), c.s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := l.Problems(); len(p) > 1 || (len(p) == 1) != (c.want != "") || c.want != "" && !strings.Contains(p[0].Text, c.want) {
+			t.Errorf("%s: %v, want %q", c.about, p, c.want)
+		}
+	}
+}
+
 func TestProtocol(t *testing.T) {
 	a := newAuthority(t)
 	s := certs.Settings{Hostname: "mx.test", Default: a.files(t, t.TempDir(), "c", leaf{names: []string{"mx.test"}, key: rsaKey(t)})}

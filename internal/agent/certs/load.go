@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/dns"
 )
@@ -53,7 +54,9 @@ func (m *Manager) Load(ctx context.Context, s Settings) (*Loaded, error) {
 		if err == nil {
 			l.fallback, err = parse(s.Fallback, t)
 		}
-		fail("data_dir", err)
+		if fail("data_dir", err); err == nil && len(l.pairs) == 0 {
+			l.checkFallback(m.opt.Now())
+		}
 	}
 	if s.ClientCA != "" {
 		fail("tls.client_ca", m.loadClients(ctx, l))
@@ -70,6 +73,21 @@ func (m *Manager) Load(ctx context.Context, s Settings) (*Loaded, error) {
 	}
 	l.finish(m)
 	return l, nil
+}
+
+// checkFallback warns of a self-signed certificate that was made under another name of the host, or long ago.
+func (l *Loaded) checkFallback(now time.Time) {
+	p, text := l.fallback, ""
+	switch {
+	case now.After(p.cert.Leaf.NotAfter):
+		text = "expired at " + p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)
+	case !p.covers(l.settings.Hostname):
+		text = fmt.Sprintf("is for %s, not for the host's name %s", strings.Join(p.names, ", "), l.settings.Hostname)
+	default:
+		return
+	}
+	l.problems = append(l.problems, Problem{"data_dir", fmt.Sprintf("the self-signed certificate in %s %s, and clients that know its authority "+
+		"refuse it: remove the file and reload, and a new one is made, with a new authority", p.source.Cert, text)})
 }
 
 // LoadError is what is wrong with the value of one key.
