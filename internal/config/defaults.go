@@ -21,6 +21,7 @@ const (
 func Defaults() *Config {
 	return &Config{
 		DataDir:    DefaultDataDir,
+		Database:   Database{Engine: "sqlite"},
 		Listeners:  defaultListeners(),
 		TLS:        defaultTLS(),
 		DNS:        DNS{Timeout: Duration(5 * time.Second), Attempts: 2, CacheEntries: 10000, CacheMaxTTL: Duration(day)},

@@ -11,6 +11,7 @@ type Config struct {
 	// Where sockets are. Empty: /run/postrider for the default data_dir, else the folder run in data_dir.
 	RunDir string `toml:"run_dir" apply:"restart"`
 
+	Database   Database   `toml:"database"`
 	Listeners  Listeners  `toml:"listeners"`
 	TLS        TLS        `toml:"tls"`
 	DNS        DNS        `toml:"dns"`
@@ -28,6 +29,17 @@ type Config struct {
 	Log        Log        `toml:"log"`
 	Metrics    Metrics    `toml:"metrics"`
 	Limits     Limits     `toml:"limits"`
+}
+
+// Database is where the state besides the messages themselves is kept.
+type Database struct {
+	// sqlite: a file in data_dir. postgres: a database of its own on a PostgreSQL server, 15 or later. Chosen before the
+	// first start; messages lie in data_dir either way.
+	Engine string `toml:"engine" enum:"sqlite,postgres" apply:"restart"`
+	// The PostgreSQL database, as a URL or a list of keywords and values as libpq takes them, without a password.
+	URL string `toml:"url" apply:"restart"`
+	// A file with the same, where a password is needed.
+	URLFile string `toml:"url_file" apply:"restart"`
 }
 
 // Listeners are the sockets of each service.

@@ -56,7 +56,7 @@ func rules(c *Config) []rule {
 		rs = append(rs, rule{c.Listeners.LMTP.Enabled && !isLoopback(a), "listeners.lmtp.addresses",
 			fmt.Sprintf("%q is not a loopback address; LMTP has no authentication", a)})
 	}
-	return append(append(rs, tlsRules(c)...), clashes(c)...)
+	return append(append(append(rs, databaseRules(c.Database)...), tlsRules(c)...), clashes(c)...)
 }
 
 // clashes finds services that have no address, and addresses that two services want.

@@ -57,7 +57,8 @@ func (s *Sandbox) Enforce() error { return landlock(s.read, s.write) }
 
 // filesOf are the files that a configuration tells the server to read.
 func filesOf(c *config.Config) []string {
-	list := append(privhelper.CertificateFiles(c), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile)
+	list := append(privhelper.CertificateFiles(c), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile,
+		c.Database.URLFile)
 	return slices.DeleteFunc(list, func(path string) bool { return !filepath.IsAbs(path) })
 }
 

@@ -12,11 +12,9 @@ import (
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/blob"
-	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/mailstore"
 	"github.com/postrider/postrider/internal/state/queue"
-	"github.com/postrider/postrider/internal/state/schema"
 	"github.com/postrider/postrider/internal/vfs"
 )
 
@@ -33,13 +31,9 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 			err = errors.Join(err, n.closeState(ctx))
 		}
 	}()
-	if n.db, err = db.Open(ctx, filepath.Join(c.DataDir, "store.db"), db.Options{Schema: schema.Store, Now: n.opt.Now,
-		Log: n.log.Logger, Fatal: n.fail}); err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	boot, err := n.db.NextBoot(ctx, nodeNumber)
+	boot, err := n.openDatabase(ctx, c)
 	if err != nil {
-		return fmt.Errorf("count this start: %w", err)
+		return err
 	}
 	n.ids = queueid.NewSource(n.opt.Now, boot.Node, boot.Count)
 	packs := filepath.Join(c.DataDir, "packs")

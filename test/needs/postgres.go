@@ -16,9 +16,10 @@ import (
 )
 
 // PostgreSQL starts a PostgreSQL server of its own and returns the URL of an empty database on it: in a folder in memory,
-// reached by a Unix socket only, with its syncs on. It ends with the test.
+// reached by a Unix socket only, with its syncs on. It ends with the test. Not in the quick run.
 func PostgreSQL(t testing.TB) string {
 	t.Helper()
+	Quick(t, "PostgreSQL")
 	initdb, postgres := Program(t, "initdb"), Program(t, "postgres")
 	dir, err := os.MkdirTemp(memory(), "pg") // t.TempDir's is too long for a socket, and closed to the server's user
 	if err != nil {

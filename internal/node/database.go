@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/schema"
+)
+
+const (
+	databaseFile = "store.db" // SQLite's
+	databaseMark = "database" // on PostgreSQL: whose packs these are, the UUID of the installation
+	maxURLFile   = 4 << 10
+)
+
+// openDatabase opens the engine that the configuration names and counts this start. Packs and rows belong together: a
+// data directory is refused with another database than its own, and a database with another data directory.
+func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot, err error) {
+	file, mark := filepath.Join(c.DataDir, databaseFile), filepath.Join(c.DataDir, databaseMark)
+	opt := db.Options{Schema: schema.Store, Now: n.opt.Now, Log: n.log.Logger, Fatal: n.fail}
+	whose, err := readMark(mark)
+	if err != nil {
+		return boot, err
+	}
+	if c.Database.Engine != "postgres" {
+		if whose != "" {
+			return boot, fmt.Errorf("%s has the messages of a database on PostgreSQL; set database.engine = \"postgres\" and its url", c.DataDir)
+		}
+		if n.db, err = db.Open(ctx, file, opt); err != nil {
+			return boot, fmt.Errorf("open the database: %w", err)
+		}
+		return n.countStart(ctx)
+	}
+	if _, err := os.Stat(file); err == nil {
+		return boot, fmt.Errorf("%s has a %s, so its messages belong to SQLite; set database.engine = \"sqlite\", or begin with an empty data_dir",
+			c.DataDir, databaseFile)
+	}
+	url, err := databaseURL(c.Database)
+	if err != nil {
+		return boot, err
+	}
+	if n.db, err = db.OpenPostgres(ctx, url, opt); err != nil {
+		return boot, fmt.Errorf("open the database: %w", err)
+	}
+	if boot, err = n.countStart(ctx); err != nil || whose == boot.Installation {
+		return boot, err
+	}
+	used := false
+	if err := n.db.Read(ctx, func(tx *db.Tx) error {
+		used, err = tx.QueryRow("SELECT pack FROM pack LIMIT 1").Scan(new(int64))
+		return err
+	}); err != nil {
+		return boot, err
+	}
+	if whose != "" || used {
+		return boot, fmt.Errorf("the database is of installation %s, and %s is not its data_dir; give each the one it belongs to",
+			boot.Installation, c.DataDir)
+	}
+	return boot, writeMark(mark, boot.Installation)
+}
+
+func (n *Node) countStart(ctx context.Context) (db.Boot, error) {
+	boot, err := n.db.NextBoot(ctx, nodeNumber)
+	if err != nil {
+		return boot, fmt.Errorf("count this start: %w", err)
+	}
+	return boot, nil
+}
+
+// databaseURL is the configured URL, or the first line of the file that has it.
+func databaseURL(d config.Database) (string, error) {
+	if d.URLFile == "" {
+		return d.URL, nil
+	}
+	f, err := os.Open(d.URLFile)
+	if err != nil {
+		return "", fmt.Errorf("database.url_file: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxURLFile))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("database.url_file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSpace(line); line == "" {
+		return "", fmt.Errorf("database.url_file: the first line of %s is empty; it wants the URL", d.URLFile)
+	}
+	return line, nil
+}
+
+// readMark returns "" where there is no mark.
+func readMark(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// writeMark writes the mark so that it is there whole or not at all.
+func writeMark(path, installation string) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(installation + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
