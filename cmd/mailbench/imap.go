@@ -56,6 +56,9 @@ func (f *loopFlags) run(ctx context.Context, addr string, o work.Options) error 
 	}
 	o.Sessions, o.Operations, o.Duration, o.Batch = f.Sessions, f.Operations, f.duration(f.Operations), f.Batch
 	o.ServerPIDs = f.ServerPID
+	if err := o.Check(); err != nil {
+		return usageError{err}
+	}
 	show := newTerminal(os.Stderr, "operations")
 	res, err := work.Run(ctx, o, show.load)
 	show.clear()
@@ -109,6 +112,9 @@ func (c *idleCmd) Run(ctx context.Context) error {
 	if o.Target, o.Users, err = c.target(c.Addr); err != nil {
 		return usageError{err}
 	}
+	if err := o.Check(); err != nil {
+		return usageError{err}
+	}
 	show := newTerminal(os.Stderr, "connections")
 	res, err := work.Idle(ctx, o, show.load)
 	show.clear()
@@ -141,6 +147,9 @@ func (c *fillCmd) Run(ctx context.Context) error {
 	}
 	for i, u := range users {
 		o.Target, o.User = t, u
+		if err := o.Check(); err != nil {
+			return usageError{err}
+		}
 		show := newTerminal(os.Stderr, "messages")
 		res, err := work.Fill(ctx, o, show.load)
 		show.clear()

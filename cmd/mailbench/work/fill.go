@@ -12,6 +12,9 @@ import (
 	"github.com/postrider/postrider/cmd/mailbench/load"
 )
 
+// fillStall is how long a mailbox may stay as it is although messages for it were taken.
+const fillStall = 30 * time.Second
+
 // FillOptions say which mailbox to make.
 type FillOptions struct {
 	Target   client.Target // IMAP: for APPEND, and in any case to count
@@ -44,7 +47,8 @@ type Filled struct {
 	Server *gauge.Usage `json:"server,omitempty"` // of FillOptions.ServerPIDs
 }
 
-func (o *FillOptions) check() error {
+// Check tells what is wrong with the options; Fill begins with it.
+func (o *FillOptions) Check() error {
 	switch {
 	case o.Messages < 1:
 		return errors.New("how many messages?")
@@ -62,7 +66,7 @@ func (o *FillOptions) check() error {
 
 // Fill puts a corpus of messages into a mailbox, and counts it before and after.
 func Fill(ctx context.Context, o FillOptions, progress func(load.Snapshot)) (Filled, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return Filled{}, err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
@@ -95,19 +99,41 @@ func Fill(ctx context.Context, o FillOptions, progress func(load.Snapshot)) (Fil
 	} else {
 		err = f.append(ctx, m)
 	}
+	var after int64
+	if err == nil {
+		after, err = f.settle(ctx, m, before+o.Messages)
+	}
 	stop()
 	took := time.Since(start)
 	usage, serverErr := server.Stop()
 	if err := errors.Join(err, serverErr); err != nil {
 		return Filled{}, err
 	}
-	after, err := m.Status(o.Mailbox, "MESSAGES")
-	if err == nil && after-before != o.Messages {
+	if after-before != o.Messages {
 		err = fmt.Errorf("%d messages were taken, but %s has grown by %d", o.Messages, o.Mailbox, after-before)
 	}
 	return Filled{Via: via, Messages: o.Messages, Octets: f.octets.Load(), Seconds: took.Seconds(), Rate: float64(o.Messages) / took.Seconds(),
 		Total: after, InSubject: InSubject(o.Messages), InText: InText(o.Messages),
 		User: o.User.Name, Server: usage}, err
+}
+
+// settle waits until the mailbox has all: a server may answer LMTP when a message is safe, and deliver a moment later.
+// Appended messages are there at once.
+func (f *filler) settle(ctx context.Context, m *client.IMAP, want int64) (have int64, err error) {
+	for grew := time.Now(); ; {
+		n, err := m.Status(f.o.Mailbox, "MESSAGES")
+		if err != nil || n >= want || f.o.LMTP == "" || time.Since(grew) > fillStall {
+			return n, err
+		}
+		if n > have {
+			have, grew = n, time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return n, context.Cause(ctx)
+		case <-time.After(waitStep):
+		}
+	}
 }
 
 // filler is one run of Fill.
@@ -165,7 +191,7 @@ func (f *filler) one(m *client.IMAP, begin, end int64) error {
 	return nil
 }
 
-// lmtp fills by delivery. LMTP answers after the message is in the mailbox (RFC 2033 §4.2), so it can be counted then.
+// lmtp fills by delivery.
 func (f *filler) lmtp(ctx context.Context) error {
 	rcpt := f.o.Rcpt
 	if rcpt == "" {

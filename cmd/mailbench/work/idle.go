@@ -41,7 +41,8 @@ type Crowd struct {
 	PerConn     int64         `json:"memory_per_connection,omitempty"` // (while idle − before) ÷ connections
 }
 
-func (o *CrowdOptions) check() error {
+// Check tells what is wrong with the options; Idle begins with it.
+func (o *CrowdOptions) Check() error {
 	switch {
 	case o.Connections < 1 || o.Connections > maxSessions:
 		return fmt.Errorf("connections: %d is not between 1 and %d", o.Connections, maxSessions)
@@ -66,7 +67,7 @@ type crowd struct {
 
 // Idle makes connections that log in, open the mailbox and wait in IDLE (RFC 2177), and measures what they cost.
 func Idle(ctx context.Context, o CrowdOptions, progress func(load.Snapshot)) (Crowd, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return Crowd{}, err
 	}
 	ctx, fail := context.WithCancelCause(ctx)

@@ -50,7 +50,8 @@ func Workloads(protocol string) []string {
 		"search-unseen", "search-subject", "search-text", "store", "append", "copy"}
 }
 
-func (o *Options) check() error {
+// Check tells what is wrong with the options; Run begins with it.
+func (o *Options) Check() error {
 	switch {
 	case o.Target.Addr == "":
 		return errors.New("no address to connect to")

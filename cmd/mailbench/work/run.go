@@ -40,7 +40,7 @@ type run struct {
 // Run does a workload until the time is over or the number of operations is reached. An operation that has begun is
 // finished first. progress, if not nil, is called about twice a second.
 func Run(ctx context.Context, o Options, progress func(load.Snapshot)) (Result, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return Result{}, err
 	}
 	ctx, fail := context.WithCancelCause(ctx) // ends all connections
