@@ -6,9 +6,11 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
@@ -50,6 +52,51 @@ func TestHealthy(t *testing.T) {
 	stop()
 	if err := n.Healthy(t.Context()); err == nil {
 		t.Error("a stopped node is healthy")
+	}
+}
+
+// asked is a context that tells when somebody first waits for its end.
+type asked struct {
+	context.Context
+	once  sync.Once
+	first chan struct{}
+}
+
+func (a *asked) Done() <-chan struct{} {
+	a.once.Do(func() { close(a.first) })
+	return a.Context.Done()
+}
+
+// A write of others that found the disk full took the question with it, as they were one transaction: the watchdog would
+// have started the server again and again, and that makes no room.
+func TestFullDiskIsHealthy(t *testing.T) {
+	n, stop := start(t, testConfig(t, t.TempDir()))
+	defer stop()
+	release, held := make(chan struct{}), make(chan struct{})
+	hold := func(*db.Tx) error { close(held); <-release; return nil }
+	var full error
+	lost := func(tx *db.Tx) error { // as SQLite does it with a full disk
+		_, err := tx.Exec("ROLLBACK")
+		return errors.Join(err, errors.New("no space"))
+	}
+	if err := n.db.Submit(t.Context(), hold, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-held
+	ctx := &asked{Context: t.Context(), first: make(chan struct{})}
+	healthy := make(chan error)
+	go func() { healthy <- n.Healthy(ctx) }()
+	<-ctx.first
+	reported := make(chan struct{})
+	if err := n.db.Submit(t.Context(), lost, func(err error) { full = err; close(reported) }); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if <-reported; status.Of(full).Enhanced != status.ErrNoSpace.Enhanced {
+		t.Fatalf("the write: %v", full)
+	}
+	if err := <-healthy; err != nil {
+		t.Error(err)
 	}
 }
 
