@@ -115,8 +115,16 @@ func (f Flags) String() string {
 	return b.String()
 }
 
-// table numbers the combinations of flags that occur in a mailbox; there are few, however many messages. Numbers are
-// never reused and their text never changes, so text once read may be used without the lock.
+// maxWords is how many keywords of a mailbox are listed. Those beyond are kept on messages like the others, but who invents
+// a new one every minute does not get an ever longer FLAGS response each time.
+const maxWords = 2000
+
+// spareCombinations is how many combinations that no message has any more may stand in a table beside as many as there are
+// messages.
+const spareCombinations = 1000
+
+// table numbers the combinations of flags that occur in a mailbox; there are few, however many messages. Their text never
+// changes, so text once read may be used without the lock.
 type table struct {
 	ids   map[Flags]uint32
 	list  []combination
@@ -140,7 +148,7 @@ func (t *table) id(f Flags) uint32 {
 	t.ids[f] = id
 	t.list = append(t.list, combination{f, f.String()})
 	for k := range strings.FieldsSeq(f.Keywords) {
-		if low := strings.ToLower(k); t.words[low] == "" {
+		if low := strings.ToLower(k); t.words[low] == "" && len(t.words) < maxWords {
 			t.words[low] = k
 		}
 	}

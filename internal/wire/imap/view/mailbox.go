@@ -148,7 +148,19 @@ func (m *Mailbox) Apply(ev Event) {
 		}
 	}
 	m.expunge(ev.Expunged, ev.ModSeq)
+	if len(m.table.list) > len(m.flags)+spareCombinations {
+		m.tidy()
+	}
 	m.modseq = max(m.modseq, ev.ModSeq)
+}
+
+// tidy numbers the combinations of flags anew, those that are in use: a pass over the mailbox, once in as many new ones.
+func (m *Mailbox) tidy() {
+	old := m.table
+	m.table = table{ids: map[Flags]uint32{}, words: old.words}
+	for i, id := range m.flags {
+		m.flags[i] = m.table.id(old.list[id].flags)
+	}
 }
 
 // expunge takes out messages in one pass, whatever their number.

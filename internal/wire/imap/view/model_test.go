@@ -277,6 +277,29 @@ func TestOwnLargeStoreHidesNoOther(t *testing.T) {
 	}
 }
 
+// Each STORE of a new keyword left its combination in memory, and made the FLAGS response longer, for ever.
+func TestInventedKeywordsAreBounded(t *testing.T) {
+	m := NewMailbox(2)
+	m.Add(Message{UID: 1, ModSeq: 1})
+	m.Add(Message{UID: 2, Flags: Flags{System: Flagged, Keywords: "stays"}, ModSeq: 1})
+	s := NewSession(m)
+	told := 0
+	for i := range uint64(3200) {
+		m.Apply(Event{ModSeq: i + 2, Messages: []Message{{UID: 1, Flags: Flags{Keywords: fmt.Sprintf("k%d", i)}}}})
+		if u := s.Sync(m, true); len(u.Flags) != 1 || u.Flags[0].Text != fmt.Sprintf("k%d", i) {
+			t.Fatalf("%d: %+v", i, u)
+		} else if u.Keywords != nil {
+			told++
+		}
+	}
+	if row, _ := m.Get(2); row.Text != `\Flagged stays` || !row.Flags.HasKeyword("stays") {
+		t.Errorf("%+v", row)
+	}
+	if len(m.table.list) > 2+spareCombinations || len(m.table.ids) != len(m.table.list) || len(m.Keywords()) != maxWords || told != maxWords-1 {
+		t.Errorf("%d combinations, %d keywords, told %d times", len(m.table.list), len(m.Keywords()), told)
+	}
+}
+
 func TestFetchOfExpungedIsMarked(t *testing.T) {
 	m := NewMailbox(2)
 	m.Add(Message{UID: 5, ModSeq: 1})
