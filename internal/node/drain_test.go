@@ -100,7 +100,7 @@ func TestStopCutsOffWhenPatienceEnds(t *testing.T) {
 	arrived(t, reader, "INBOX", 0)
 	reader.Close()
 	stop()
-	if err := verify(dir); err != nil {
+	if err := verify(t, dir); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
 )
 
 func TestHealthy(t *testing.T) {
@@ -75,10 +76,6 @@ func TestFullDiskIsHealthy(t *testing.T) {
 	release, held := make(chan struct{}), make(chan struct{})
 	hold := func(*db.Tx) error { close(held); <-release; return nil }
 	var full error
-	lost := func(tx *db.Tx) error { // as SQLite does it with a full disk
-		_, err := tx.Exec("ROLLBACK")
-		return errors.Join(err, errors.New("no space"))
-	}
 	if err := n.db.Submit(t.Context(), hold, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +85,7 @@ func TestFullDiskIsHealthy(t *testing.T) {
 	go func() { healthy <- n.Healthy(ctx) }()
 	<-ctx.first
 	reported := make(chan struct{})
-	if err := n.db.Submit(t.Context(), lost, func(err error) { full = err; close(reported) }); err != nil {
+	if err := n.db.Submit(t.Context(), dbtest.NoSpace, func(err error) { full = err; close(reported) }); err != nil {
 		t.Fatal(err)
 	}
 	close(release)

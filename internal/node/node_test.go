@@ -19,6 +19,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
 	"github.com/postrider/postrider/internal/state/directory"
 	"go.uber.org/goleak"
 )
@@ -32,6 +33,7 @@ func testConfig(t testing.TB, dir string, sets ...string) *config.Config {
 	for _, s := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http"} {
 		all = append(all, "listeners."+s+".enabled = true", "listeners."+s+`.addresses = ["127.0.0.1:0"]`)
 	}
+	all = append(all, dbtest.Settings(t, dir)...)
 	c, err := config.Load("", append(all, sets...))
 	if err != nil {
 		t.Fatal(err)
@@ -183,14 +185,14 @@ func TestRestartKeepsMail(t *testing.T) {
 	arrived(t, c, "INBOX", 20)
 	c.Close()
 	stop()
-	if err := verify(dir); err != nil {
+	if err := verify(t, dir); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // verify checks the store of a stopped node.
-func verify(dir string) error {
-	c, err := config.Load("", []string{`hostname = "mail.here.example"`, fmt.Sprintf("data_dir = %q", dir)})
+func verify(t testing.TB, dir string) error {
+	c, err := config.Load("", append([]string{`hostname = "mail.here.example"`, fmt.Sprintf("data_dir = %q", dir)}, dbtest.Settings(t, dir)...))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -45,6 +46,19 @@ func NewSchema(t testing.TB, url string) string {
 	name := "test_" + strings.ReplaceAll(id.String(), "-", "")
 	Command(t, url, "CREATE SCHEMA "+name)
 	return url + "&search_path=" + name
+}
+
+// Settings are what a configuration needs, if anything, so that the state of a server in dir lies below OnPostgreSQL on
+// PostgreSQL: each folder has a schema of its own there.
+func Settings(t testing.TB, dir string) []string {
+	t.Helper()
+	base := server()
+	if base == "" {
+		return nil
+	}
+	name := "test_" + strings.ReplaceAll(uuid.NewSHA1(uuid.NameSpaceURL, []byte(dir)).String(), "-", "")
+	Command(t, base, "CREATE SCHEMA IF NOT EXISTS "+name)
+	return []string{`database.engine = "postgres"`, fmt.Sprintf("database.url = %q", base+"&search_path="+name)}
 }
 
 // Command runs a command in a session of its own and returns the first column of its rows.

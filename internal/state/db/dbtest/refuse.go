@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -34,4 +35,14 @@ func Refuse(t testing.TB, d *db.DB, change string) (allow func()) {
 	}
 	exec(create...)
 	return func() { exec(drop) }
+}
+
+// NoSpace is a function for Write that meets a full disk: SQLite rolls back everything then, PostgreSQL says so.
+func NoSpace(tx *db.Tx) error {
+	sql := "ROLLBACK"
+	if server() != "" {
+		sql = "DO 'BEGIN RAISE EXCEPTION USING ERRCODE = ''disk_full''; END'"
+	}
+	_, err := tx.Exec(sql)
+	return errors.Join(err, errors.New("no space"))
 }
