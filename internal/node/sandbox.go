@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,10 @@ import (
 
 // Sandbox is what a server may still open, whatever becomes of it: its own folders to write, and to read what its
 // configuration names and what the system tells everybody. Sockets, to listen and to connect, are not concerned.
-type Sandbox struct{ read, write []string }
+type Sandbox struct {
+	data        string // among write
+	read, write []string
+}
 
 // systemReads are what Go's library, SQLite and our own packages read of the system. /etc is there as a whole: files in it,
 // resolv.conf first of all, are replaced by new ones of the same name, which a rule for the old file would not cover; what
@@ -37,7 +41,7 @@ func systemLinks() []string {
 func NewSandbox(c *config.Config, file string) *Sandbox { return newSandbox(c, file, systemLinks()) }
 
 func newSandbox(c *config.Config, file string, links []string) *Sandbox {
-	s := &Sandbox{read: systemReads(), write: []string{c.DataDir, c.RunDir, "/dev/null"}}
+	s := &Sandbox{data: c.DataDir, read: systemReads(), write: []string{c.DataDir, c.RunDir, "/dev/null"}}
 	if c.Log.File != "" {
 		s.write = append(s.write, filepath.Dir(c.Log.File)) // it is made anew when it has been rotated
 	}
@@ -53,7 +57,39 @@ func newSandbox(c *config.Config, file string, links []string) *Sandbox {
 }
 
 // Enforce confines this process, in all its threads and for good. ErrNoLandlock where that cannot be done.
-func (s *Sandbox) Enforce() error { return landlock(s.read, s.write) }
+func (s *Sandbox) Enforce() error {
+	if _, err := landlockVersion(); err != nil {
+		return err
+	}
+	if err := s.checkLinks(s.data); err != nil {
+		return err
+	}
+	return landlock(s.read, s.write)
+}
+
+// checkLinks refuses links that lead out of the data directory. They are not followed here: who took the server over could
+// make one, and be let in there by the next start.
+func (s *Sandbox) checkLinks(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // what cannot be read is for its user to say
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(real); !s.allows(real) || err == nil && info.IsDir() && !below(real, s.write) {
+			return fmt.Errorf("%s leads to %s, and a confined server reaches nothing by links: mount the folder there (mount --bind %s %s), or set limits.sandbox to \"off\"",
+				path, real, real, path)
+		}
+	}
+	return nil
+}
 
 // filesOf are the files that a configuration tells the server to read.
 func filesOf(c *config.Config) []string {
@@ -90,7 +126,12 @@ func (s *Sandbox) allows(path string) bool {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	for _, dir := range append(slices.Clone(s.read), s.write...) {
+	return below(path, s.read) || below(path, s.write)
+}
+
+// below tells whether a path is in one of some folders.
+func below(path string, dirs []string) bool {
+	for _, dir := range dirs {
 		if path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") {
 			return true
 		}
