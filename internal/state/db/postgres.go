@@ -24,12 +24,10 @@ const (
 	pgSettleTries    = 30               // attempts to learn what became of a commit
 )
 
-// pgSession is what every session is given at its start. A statement that takes 30 seconds is a mistake or a stuck lock;
-// keepalives let the server notice a dead client, and with it give up its lock.
+// pgSession is what a session is given at its start where the URL says nothing else. A statement that takes 30 seconds is
+// a mistake or a stuck lock; keepalives let the server notice a dead client, and with it give up its lock.
 var pgSession = [...][2]string{
 	{"application_name", "postrider"},
-	{"client_encoding", "UTF8"},
-	{"standard_conforming_strings", "on"},
 	{"statement_timeout", "30s"},
 	{"lock_timeout", "5s"},
 	{"idle_in_transaction_session_timeout", "0"},
@@ -84,10 +82,16 @@ func OpenPostgres(ctx context.Context, url string, opt Options) (*DB, error) {
 
 // configure completes what the URL says.
 func (p *postgres) configure(s Sync) {
+	params := p.config.RuntimeParams
 	for _, kv := range pgSession {
-		p.config.RuntimeParams[kv[0]] = kv[1]
+		if params[kv[0]] == "" {
+			params[kv[0]] = kv[1]
+		}
 	}
-	p.config.RuntimeParams["synchronous_commit"] = s.synchronousCommit()
+	params["client_encoding"], params["standard_conforming_strings"] = "UTF8", "on"
+	if s != SyncFull || params["synchronous_commit"] != "remote_apply" { // which waits for more
+		params["synchronous_commit"] = s.synchronousCommit()
+	}
 	if p.config.ConnectTimeout <= 0 {
 		p.config.ConnectTimeout = pgConnectTimeout
 	}

@@ -15,4 +15,14 @@ func TestPostgreSQL(t *testing.T) {
 			return closed(t)(db.OpenPostgres(t.Context(), dbtest.NewSchema(t, server), opt))
 		})
 	})
+	for _, c := range []struct {
+		name string
+		fn   func(*testing.T, string)
+	}{
+		{"SessionLost", testSessionLost},
+		{"OneServer", testOneServer},
+		{"CommitAnswerLost", testCommitAnswerLost},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.fn(t, server) })
+	}
 }

@@ -191,12 +191,15 @@ func (d *DB) begin() error {
 	if err := d.failed(); err != nil {
 		return err
 	}
-	if d.pg != nil {
+	err := d.link.begin(roleWriter)
+	if err != nil && d.link.lost() {
+		// Nothing has run yet: a connection that was lost before costs nobody his write.
 		if err := d.pg.revive(d); err != nil {
 			return err
 		}
+		err = d.link.begin(roleWriter)
 	}
-	return d.wrap("begin", d.link.begin(roleWriter))
+	return d.wrap("begin", err)
 }
 
 // runAlone runs a function before which nothing in this transaction is worth keeping: without a savepoint (which costs a
