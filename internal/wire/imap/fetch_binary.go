@@ -82,7 +82,7 @@ func (s section) decoded(m *fetched) (io.Reader, *checkedReader, bool) {
 	return r, raw, true
 }
 
-// measure reads to the end, or to where the encoding is broken, and tells the length and whether there is NUL.
+// measure reads to the end, and tells the length and whether there is NUL.
 func measure(r io.Reader, raw *checkedReader) (n int64, nul bool, err error) {
 	var c countNUL
 	n, _ = io.Copy(&c, readerOnly{r})

@@ -1,9 +1,7 @@
 package imap
 
 import (
-	"encoding/base64"
 	"io"
-	"mime/quotedprintable"
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail/header"
@@ -83,7 +81,7 @@ func (m *candidate) partText(p *mime.Part) (string, error) {
 // partText reads a text part as UTF-8. What cannot be decoded ends the text there.
 func partText(body Body, p *mime.Part) (string, error) {
 	r, raw := decodedPart(body, p)
-	b, _ := io.ReadAll(io.LimitReader(r, maxSearchPart)) // a broken encoding is the message's fault, not an error
+	b, _ := io.ReadAll(io.LimitReader(r, maxSearchPart)) // only the disk fails: see raw
 	if raw.err != nil {
 		return "", raw.err
 	}
@@ -98,9 +96,9 @@ func decodedPart(body Body, p *mime.Part) (r io.Reader, raw *checkedReader) {
 	raw = &checkedReader{r: io.NewSectionReader(body, p.Body, p.Size())}
 	switch p.Encoding {
 	case "base64":
-		return base64.NewDecoder(base64.StdEncoding, raw), raw
+		return newBase64(raw), raw
 	case "quoted-printable":
-		return quotedprintable.NewReader(raw), raw
+		return newQuotedPrintable(raw), raw
 	}
 	return raw, raw
 }
