@@ -4,20 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/db/dbtest"
-	"github.com/postrider/postrider/internal/state/schema"
 )
 
 func put(id int64, size int) func(*db.Tx) error {
@@ -239,47 +236,7 @@ func TestCheckpointByAge(t *testing.T) {
 }
 
 func TestSchemaRefusals(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.db")
-	file := func(names ...string) fs.FS {
-		m := fstest.MapFS{}
-		for _, n := range names {
-			m[n] = &fstest.MapFile{Data: []byte("CREATE TABLE t" + n[:4] + " (a BIGINT);")}
-		}
-		return m
-	}
-	open := func(s fs.FS) error {
-		d, err := db.Open(t.Context(), path, db.Options{Schema: s})
-		if err != nil {
-			return err
-		}
-		return d.Close()
-	}
-	for _, c := range []struct {
-		name string
-		fs   fs.FS
-		want string // part of the error; "" none
-	}{
-		{"new, with a gap", file("0001_a.sql", "0003_c.sql"), ""},
-		{"again", file("0001_a.sql", "0003_c.sql"), ""},
-		{"one more", file("0001_a.sql", "0003_c.sql", "0004_d.sql"), ""},
-		{"from the future", file("0001_a.sql", "0003_c.sql"), "newer version of Postrider: its schema has 0004_d.sql"},
-		{"renamed", file("0001_a.sql", "0003_x.sql", "0004_d.sql"), "0003_c.sql where this program has \"0003_x.sql\""},
-		{"into the past", file("0001_a.sql", "0002_b.sql", "0003_c.sql", "0004_d.sql"), "lacks 0002_b.sql"},
-		{"badly named", file("first.sql"), "NNNN_name.sql"},
-		{"twice a number", file("0001_a.sql", "0001_b.sql"), "same number"},
-		{"broken", fstest.MapFS{"0001_a.sql": file("0001_a.sql").(fstest.MapFS)["0001_a.sql"],
-			"0003_c.sql": file("0003_c.sql").(fstest.MapFS)["0003_c.sql"], "0004_d.sql": file("0004_d.sql").(fstest.MapFS)["0004_d.sql"],
-			"0005_e.sql": {Data: []byte("CREATE TABLE e (a BIGINT); CREATE NONSENSE;")}}, "0005_e.sql"},
-		{"a broken one leaves nothing", file("0001_a.sql", "0003_c.sql", "0004_d.sql", "0005_e.sql"), ""},
-	} {
-		err := open(c.fs)
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", c.name, err, c.want)
-		}
-	}
-	if err := open(file("0001_a.sql")); !errors.Is(err, db.ErrFutureSchema) {
-		t.Errorf("got %v", err)
-	}
+	testSchemaRefusals(t, dbtest.Place(t))
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte(strings.Repeat("this is not a database. ", 500)), 0o600); err != nil {
 		t.Fatal(err)
@@ -289,33 +246,7 @@ func TestSchemaRefusals(t *testing.T) {
 	}
 }
 
-func TestStoreSchemaAndBoot(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
-	var first db.Boot
-	for round := uint64(1); round <= 3; round++ {
-		d, err := db.Open(t.Context(), path, db.Options{Schema: schema.Store})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := d.NextBoot(t.Context(), 7)
-		if err != nil || b.Count != round || b.Node != 7 {
-			t.Errorf("%+v %v", b, err)
-		}
-		if round == 1 {
-			first = b
-		}
-		if len(b.Installation) != 36 || b.Installation != first.Installation {
-			t.Errorf("installation %q, then %q", first.Installation, b.Installation)
-		}
-		other, err := d.NextBoot(t.Context(), 8)
-		if err != nil || other.Count != round {
-			t.Errorf("other node: %+v %v", other, err)
-		}
-		if err := d.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+func TestStoreSchemaAndBoot(t *testing.T) { testStoreSchemaAndBoot(t, dbtest.Place(t)) }
 
 func TestCloseDuringReadsWaits(t *testing.T) {
 	d, err := db.OpenMemory(t.Context(), db.Options{Schema: dbtest.Schema})
