@@ -20,7 +20,7 @@ type POP3 struct {
 type HTTP struct {
 	// Reverse proxies whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) we believe.
 	TrustedProxies Networks `toml:"trusted_proxies"`
-	// Connections at once, all clients together.
+	// Connections at once, all clients together. One address, or IPv6 /64, that is no trusted proxy gets a tenth, or 10.
 	MaxConnections int `toml:"max_connections" min:"1" max:"1000000"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,11 @@ const (
 	httpIdleTimeout   = time.Minute
 	httpMaxHeader     = 16 << 10 // bytes; the server adds some
 	httpMaxBody       = 64 << 10 // of the pages here, which take little
+
+	// One address, or IPv6 /64, that is no trusted proxy gets this part of http.max_connections: nobody keeps the others, and
+	// the authority's challenges, out.
+	httpShare      = 10
+	httpLeastShare = 10
 )
 
 // web is what listens for HTTP: the pages for everyone by http and https, and those for operators at metrics.listen.
@@ -33,12 +39,15 @@ type web struct {
 	public   *http.Server
 	operator *http.Server
 	tls      atomic.Pointer[tls.Config] // of https; handshakes take what is in force
-	conns    atomic.Int64
+
+	mu    sync.Mutex // guards both below
+	conns int
+	from  map[netip.Prefix]int // by site
 }
 
 // newWeb makes the servers. challenge stands before all pages of plain HTTP, for ACME's http-01; nil: nobody does.
 func (n *Node) newWeb(certificates *tls.Config, challenge func(http.Handler) http.Handler) *web {
-	w := &web{node: n}
+	w := &web{node: n, from: map[netip.Prefix]int{}}
 	w.setTLS(certificates)
 	pages := metrics.Handler(n.metrics, n.readiness)
 	handler := w.handler(pages)
@@ -66,15 +75,26 @@ func (w *web) setTLS(certificates *tls.Config) {
 	w.tls.Store(c)
 }
 
-// count closes connections beyond the limit: they have cost a descriptor, and cost no more.
+// count closes connections beyond the limits: they have cost a descriptor, and cost no more.
 func (w *web) count(conn net.Conn, state http.ConnState) {
+	addr, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	from := site(addr.Addr())
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		if w.conns.Add(1) > int64(w.node.config.Load().HTTP.MaxConnections) {
-			_ = conn.Close()
+		w.conns++
+		w.from[from]++
+		c := w.node.config.Load().HTTP
+		share := max(c.MaxConnections/httpShare, httpLeastShare)
+		if w.conns > c.MaxConnections || w.from[from] > share && !c.TrustedProxies.Contains(addr.Addr().Unmap()) {
+			_ = conn.Close() // no handshake is done yet, so it does not wait
 		}
 	case http.StateClosed, http.StateHijacked:
-		w.conns.Add(-1)
+		w.conns--
+		if w.from[from]--; w.from[from] == 0 {
+			delete(w.from, from)
+		}
 	}
 }
 

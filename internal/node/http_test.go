@@ -202,3 +202,27 @@ func TestHTTPBounds(t *testing.T) {
 		t.Errorf("%d of 6 connections served, with 3 allowed", served)
 	}
 }
+
+// One host cannot take all connections; a trusted proxy can, which speaks for many.
+func TestHTTPConnectionsOfOneAddress(t *testing.T) {
+	const most, tried = 40, 15
+	for trusted, want := range map[string]int{"192.0.2.0/24": 10, "127.0.0.0/8": tried} {
+		n, _ := start(t, testConfig(t, t.TempDir(), fmt.Sprintf("http.max_connections = %d", most), fmt.Sprintf("http.trusted_proxies = [%q]", trusted)))
+		served := 0
+		for range tried {
+			conn, err := net.Dial("tcp", n.Addresses()["http"].String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			_, _ = fmt.Fprintf(conn, "GET /setup HTTP/1.1\r\nHost: x\r\n\r\n")
+			if line, _ := bufio.NewReader(conn).ReadString('\n'); strings.HasPrefix(line, "HTTP/1.1 ") {
+				served++
+			}
+		}
+		if served != want {
+			t.Errorf("trusted %s: %d of %d served, want %d", trusted, served, tried, want)
+		}
+	}
+}
