@@ -30,7 +30,7 @@ type compareCmd struct {
 	Postrider string        `help:"Postrider's program." default:"bin/postrider"`
 	Set       []string      `help:"key=value for Postrider (--set). Repeatable." sep:"none"`
 	Note      string        `help:"A remark for the top of the report."`
-	Write     string        `help:"File that the report is written to, in Markdown." placeholder:"FILE"`
+	Write     string        `help:"File that the report is written to, in Markdown; two plots are written beside it." placeholder:"FILE"`
 	JSON      bool          `name:"json" help:"Print everything as JSON."`
 	Keep      bool          `help:"Leave the folder of the systems, with their logs."`
 }
@@ -106,6 +106,11 @@ func (c *compareCmd) systems(dir string) ([]peer.System, error) {
 }
 
 func (c *compareCmd) report(out *compare.Outcome) error {
+	if c.Write != "" {
+		if err := c.draw(out); err != nil {
+			return err
+		}
+	}
 	text := out.Markdown(c.Note, c.commandLine())
 	if c.Write != "" {
 		if err := os.WriteFile(c.Write, []byte(text), 0o644); err != nil {
@@ -120,6 +125,19 @@ func (c *compareCmd) report(out *compare.Outcome) error {
 	if c.Write == "" {
 		_, err := os.Stdout.WriteString(text)
 		return err
+	}
+	return nil
+}
+
+// draw writes the plots beside the report: benchmarks-rate.svg beside benchmarks.md.
+func (c *compareCmd) draw(out *compare.Outcome) error {
+	base := strings.TrimSuffix(c.Write, filepath.Ext(c.Write))
+	for _, chart := range out.Charts() {
+		file := base + "-" + chart.Name + ".svg"
+		if err := os.WriteFile(file, []byte(chart.SVG()), 0o644); err != nil {
+			return err
+		}
+		out.Plots = append(out.Plots, filepath.Base(file))
 	}
 	return nil
 }

@@ -4,11 +4,16 @@
 //	mailbench smtp --addr mx.example.org:25 --rcpt 'user%d@example.org' --rcpt-count 50 --sessions 20 --seconds 30
 //	mailbench compare --write docs/benchmarks.md
 //
-// It is a tool for anyone with a server of any make: `mailbench smtp` knows nothing of Postrider. Its own machinery
-// stands in the packages below: load (SMTP and LMTP traffic), gauge (what processes and disks do), peer (the systems
-// that are compared), compare (the order of runs, and the report).
+//	mailbench fill --addr imap.example.org:993 --tls --user alice --messages 100000
+//	mailbench imap search-text --addr imap.example.org:993 --tls --user alice --sessions 4 --json
 //
-// Files here: main.go (the command line), smtp.go, compare.go (the two commands), terminal.go (progress and numbers).
+// It is a tool for anyone with a server of any make: all commands but compare know nothing of Postrider. Its own
+// machinery stands in the packages below: load (SMTP and LMTP traffic), client (IMAP and POP3), work (their workloads,
+// idle crowds, the filler, the relay), sink (where relayed mail ends), gauge (what processes and disks do), peer (the
+// systems that are compared), compare (the order of runs, and the report), plot (its drawings).
+//
+// Files here: main.go (the command line), flags.go (what several commands have), smtp.go (smtp, lmtp, relay), imap.go
+// (imap, pop3, idle, fill), compare.go, print.go (results for people), terminal.go (progress).
 package main
 
 import (

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/postrider/postrider/cmd/mailbench/compare"
 	"github.com/postrider/postrider/cmd/mailbench/load"
 )
 
@@ -79,6 +82,24 @@ func TestCommandLineMakesTheReportAnew(t *testing.T) {
 	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 2 --size 10240 --users 40 --set 'a.b=1'"
 	if got := c.Compare.commandLine(); got != want {
 		t.Errorf("%s", got)
+	}
+}
+
+func TestReportIsWrittenWithItsPlots(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.md")
+	out := &compare.Outcome{Systems: []string{"Postrider"}, Sessions: []int{1}}
+	if err := (&compareCmd{Write: file}).report(out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plot := range []string{"figures-rate.svg", "figures-latency.svg"} {
+		svg, err := os.ReadFile(filepath.Join(filepath.Dir(file), plot))
+		if err != nil || !strings.HasPrefix(string(svg), "<svg ") || !strings.Contains(string(text), "]("+plot+")") {
+			t.Errorf("%s: %v", plot, err)
+		}
 	}
 }
 

@@ -87,6 +87,28 @@ func TestReportTellsWhereWeLoseAndWhatIsNotMet(t *testing.T) {
 	}
 }
 
+func TestChartsShowTheMediansAndTheReportShowsThem(t *testing.T) {
+	o := outcome()
+	charts := o.Charts()
+	if len(charts) != 2 || charts[0].Name != "rate" || charts[1].Name != "latency" {
+		t.Fatalf("%+v", charts)
+	}
+	rows := charts[0].Groups[0].Rows
+	if len(rows) != 2 || rows[0].Value != 1100 || !rows[0].Accent || rows[1].Value != 150 || rows[1].Accent {
+		t.Errorf("%+v", rows)
+	}
+	if r := charts[1].Groups[0].Rows[0]; r.Value != 1 || r.To != 8 || !charts[1].Log {
+		t.Errorf("%+v", r)
+	}
+	if strings.Contains(o.Markdown("", "x"), "![") {
+		t.Error("plots that were not written are shown")
+	}
+	o.Plots = []string{"x-rate.svg", "x-latency.svg"}
+	if text := o.Markdown("", "x"); !strings.Contains(text, "](x-rate.svg)\n") || !strings.Contains(text, "](x-latency.svg)\n") {
+		t.Error(text)
+	}
+}
+
 func TestAColumnThatNobodyHasIsEmpty(t *testing.T) {
 	o := outcome()
 	o.Runs = nil

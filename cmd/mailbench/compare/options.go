@@ -89,4 +89,5 @@ type Outcome struct {
 	Runs     []Run             `json:"runs"`
 	Traces   []Trace           `json:"traces"`
 	Cut      string            `json:"cut,omitempty"` // why it ended early
+	Plots    []string          `json:"-"`             // files that Charts were written to, as the report names them
 }

@@ -32,6 +32,7 @@ func (o *Outcome) Markdown(note, command string) string {
 	p.say("# Benchmarks\n")
 	p.say("Written by `%s`; `make peers` installs Debian's packages for it.\n", command+" --write docs/benchmarks.md")
 	o.conditions(p, note)
+	o.plots(p)
 	for _, sessions := range o.Sessions {
 		o.sessionTable(p, sessions)
 	}
