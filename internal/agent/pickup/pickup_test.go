@@ -381,6 +381,8 @@ func TestDropOfWhatCannotBeDelivered(t *testing.T) {
 		"full":      {"Subject: x\n\n", "alice", status.ErrQuota, "5.2.2 Mailbox full"},
 		"loop":      {strings.Repeat("Received: x\n", 6) + "\n", "alice", nil, "5.4.6 Too many hops"},
 		"too large": {"Subject: x\n\n" + strings.Repeat("line\n", 30_000), "alice", nil, "5.3.4 Message size"},
+		// It was put aside as rubbish: a header that cannot be changed as it should.
+		"Bcc everywhere": {strings.Repeat("Bcc: b\nX: y\n", 2000) + "\n", "alice", nil, "5.3.4 Message header"},
 		// It was put aside as rubbish: only its line ends make it too large.
 		"too large with its line ends": {"Subject: x\n\n" + strings.Repeat("\n", 60_000), "alice", nil, "5.3.4 Message size"},
 	} {

@@ -66,6 +66,7 @@ type message struct {
 	plan    route.Plan
 	counted bool // against its user's rate
 	begun   bool // some of its bytes were asked for
+	asIs    bool // its header cannot be completed
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -250,6 +251,10 @@ func (m *message) judge(ctx context.Context, in *intake.Message) (*flow.Job, err
 		}
 	}
 	content, err := m.complete(in, fields)
+	if m.dropped() && status.IsPermanent(err) && !m.asIs {
+		m.refused, m.asIs = err, true // it goes back
+		return m.judge(ctx, in)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +295,7 @@ func (m *message) verdict(ctx context.Context, tx *flow.Transaction, in *intake.
 // complete puts the trace and what is missing in front of the message, and brings the index up to date.
 func (m *message) complete(in *intake.Message, fields []byte) (recipe.Recipe, error) {
 	trace := m.trace()
-	if in.HeaderComplete() != nil { // it is on its way back, and too long to be completed
+	if in.HeaderComplete() != nil || m.asIs { // it is on its way back, and cannot be completed
 		all := append(trace, fields...)
 		return recipe.Whole(in.Self()).Prepend(all), in.Index.Shift(int64(len(all)))
 	}

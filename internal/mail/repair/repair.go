@@ -36,17 +36,26 @@ func Complete(h *header.Header, m Message) header.Edit {
 	return e
 }
 
-// maxList bounds the addresses of one name of field that Qualify reads.
-const maxList = 1000
+// maxList bounds the addresses of one name of field that Qualify reads, maxBytes what it writes in all: what is put in front
+// of a message has its bound (recipe.MaxLiteral), and a header that could be better is no reason to refuse it.
+const (
+	maxList  = 1000
+	maxBytes = 32 << 10
+)
 
 // Qualify adds to e what gives a domain to addresses that have none, in the fields of originator and recipients (RFC 5322
 // §3.6.2, §3.6.3): "To: root" of a cron job would mean nobody elsewhere. Fields without such an address stay as they are,
-// as do those that have more addresses than can be looked at.
+// as do those that have more addresses than can be looked at or written anew.
 func Qualify(e *header.Edit, h *header.Header, domain string) {
+	room := maxBytes
 	for _, name := range [...]string{"From", "Sender", "Reply-To", "To", "Cc", "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc"} {
 		if list, bare := qualified(h, name, domain); bare {
+			field := header.AppendMailboxes(nil, name, list)
+			if room -= len(field); room < 0 {
+				return
+			}
 			e.Remove = append(e.Remove, name)
-			e.Prepend = header.AppendMailboxes(e.Prepend, name, list)
+			e.Prepend = append(e.Prepend, field...)
 		}
 	}
 }

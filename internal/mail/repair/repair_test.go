@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +60,14 @@ func TestQualify(t *testing.T) {
 		if got := apply(t, in+rest+"\r\n", "h.example", Message{}); got != want+"\r\n" {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
+	}
+}
+
+// So many names of users made a header that could not be written, and the message was refused.
+func TestQualifyHasABound(t *testing.T) {
+	long := "To: " + strings.Repeat("a-user-of-this-system-with-quite-a-long-name,\r\n ", 900) + "x\r\n"
+	const rest = "Date: x\r\nMessage-ID: <y@z>\r\n\r\n"
+	if got, want := apply(t, "From: root\r\n"+long+rest, "h.example", Message{}), "From: root@h.example\r\n"+long+rest; got != want {
+		t.Errorf("%.200q, want %.200q", got, want)
 	}
 }
