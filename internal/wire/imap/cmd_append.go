@@ -13,6 +13,10 @@ import (
 // is kept in memory until the last has come.
 const maxAppend = 1000
 
+// maxAppendTime is how long one APPEND may take from its second message on. What has come so far waits in the journal, and
+// with it all mail that came since: a client that sends a byte now and then must not hold that up for days.
+const maxAppendTime = time.Hour
+
 // appendExtension is APPEND (RFC 9051 §6.3.12) with MULTIAPPEND (RFC 3502), APPENDLIMIT (RFC 7889), APPENDUID (RFC 4315 §3)
 // and the UTF8 form of RFC 6855 §4.
 func appendExtension() extension {
@@ -98,6 +102,10 @@ func (c *conn) appendTo(ctx context.Context, mailbox string, replaces *Replaced,
 		}
 		if more, err = in.message(ctx, to); err != nil {
 			return AppendResult{}, err
+		}
+		if more && in.count == 1 {
+			c.t.until = c.cfg.Clock().Add(maxAppendTime)
+			defer func() { c.t.until = time.Time{} }()
 		}
 	}
 	res, err := to.Commit(ctx)
