@@ -45,6 +45,9 @@ func (c *conn) objectID(kind ObjectKind, number uint64) error {
 // objectKey is SEARCH EMAILID or THREADID: an id that no message has finds none.
 func objectKey(kind ObjectKind) searchKey {
 	return func(p *parser, _ int) *searchNode {
+		if kind == ThreadObject {
+			p.dearKey()
+		}
 		p.sp()
 		id := p.span(func(c byte) bool {
 			return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-' || c == '_'

@@ -32,7 +32,7 @@ type parser struct {
 	now    time.Time
 
 	keys    int  // search keys so far
-	texts   int  // BODY and TEXT among them
+	texts   int  // BODY, TEXT and THREADID among them
 	modseqs bool // MODSEQ is among them
 }
 

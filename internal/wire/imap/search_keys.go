@@ -12,7 +12,7 @@ import (
 
 const (
 	maxSearchKeys    = 1000
-	maxTextKeys      = 50 // BODY and TEXT, which read whole messages
+	maxTextKeys      = 50 // BODY and TEXT, which read whole messages, and THREADID, which goes through many
 	unknownSearchKey = "Unknown SEARCH key "
 )
 
@@ -236,10 +236,15 @@ func showAddresses(list []header.Mailbox) string {
 	return b.String()
 }
 
-func textNode(p *parser, field TextField) *searchNode {
+// dearKey counts a key that costs much.
+func (p *parser) dearKey() {
 	if p.texts++; p.texts > maxTextKeys {
-		p.fail("Too many BODY and TEXT in SEARCH")
+		p.fail("Too many BODY, TEXT and THREADID in SEARCH")
 	}
+}
+
+func textNode(p *parser, field TextField) *searchNode {
+	p.dearKey()
 	p.sp()
 	n := &searchNode{needle: fold(p.searchText()), field: field, want: WantStructure | WantBody, text: true}
 	n.match = func(m *candidate) (bool, error) { return m.textMatch(n.field, n.needle) }
