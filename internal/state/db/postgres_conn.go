@@ -18,6 +18,8 @@ type pgConn struct {
 	stmts map[string]*pgStmt // by the caller's text
 	rows  pgRows
 	args  pgArgs
+	// A RELEASE that has not been sent: it goes with the next SAVEPOINT or COMMIT and saves a round trip.
+	release bool
 }
 
 // pgStmt is a statement that the session has prepared.
@@ -51,8 +53,15 @@ func (c *pgConn) begin(r role) error {
 
 // run executes statements without parameters. A COMMIT that the server turned into a ROLLBACK is an error.
 func (c *pgConn) run(sql string) error {
-	results, err := c.conn.Exec(context.Background(), sql).ReadAll()
-	if err == nil && sql == sqlCommit && (len(results) != 1 || results[0].CommandTag.String() != sqlCommit) {
+	text := sql
+	if c.release && (sql == sqlSavepoint || sql == sqlCommit) {
+		text = sqlRelease + "; " + sql
+	}
+	if c.release = sql == sqlRelease; c.release {
+		return nil
+	}
+	results, err := c.conn.Exec(context.Background(), text).ReadAll()
+	if err == nil && sql == sqlCommit && results[len(results)-1].CommandTag.String() != sqlCommit {
 		err = errNotCommitted
 	}
 	return err
