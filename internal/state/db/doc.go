@@ -1,6 +1,6 @@
 // Package db is the one thin layer between Postrider's state and its SQL engine.
 //
-// It is drawn for two engines: SQLite (here, zombiezen.com/go/sqlite) and PostgreSQL (later, behind the same functions).
+// It has two engines: SQLite (zombiezen.com/go/sqlite) and PostgreSQL (pgconn of pgx; docs/design/0006-postgresql.md).
 // Callers write portable SQL with ? placeholders. What the engines do not share is one named function each.
 //
 // Read runs a function in a read transaction on one of a few read-only connections. Write queues a function for the one
@@ -24,10 +24,16 @@
 // work again once there is room. An I/O error, a damaged file or a commit that failed in any other way is fatal: Fatal is
 // called once and everything later is answered with status.ErrFatal. A violated UNIQUE is ErrUnique.
 //
+// PostgreSQL: a lost connection, a lock or time-out is ErrUnavailable; the next batch connects again. A commit whose answer
+// is lost is asked for on the new session (pg_xact_status) and told as it was; where that cannot be learned it is fatal.
+// One server has the database, by an advisory lock of the writer's session.
+//
 // SQLite's automatic checkpoint hides its errors, so it is off (wal_autocheckpoint=0); a checkpointer goroutine with its
 // own connection moves the log into the database and its errors are seen.
 //
-// Map: db.go (open, read, close), writer.go (group commit), tx.go (statements, rows), checkpoint.go, migrate.go,
-// errors.go, pragma.go (connection settings), sync_on.go and sync_off.go (the build tag nosync_wal is the test of the
+// Map: db.go (open, read, close), writer.go (group commit), tx.go (statements, rows), columns.go, link.go (a connection as
+// a whole), migrate.go, errors.go; of SQLite checkpoint.go, pragma.go (connection settings); of PostgreSQL postgres.go
+// (open, lock, lost connections), postgres_conn.go (statements), postgres_sql.go (differences), postgres_migrate.go,
+// postgres_errors.go; sync_on.go and sync_off.go (the build tag nosync_wal is the test of the
 // power-cut test), boot.go (installation and start counter), dbtest (contract suite, test databases).
 package db
