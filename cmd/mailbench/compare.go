@@ -25,6 +25,7 @@ type compareCmd struct {
 	Users     int           `help:"Users that the mail is for." default:"40"`
 	Retries   int           `help:"Repetitions of a run during which the disk changed." default:"2"`
 	Traced    int           `help:"Messages to count syncs of, under strace; 0 leaves it out." default:"100"`
+	Mailbox   int           `help:"Messages of the mailbox that IMAP workloads read; 0 leaves IMAP out." default:"10000"`
 	Limit     time.Duration `help:"Time for everything; what there is then is reported." default:"45m"`
 	Dir       string        `help:"Folder on the disk to measure; a new one is made in it, and removed." default:"/var/tmp" type:"existingdir"`
 	Postrider string        `help:"Postrider's program." default:"bin/postrider"`
@@ -59,6 +60,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 	out, err := compare.All(ctx, compare.Options{
 		Dir: dir, Systems: systems, Sessions: c.Sessions, Duration: time.Duration(c.Seconds), Pairs: c.Pairs,
 		Users: c.Users, Size: c.Size, Retries: c.Retries, Traced: c.Traced, Stall: 30 * time.Second,
+		Readers: c.readers(systems), Mailbox: c.Mailbox,
 		Say: show.line,
 		Show: func(label string, s load.Snapshot) {
 			show.label = label
@@ -105,6 +107,17 @@ func (c *compareCmd) systems(dir string) ([]peer.System, error) {
 	return systems, nil
 }
 
+// readers are the systems whose IMAP server is not another's too.
+func (c *compareCmd) readers(systems []peer.System) []peer.System {
+	var list []peer.System
+	for i, name := range c.Systems {
+		if !strings.HasSuffix(name, "-noflow") {
+			list = append(list, systems[i])
+		}
+	}
+	return list
+}
+
 func (c *compareCmd) report(out *compare.Outcome) error {
 	if c.Write != "" {
 		if err := c.draw(out); err != nil {
@@ -145,8 +158,8 @@ func (c *compareCmd) draw(out *compare.Outcome) error {
 // commandLine is what a reader types to get the same table. It leaves out folders, which differ on each machine.
 func (c *compareCmd) commandLine() string {
 	sessions := strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Sessions), " ", ","), "[]")
-	s := fmt.Sprintf("mailbench compare --systems %s --sessions %s --seconds %v --pairs %d --size %d --users %d",
-		strings.Join(c.Systems, ","), sessions, time.Duration(c.Seconds).Seconds(), c.Pairs, c.Size, c.Users)
+	s := fmt.Sprintf("mailbench compare --systems %s --sessions %s --seconds %v --pairs %d --size %d --users %d --mailbox %d",
+		strings.Join(c.Systems, ","), sessions, time.Duration(c.Seconds).Seconds(), c.Pairs, c.Size, c.Users, c.Mailbox)
 	for _, set := range c.Set {
 		s += " --set '" + set + "'"
 	}

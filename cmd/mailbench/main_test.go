@@ -79,7 +79,7 @@ func TestCommandLineMakesTheReportAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 2 --size 10240 --users 40 --set 'a.b=1'"
+	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 2 --size 10240 --users 40 --mailbox 10000 --set 'a.b=1'"
 	if got := c.Compare.commandLine(); got != want {
 		t.Errorf("%s", got)
 	}

@@ -7,7 +7,8 @@
 //
 // It never tunes a system: that is done in peer, where the configurations stand. Files: options.go, order.go (which
 // run follows which), run.go (one run), mailboxes.go (has everything arrived?), summary.go (medians and ratios),
-// report.go and findings.go (Markdown), charts.go (what is drawn).
+// report.go and findings.go (Markdown), charts.go (what is drawn), reading.go and
+// readreport.go (IMAP).
 //
 // Failure contract: a system that does not start, or loses a message, is a result in the report and the comparison
 // goes on; an error means that the comparison itself could not go on.

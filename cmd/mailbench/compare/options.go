@@ -17,8 +17,11 @@ type Options struct {
 	Pairs    int           // how often every system has its turn, for each number of sessions
 	Users    int
 	Size     int
-	Retries  int // how often a run is done again because the disk changed
-	Traced   int // messages to send under strace; 0: none
+	Retries  int           // how often a run is done again because the disk changed
+	Traced   int           // messages to send under strace; 0: none
+	Readers  []peer.System // of Systems: those that IMAP workloads run on
+	Mailbox  int           // messages of the mailbox that they read; 0: no IMAP workloads
+	ReadTime time.Duration // of each workload in each turn; 0: two seconds
 	Stall    time.Duration
 
 	Say  func(string) // a line that stays
@@ -89,5 +92,7 @@ type Outcome struct {
 	Runs     []Run             `json:"runs"`
 	Traces   []Trace           `json:"traces"`
 	Cut      string            `json:"cut,omitempty"` // why it ended early
-	Plots    []string          `json:"-"`             // files that Charts were written to, as the report names them
+	Mailbox  int               `json:"mailbox"`
+	Readings []Reading         `json:"readings"`
+	Plots    []string          `json:"-"` // files that Charts were written to, as the report names them
 }

@@ -20,6 +20,10 @@ func All(ctx context.Context, o Options) (*Outcome, error) {
 		Date: time.Now(), Duration: o.Duration.Seconds(), Pairs: o.Pairs, Users: o.Users, Size: o.Size,
 		Sessions: o.Sessions, Versions: map[string]string{}, Configs: map[string]string{},
 	}
+	out.Mailbox = o.Mailbox
+	if o.ReadTime <= 0 {
+		o.ReadTime = defaultReadTime
+	}
 	var err error
 	if out.Machine, err = gauge.Describe(o.Dir); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Dir, err)
@@ -36,6 +40,9 @@ func All(ctx context.Context, o Options) (*Outcome, error) {
 				}
 			}
 		}
+	}
+	if o.Mailbox > 0 {
+		o.read(ctx, out)
 	}
 	for _, s := range o.Systems {
 		if o.Traced > 0 && ctx.Err() == nil {

@@ -36,6 +36,7 @@ func (o *Outcome) Markdown(note, command string) string {
 	for _, sessions := range o.Sessions {
 		o.sessionTable(p, sessions)
 	}
+	o.readTable(p)
 	o.goalTable(p)
 	o.behindList(p)
 	o.method(p)
@@ -144,7 +145,7 @@ func (o *Outcome) behindList(p *page) {
 		return
 	}
 	p.say("## Where %s is behind\n", o.Systems[0])
-	list := o.behind()
+	list := append(o.behind(), o.readBehind()...)
 	if len(list) == 0 {
 		p.say("On no line of these tables.\n")
 		return
@@ -170,6 +171,13 @@ func (o *Outcome) method(p *page) {
 	p.say("- Durability is the same: every system answers 250 after a sync, and is configured as shipped in that respect.")
 	p.say("- Syncs are counted by strace (%s) over a run of their own; strace slows a system down, and groups are then smaller.",
 		"fsync, fdatasync, sync, syncfs, sync_file_range, msync")
+	if len(o.Readings) > 0 {
+		p.say("- IMAP: each system's mailbox is filled with the same messages by APPEND; one tenth are unseen, one fifth have an " +
+			"attachment. In each turn a system is started, and every operation is done once, unmeasured, and then again and again " +
+			"for a time. Each answer is checked: all messages came, each as long as its RFC822.SIZE, a search found as many as it " +
+			"must, a mailbox grew by what was added. A connection is secured as the configurations below say: Postrider's by TLS, " +
+			"Dovecot's not at all, which makes Postrider look worse by the cost of encryption.")
+	}
 	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run whose two probes differ by "+
 		"more than %.1f × is discarded and done again; a row whose every run was discarded uses them all and is marked.\n", probes, maxRatio)
 }
