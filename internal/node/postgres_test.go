@@ -1,11 +1,68 @@
 package node
 
 import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/db/dbtest"
 	"github.com/postrider/postrider/test/needs"
 )
 
 // Whole nodes again with their state on PostgreSQL: all of this package's tests.
-func TestPostgreSQL(t *testing.T) { dbtest.OnPostgreSQL(t, needs.PostgreSQL) }
+func TestPostgreSQL(t *testing.T) {
+	dbtest.OnPostgreSQL(t, func(t testing.TB) string {
+		server := needs.PostgreSQL(t)
+		packsAndRowsBelongTogether(t, server)
+		return server
+	})
+}
+
+func packsAndRowsBelongTogether(t testing.TB, server string) {
+	first, second, third := t.TempDir(), t.TempDir(), t.TempDir()
+	url := dbtest.NewSchema(t, server)
+	file := filepath.Join(third, "url")
+	if err := os.WriteFile(file, []byte(url+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	postgres := func(dir string) *config.Config {
+		return testConfig(t, dir, `database.engine = "postgres"`, fmt.Sprintf("database.url_file = %q", file))
+	}
+	refused := func(c *config.Config, want string) {
+		t.Helper()
+		if _, err := Open(t.Context(), Options{Config: c, Log: &obs.Log{Logger: slog.New(slog.DiscardHandler)}, Version: "test"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	n, stop := start(t, postgres(first))
+	addUser(t, n, "alice", "pw")
+	if err := send(t, n, "alice@here.example", "Subject: x\r\n\r\nx\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	refused(postgres(second), "is not its data_dir")
+	refused(testConfig(t, first), "has the messages of a database on PostgreSQL")
+	_, stop = start(t, testConfig(t, second))
+	stop()
+	refused(postgres(second), "its messages belong to SQLite")
+	n, stop = start(t, postgres(first))
+	c := login(t, n, "alice@here.example", "pw")
+	arrived(t, c, "INBOX", 1)
+	c.Close()
+	stop()
+	other := dbtest.NewSchema(t, server)
+	refused(testConfig(t, first, `database.engine = "postgres"`, fmt.Sprintf("database.url = %q", other)), "is not its data_dir")
+	if err := os.WriteFile(file, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(postgres(first), "it wants the URL")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	refused(postgres(first), "no such file")
+}

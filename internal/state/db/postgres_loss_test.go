@@ -213,3 +213,49 @@ func (p *proxy) serve(client net.Conn) {
 	server.Close()
 	<-done
 }
+
+// Sessions end all the time while many write. Whoever was told yes is there, whoever was told no is not.
+func testSessionsEnd(t *testing.T, server string) {
+	const writers, each = 8, 50
+	url := dbtest.NewSchema(t, server)
+	d := closed(t)(db.OpenPostgres(t.Context(), url, db.Options{Schema: dbtest.Schema}))
+	var told [writers * each]bool
+	var yes atomic.Int64
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				id := w*each + i
+				err := d.Write(t.Context(), put(int64(id), 100))
+				if told[id] = err == nil; told[id] {
+					yes.Add(1)
+				} else if code(err) != unavailable {
+					t.Errorf("write %d: %v", id, err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for ended := false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		default:
+			dbtest.Command(t, server, endSessions)
+		}
+	}
+	err := d.Read(t.Context(), func(tx *db.Tx) error {
+		rows := tx.Query("SELECT id FROM thing")
+		for rows.Next() {
+			if id := rows.Int(0); !told[id] {
+				t.Errorf("%d is there, and its writer was told no", id)
+			}
+			yes.Add(-1)
+		}
+		return rows.Err()
+	})
+	if err != nil || yes.Load() != 0 {
+		t.Errorf("%d acknowledged are not there (%v)", yes.Load(), err)
+	}
+}

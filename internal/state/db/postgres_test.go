@@ -36,6 +36,7 @@ func TestPostgreSQL(t *testing.T) {
 		{"Refused", testRefused},
 		{"Order", testOrder},
 		{"SessionLost", testSessionLost},
+		{"SessionsEnd", testSessionsEnd},
 		{"OneServer", testOneServer},
 		{"CommitAnswerLost", testCommitAnswerLost},
 	} {
