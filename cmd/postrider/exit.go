@@ -87,6 +87,8 @@ func exitCode(err error) int {
 		return kindCode(remote.Kind)
 	case errors.Is(err, status.ErrFatal), errors.Is(err, syscall.EIO):
 		return exitIO
+	case errors.Is(err, node.ErrNoDatabase):
+		return exitNoInput
 	case errors.Is(err, node.ErrLocked), errors.Is(err, status.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
 		return exitTemporary
 	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):

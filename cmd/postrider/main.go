@@ -16,7 +16,7 @@
 //	notify.go      what systemd is told
 //	privhelper.go  the helper for what needs root
 //	quickstart.go, announce.go   quickstart, and what it prints
-//	domain.go, account.go, alias.go, queue.go, mail.go, config.go   the operator's commands
+//	domain.go, account.go, alias.go, queue.go, mail.go, config.go, check.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	man.go         the manual pages, made from cli*.go and the configuration's keys

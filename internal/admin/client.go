@@ -197,3 +197,7 @@ func (c *Client) Sessions(ctx context.Context, q SessionQuery) ([]Session, error
 func (c *Client) Kick(ctx context.Context, q SessionQuery) (Kicked, error) {
 	return get[Kicked](ctx, c, "session-kick", q)
 }
+
+func (c *Client) Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error {
+	return receive(ctx, c, opCheck, q, each)
+}

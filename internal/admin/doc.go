@@ -11,7 +11,7 @@
 // Failures are of type *Error; Kind says what a program may do about it, Text is for the operator. Passwords pass in
 // NewAccount and Password; they are never written anywhere by this package.
 //
-//	api.go         API and its nouns; api_mail.go those of searches and sessions
+//	api.go         API and its nouns; api_mail.go those of searches and sessions, api_check.go those of the check
 //	errors.go      Error, Kind
 //	operations.go  the table of what can be called
 //	stream.go      results of any length

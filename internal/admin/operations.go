@@ -45,6 +45,7 @@ func operations() map[string]operation {
 		"mail-change":    call(API.ChangeMail),
 		"sessions":       call(API.Sessions),
 		"session-kick":   call(API.Kick),
+		opCheck:          live(API.Check),
 	}
 }
 

@@ -74,6 +74,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	if name == opCheck { // takes as long as the store is large; who asked for it ends it by going away
+		cancel()
+		ctx, cancel = context.WithCancel(r.Context())
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+			s.log.Warn("admin: time limit not lifted", "operation", name, "error", err)
+		}
+	}
 	defer cancel()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArgument))
 	if err != nil {
@@ -90,7 +97,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			// With a length said beforehand, the client sees when a message is not whole.
 			w.Header().Set("Content-Length", strconv.FormatInt(m.Size(), 10))
 		}
-		_, err := io.Copy(w, message)
+		var to io.Writer = w
+		if m, ok := message.(*streamBody); ok && m.live {
+			to = flushed{w}
+		}
+		_, err := io.Copy(to, message)
 		if err = errors.Join(err, message.Close()); err != nil {
 			s.log.Warn("admin: message not sent in full", "operation", name, "error", err)
 		}

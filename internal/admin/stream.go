@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 )
 
 // A stream is a result of any length: JSON lines, each an item, and a last one that says how it ended. So a stream that is
@@ -19,6 +20,15 @@ type line[Item any] struct {
 
 // stream is an operation whose result is a stream.
 func stream[Arg, Item any](method func(API, context.Context, Arg, func(Item) error) error) operation {
+	return streaming(method, false)
+}
+
+// live is a stream whose items are sent as they come.
+func live[Arg, Item any](method func(API, context.Context, Arg, func(Item) error) error) operation {
+	return streaming(method, true)
+}
+
+func streaming[Arg, Item any](method func(API, context.Context, Arg, func(Item) error) error, atOnce bool) operation {
 	return func(ctx context.Context, a API, body []byte) (any, io.ReadCloser, error) {
 		arg, err := argument[Arg](body)
 		if err != nil {
@@ -26,13 +36,19 @@ func stream[Arg, Item any](method func(API, context.Context, Arg, func(Item) err
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		r, w := io.Pipe()
-		s := &streamBody{PipeReader: r, cancel: cancel, done: make(chan struct{})}
+		s := &streamBody{PipeReader: r, cancel: cancel, done: make(chan struct{}), live: atOnce}
 		go func() {
 			defer close(s.done)
 			out := bufio.NewWriter(w)
 			e := json.NewEncoder(out)
 			err := guarded(func() error {
-				return method(a, ctx, arg, func(item Item) error { return e.Encode(line[Item]{Item: &item}) })
+				return method(a, ctx, arg, func(item Item) error {
+					err := e.Encode(line[Item]{Item: &item})
+					if err == nil && atOnce {
+						err = out.Flush()
+					}
+					return err
+				})
 			})
 			last := line[Item]{End: err == nil}
 			if err != nil {
@@ -59,6 +75,18 @@ type streamBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc
 	done   chan struct{}
+	live   bool
+}
+
+// flushed is a connection that keeps nothing back.
+type flushed struct{ http.ResponseWriter }
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(p)
+	if err == nil {
+		err = http.NewResponseController(f.ResponseWriter).Flush()
+	}
+	return n, err
 }
 
 func (*streamBody) ContentType() string { return "application/jsonl" }

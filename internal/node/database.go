@@ -33,6 +33,9 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 		if whose != "" {
 			return boot, fmt.Errorf("%s has the messages of a database on PostgreSQL; set database.engine = \"postgres\" and its url", c.DataDir)
 		}
+		if err := refuseLostDatabase(c.DataDir); err != nil {
+			return boot, err
+		}
 		if n.db, err = db.Open(ctx, file, opt); err != nil {
 			return boot, fmt.Errorf("open the database: %w", err)
 		}
@@ -64,6 +67,23 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 			boot.Installation, c.DataDir)
 	}
 	return boot, writeMark(mark, boot.Installation)
+}
+
+// ErrNoDatabase says that there are messages and no database that knows them.
+var ErrNoDatabase = errors.New(databaseFile + " is missing")
+
+// refuseLostDatabase refuses a data directory with packs and without a database: a start would make an empty one, and mail
+// would go into it as if nothing had been lost.
+func refuseLostDatabase(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, databaseFile)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	packs, err := filepath.Glob(filepath.Join(dir, "packs", "*.pack"))
+	if err != nil || len(packs) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w, and there are %d packs of messages: put back a backup of it, or move the packs away to begin anew; "+
+		"`postrider check` tells more", dir, ErrNoDatabase, len(packs))
 }
 
 func (n *Node) countStart(ctx context.Context) (db.Boot, error) {

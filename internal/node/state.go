@@ -14,7 +14,6 @@ import (
 	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/mailstore"
-	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/vfs"
 )
 
@@ -41,7 +40,7 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	if n.blobs, err = blob.Open(ctx, blob.Options{FS: vfs.OS{}, Dir: packs, Node: nodeNumber, Epoch: int64(boot.Count), Clock: n.opt.Now,
-		Catalog: blob.NewDBCatalog(n.db, mailstore.RefersTo, queue.RefersTo), Log: n.log.Logger, Fatal: n.fail}); err != nil {
+		Installation: installationOf(boot.Installation), Catalog: newCatalog(n.db), Log: n.log.Logger, Fatal: n.fail}); err != nil {
 		return fmt.Errorf("open the packs: %w", err)
 	}
 	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger,

@@ -41,6 +41,8 @@ var (
 	ErrDamaged = errors.New("damaged record")
 	// ErrUnsupported: a sound record or pack, written by a later version or with a feature this one lacks.
 	ErrUnsupported = errors.New("written by a later version of Postrider")
+	// ErrStranger: a file stands where a new pack would; it is never written over.
+	ErrStranger = errors.New("a pack that should be new exists")
 	// ErrMissing: the pack has no file.
 	ErrMissing = errors.New("pack is missing")
 )
@@ -91,7 +93,11 @@ type packHeader struct {
 	created time.Time // microseconds
 	epoch   int64
 	mark    mark
+	owner   Installation // zero in packs of before it was written
 }
+
+// Installation is the beginning of the installation's UUID, 12 bytes. A check tells by it whose packs these are.
+type Installation [12]byte
 
 func (h *packHeader) append(b []byte) []byte {
 	n := len(b)
@@ -102,7 +108,7 @@ func (h *packHeader) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(h.created.UnixMicro()))
 	b = append(b, h.mark[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.epoch))
-	b = append(b, make([]byte, 12)...) // reserved
+	b = append(b, h.owner[:]...)
 	return binary.BigEndian.AppendUint32(b, crc(b[n:]))
 }
 
@@ -117,6 +123,7 @@ func parsePackHeader(b []byte) (h packHeader, err error) {
 		created: time.UnixMicro(int64(binary.BigEndian.Uint64(b[24:]))),
 		mark:    mark(b[32:40]),
 		epoch:   int64(binary.BigEndian.Uint64(b[40:])),
+		owner:   Installation(b[48:60]),
 	}
 	if h.version != formatVersion {
 		return h, fmt.Errorf("%w: pack format version %d", ErrUnsupported, h.version)

@@ -114,13 +114,18 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 // makeFile makes the file of a pack that holds no record, or makes it anew, with a durable header. The caller syncs the
 // directory.
 func (s *Store) makeFile(number int64) (*pack, error) {
-	h := packHeader{version: formatVersion, node: s.opt.Node, number: number, created: s.opt.Clock(), epoch: s.opt.Epoch}
+	h := packHeader{version: formatVersion, node: s.opt.Node, number: number, created: s.opt.Clock(), epoch: s.opt.Epoch,
+		owner: s.opt.Installation}
 	if _, err := io.ReadFull(s.opt.Rand, h.mark[:]); err != nil {
 		return nil, fmt.Errorf("blob: pack %d: %w", number, err)
 	}
 	name := s.path(number)
 	f, err := s.opt.FS.Create(name)
 	if errors.Is(err, fs.ErrExist) {
+		// Ours, from an attempt that failed before a record: anything longer holds somebody's mail.
+		if n, serr := s.opt.FS.Size(name); serr == nil && n > packHeaderSize {
+			return nil, s.fail("create pack", fmt.Errorf("%w: %s has %d bytes, and the database does not know it; see `postrider check`", ErrStranger, name, n))
+		}
 		f, err = s.opt.FS.OpenWrite(name)
 	}
 	if err != nil {

@@ -26,6 +26,8 @@ type Options struct {
 	Node    uint32 // writes its own packs only
 	Epoch   int64  // of the node, counted at every start
 
+	Installation Installation // written into new packs; zero: none
+
 	Durable durable.Waiter   // nil: durable.Local
 	Clock   func() time.Time // nil: time.Now
 	Rand    io.Reader        // for the packs' marks; nil: crypto/rand

@@ -35,5 +35,6 @@
 // a whole), migrate.go, errors.go; of SQLite checkpoint.go, pragma.go (connection settings); of PostgreSQL postgres.go
 // (open, lock, lost connections), postgres_conn.go (statements), postgres_sql.go (differences), postgres_migrate.go,
 // postgres_errors.go; sync_on.go and sync_off.go (the build tag nosync_wal is the test of the
-// power-cut test), boot.go (installation and start counter), dbtest (contract suite, test databases).
+// power-cut test), boot.go (installation and start counter), check.go
+// (`postrider check`), dbtest (contract suite, test databases).
 package db

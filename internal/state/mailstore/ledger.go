@@ -69,3 +69,38 @@ func (t *txn) forget(ids []queueid.ID, keep func(queueid.ID) bool) error {
 	}
 	return nil
 }
+
+// NewestDelivered is the highest id in the ledger; zero when it is empty.
+func (s *Store) NewestDelivered(ctx context.Context) (id queueid.ID, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		var b []byte
+		_, err := tx.QueryRow("SELECT queue_id FROM delivered ORDER BY queue_id DESC LIMIT 1").Scan(&b)
+		copy(id[:], b)
+		return err
+	})
+	return id, err
+}
+
+// Unused counts the ids before an id that Forget with the same arguments would remove.
+func (s *Store) Unused(ctx context.Context, before queueid.ID, keep func(queueid.ID) bool) (n int, err error) {
+	var from queueid.ID
+	for more := true; more; {
+		err := s.db.Read(ctx, func(tx *db.Tx) error {
+			rows := tx.Query("SELECT DISTINCT queue_id FROM delivered WHERE queue_id > ? AND queue_id < ? ORDER BY queue_id LIMIT ?",
+				from[:], before[:], forgetSlice)
+			seen := 0
+			for rows.Next() {
+				copy(from[:], rows.Bytes(0))
+				if seen++; !keep(from) {
+					n++
+				}
+			}
+			more = seen == forgetSlice
+			return rows.Err()
+		})
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}

@@ -17,5 +17,5 @@
 // state, transition, and what a crash at each point leaves.
 //
 // Files: queue.go (types, Submit) · run.go (dispatch to agents) · finish.go (outcomes) · store.go (rows, in order) ·
-// recover.go (start) · ledger.go (what may be forgotten) · list.go (for the operator) · scheduler.go, retry.go (pure).
+// recover.go (start) · ledger.go (what may be forgotten) · list.go (for the operator) · check.go (`postrider check`) · scheduler.go, retry.go (pure).
 package queue

@@ -133,6 +133,8 @@ func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info
 
 func (it *item) state(now time.Time) string {
 	switch {
+	case it.corrupt:
+		return Corrupt.String()
 	case it.held:
 		return Hold.String()
 	case it.flying > 0:
@@ -233,7 +235,7 @@ func (q *Queue) Hold(id queueid.ID, hold bool) error {
 	if it.held == hold {
 		return nil
 	}
-	it.held = hold
+	it.held, it.corrupt = hold, false
 	if !it.rows {
 		q.writeRows(it, nil)
 	} else {

@@ -142,6 +142,7 @@ type item struct {
 	rows      bool           // it has rows, or they are being written
 	stored    bool           // it has rows
 	held      bool
+	corrupt   bool // held because its message cannot be read
 	received  time.Time
 	size      int64
 	submitted time.Time

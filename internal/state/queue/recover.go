@@ -94,7 +94,8 @@ func (q *Queue) loadRows(ctx context.Context) error {
 			rows := tx.Query("SELECT queue_id, state, size, received FROM job WHERE queue_id > ? ORDER BY queue_id LIMIT ?", from, loadSlice)
 			for rows.Next() {
 				n++
-				it := &item{rows: true, stored: true, held: State(rows.Int64(1)) != Queued, size: rows.Int64(2), received: time.UnixMicro(rows.Int64(3))}
+				it := &item{rows: true, stored: true, held: State(rows.Int64(1)) != Queued, corrupt: State(rows.Int64(1)) == Corrupt,
+					size: rows.Int64(2), received: time.UnixMicro(rows.Int64(3))}
 				from = rows.Bytes(0)
 				copy(it.id[:], from)
 				it.ref = q.replayed[it.id]

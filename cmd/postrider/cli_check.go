@@ -1,0 +1,6 @@
+package main
+
+type checkCmd struct {
+	Deep   bool `help:"Read every message, and compare it with its checksums and with what is stored of its structure."`
+	Repair bool `help:"Mend what can be derived from the rest, and set aside what cannot."`
+}
