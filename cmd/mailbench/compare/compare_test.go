@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
 	"github.com/postrider/postrider/cmd/mailbench/load"
+	"github.com/postrider/postrider/cmd/mailbench/work"
 )
 
 // outcome has Postrider at 1,000 and 1,200 a second beside a peer at 100 and 200 in what counts.
@@ -106,6 +107,43 @@ func TestChartsShowTheMediansAndTheReportShowsThem(t *testing.T) {
 	o.Plots = []string{"x-rate.svg", "x-latency.svg"}
 	if text := o.Markdown("", "x"); !strings.Contains(text, "](x-rate.svg)\n") || !strings.Contains(text, "](x-latency.svg)\n") {
 		t.Error(text)
+	}
+}
+
+func TestIMAPIsComparedLineByLine(t *testing.T) {
+	o := outcome()
+	o.Mailbox = 10_000
+	add := func(system, workload string, p50, cpuSeconds float64) {
+		o.Readings = append(o.Readings, Reading{System: system, Workload: workload, Pair: 1, Result: work.Result{
+			Operations: 100, Latency: load.Latency{P50: p50, P99: 3 * p50}, Server: &gauge.Usage{CPUSeconds: cpuSeconds}}})
+	}
+	add("Postrider", "fetch-flags", 1, 0.1)
+	add("Postrider", "fetch-flags", 3, 0.3)
+	add("Peer", "fetch-flags", 8, 0.1)
+	add("Postrider", "store", 5, 0.1)
+	add("Peer", "store", 2.5, 0.4)
+	o.Readings = append(o.Readings, Reading{System: "Peer", Workload: "copy", Pair: 1, Error: "COPY: the server says\n\"NO\""})
+	text := o.Markdown("", "x")
+	for _, want := range []string{
+		"## IMAP, a mailbox of 10,000 messages of 10,240 bytes, one session",
+		"| FETCH 1:* FLAGS | 2.00 | 6.00 | 2.00 | 8.00 | 24.00 | 1.00 | 4.00 × |",
+		"| STORE of 100 messages | 5.00 | 15.00 | 1.00 | 2.50 | 7.50 | 4.00 | 0.50 × |",
+		"| SELECT | – | – | – | – | – | – | – |",
+		"- IMAP FETCH 1:* FLAGS, CPU: 2.00 ms, beside 1.00 ms (Peer)",
+		"- IMAP STORE of 100 messages, p50: 5.00 ms, beside 2.50 ms (Peer)",
+		`Peer, IMAP copy, failed: COPY: the server says "NO"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "FLAGS, p50:") || strings.Contains(text, "STORE of 100 messages, CPU:") {
+		t.Error("a line is told as lost that is not")
+	}
+	for _, w := range readings() {
+		if readText(w) == "" {
+			t.Errorf("%s has no name", w)
+		}
 	}
 }
 

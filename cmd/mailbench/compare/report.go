@@ -167,7 +167,7 @@ func (o *Outcome) method(p *page) {
 		"Times to the reply run from the first byte of the message to the 250.")
 	p.say("- CPU is user and system time of all processes of the system, ended ones included, over load and delivery. Memory is " +
 		"the sum of proportional set sizes: idle just after the start, loaded the highest of one a second. Loaded includes the " +
-		"IMAP connections that count, one for each user, in every system.")
+		"IMAP connections that count, one for each user by TLS, in every system.")
 	p.say("- Durability is the same: every system answers 250 after a sync, and is configured as shipped in that respect.")
 	p.say("- Syncs are counted by strace (%s) over a run of their own; strace slows a system down, and groups are then smaller.",
 		"fsync, fdatasync, sync, syncfs, sync_file_range, msync")
@@ -175,8 +175,7 @@ func (o *Outcome) method(p *page) {
 		p.say("- IMAP: each system's mailbox is filled with the same messages by APPEND; one tenth are unseen, one fifth have an " +
 			"attachment. In each turn a system is started, and every operation is done once, unmeasured, and then again and again " +
 			"for a time. Each answer is checked: all messages came, each as long as its RFC822.SIZE, a search found as many as it " +
-			"must, a mailbox grew by what was added. A connection is secured as the configurations below say: Postrider's by TLS, " +
-			"Dovecot's not at all, which makes Postrider look worse by the cost of encryption.")
+			"must, a mailbox grew by what was added.")
 	}
 	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run whose two probes differ by "+
 		"more than %.1f × is discarded and done again; a row whose every run was discarded uses them all and is marked.\n", probes, maxRatio)

@@ -7,7 +7,8 @@
 // watch, and with which configuration they run.
 //
 // Files: system.go (the interface), daemon.go (one process in the foreground), postfix.go and dovecot.go (their
-// configurations stand in conf/), stack.go (both together), postrider.go, imap.go (the few words of IMAP needed here).
+// configurations stand in conf/), cert.go (TLS for Dovecot), stack.go (both together), postrider.go, imap.go (the few words
+// of IMAP needed here).
 //
 // Failure contract: an error of Start carries the last lines of the log; whatever was started by then is stopped. Stop
 // leaves no process behind: those that do not end by themselves in stopTimeout are killed, by id, and reported.

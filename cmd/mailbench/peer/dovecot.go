@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	_ "embed"
 	"fmt"
 	"os"
@@ -25,7 +27,9 @@ const (
 type dovecot struct {
 	dir    string
 	format Format
-	port   int
+	port   int // of IMAP in the clear, where only the greeting is read
+	tls    int // of IMAP by TLS
+	ca     *x509.CertPool
 	extra  []string // further lines of dovecot.conf
 	d      *daemon
 	conf   string
@@ -33,11 +37,22 @@ type dovecot struct {
 
 func (v *dovecot) addr() string { return fmt.Sprintf("127.0.0.1:%d", v.port) }
 
+// access is IMAP as a user has it.
+func (v *dovecot) access() Access {
+	return Access{
+		Addr: fmt.Sprintf("127.0.0.1:%d", v.tls), TLS: &tls.Config{RootCAs: v.ca, ServerName: "localhost"},
+		Password: func(int) string { return "bench" },
+	}
+}
+
 func (v *dovecot) lmtp() string { return filepath.Join(v.dir, "run", "lmtp") }
 
 func (v *dovecot) setUp() error {
 	var err error
 	if v.port, err = freePort(); err != nil {
+		return err
+	}
+	if v.tls, err = freePort(); err != nil {
 		return err
 	}
 	for _, sub := range []string{"run", "state", "mail"} {
@@ -48,12 +63,15 @@ func (v *dovecot) setUp() error {
 	if err := chownTo(filepath.Join(v.dir, "mail"), "mail"); err != nil {
 		return err
 	}
+	if v.ca, err = certificate(v.dir); err != nil {
+		return err
+	}
 	folder := "Maildir"
 	if v.format != Maildir {
 		folder = string(v.format)
 	}
 	text, err := fill(dovecotConf, map[string]any{
-		"Dir": v.dir, "Domain": Domain, "Format": v.format, "Folder": folder, "Port": v.port, "Extra": v.extra,
+		"Dir": v.dir, "Domain": Domain, "Format": v.format, "Folder": folder, "Port": v.port, "TLSPort": v.tls, "Extra": v.extra,
 	})
 	if err != nil {
 		return err

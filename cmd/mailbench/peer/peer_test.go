@@ -15,7 +15,7 @@ import (
 func TestConfigurationsAreFilled(t *testing.T) {
 	values := map[string]any{
 		"Dir": "/d/x", "Daemons": "/usr/lib/postfix/sbin", "Domain": Domain, "LMTP": "/d/lmtp", "Port": 4711, "Processes": 200,
-		"MaxSize": 1, "Extra": []string{"in_flow_delay = 0"}, "Format": Maildir, "Folder": "Maildir",
+		"MaxSize": 1, "Extra": []string{"in_flow_delay = 0"}, "Format": Maildir, "Folder": "Maildir", "TLSPort": 4712,
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"main.cf":      {mainCF, "virtual_transport = lmtp:unix:/d/lmtp\n"},

@@ -101,9 +101,7 @@ func (s *Stack) Roots() []int {
 
 func (s *Stack) SMTP() string { return s.postfix.addr() }
 
-func (s *Stack) IMAP() Access {
-	return Access{Addr: s.dovecot.addr(), Password: func(int) string { return "bench" }}
-}
+func (s *Stack) IMAP() Access { return s.dovecot.access() }
 
 func (s *Stack) Version() string {
 	dovecot, _, _ := strings.Cut(say("dovecot", "--version"), " ")

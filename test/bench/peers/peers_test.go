@@ -74,7 +74,7 @@ func delivers(t *testing.T, s peer.System) {
 		if err != nil {
 			t.Error(err)
 		}
-		res, err := load.Run(t.Context(), load.Config{Addr: s.SMTP(), Sessions: 2, Messages: 4 * users, Size: 10240, Recipients: rcpts}, nil)
+		res, err := load.Run(t.Context(), load.Config{Addr: s.SMTP(), Sessions: 2, Messages: 4 * users, Sizes: []int{10240}, Recipients: rcpts}, nil)
 		if err != nil || res.Messages != 4*users {
 			t.Errorf("%v: %d accepted: %v", err, res.Messages, res.Errors)
 		}
