@@ -56,8 +56,8 @@ func talk(conn io.ReadWriter, h *Head, body io.Reader) (string, error) {
 		}
 		line, err = readLine(in)
 	}
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoServer, err)
+	if err != nil { // not wrapped: ErrHead of an answer cut off says nothing about our head
+		return "", fmt.Errorf("%w: %v", ErrNoServer, err)
 	}
 	return parseReply(line)
 }

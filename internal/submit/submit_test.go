@@ -333,3 +333,18 @@ func FuzzTalk(f *testing.F) {
 		}
 	})
 }
+
+// A server that was killed before its answer looked like a head that nobody takes: the message was not left in the drop
+// folder, and its program was told that it had failed.
+func TestAnswerCutOffIsNoServer(t *testing.T) {
+	h := &Head{Token: NewToken(time.Now()), Sender: "a", Recipients: []string{"b"}, Size: 1}
+	for _, said := range []string{"", "go\n", "go\nque"} {
+		conn := struct {
+			io.Reader
+			io.Writer
+		}{strings.NewReader(said), io.Discard}
+		if _, err := talk(conn, h, strings.NewReader("x")); !errors.Is(err, ErrNoServer) || errors.Is(err, ErrHead) {
+			t.Errorf("%q: %v", said, err)
+		}
+	}
+}
