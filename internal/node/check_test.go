@@ -341,6 +341,8 @@ func TestCheckNamesAndMends(t *testing.T) {
 		{name: "a mailbox deleted", light: true, want: []string{"entry-no-mailbox"},
 			damage: one("DELETE FROM mailbox WHERE name = 'Archive'")},
 		{name: "an account's row deleted", light: true, want: []string{"account-no-state"}, damage: one("DELETE FROM account_state WHERE messages > 5")},
+		{name: "an account without mailboxes", light: true, want: []string{"account-no-state"},
+			damage: one("DELETE FROM account_state WHERE messages = 0", "DELETE FROM mailbox WHERE account_id NOT IN (SELECT account_id FROM account_state)")},
 		{name: "entry of another size", light: true, want: []string{"account-counters", "entry-size", "mailbox-counters"},
 			damage: one("UPDATE entry SET size = size - 1 WHERE uid = 1 AND mailbox_id = 1")},
 		{name: "present and expunged", light: true, want: []string{"entry-expunged"},
