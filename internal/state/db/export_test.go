@@ -1,5 +1,7 @@
 package db
 
+import "time"
+
 // WithMaxPages makes the database full at n pages.
 func WithMaxPages(o Options, n int64) Options { o.maxPages = n; return o }
 
@@ -16,3 +18,6 @@ func WithTuning(o Options, page int64, cacheKiB int) Options {
 	o.pageSize, o.cacheKiB = page, cacheKiB
 	return o
 }
+
+// Hasty makes a DB on PostgreSQL try again without a pause.
+func (d *DB) Hasty() { d.pg.pause = func(time.Duration) {} }

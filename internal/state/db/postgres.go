@@ -20,8 +20,8 @@ const (
 	pgMaxBatch       = 64               // a backend remembers so many subtransactions; more make snapshots slow
 	pgConnectTimeout = 10 * time.Second // unless the URL has connect_timeout
 	pgDeadPeer       = 30 * time.Second // a peer that acknowledges nothing for so long is gone
-	pgRetryPause     = time.Second      // between attempts to connect again
-	pgSettleTries    = 30               // attempts to learn what became of a commit
+	pgRetryPause     = time.Second / 10 // between attempts to connect again
+	pgSettleTries    = 300              // attempts to learn what became of a commit
 )
 
 // pgSession is what a session is given at its start where the URL says nothing else. A statement that takes 30 seconds is

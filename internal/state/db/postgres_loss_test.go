@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
@@ -139,12 +140,37 @@ func testCommitAnswerLost(t *testing.T, server string) {
 	}
 }
 
+// The server is gone with the answer to COMMIT, and stays away: nothing is told that is not known, and the process is to end.
+func testCommitUnknown(t *testing.T, server string) {
+	p := newProxy(t, server, true)
+	calls := 0
+	d, err := db.OpenPostgres(t.Context(), dbtest.NewSchema(t, p.url), db.Options{Schema: dbtest.Schema, Fatal: func(error) { calls++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Hasty()
+	p.armed.Store(true)
+	p.away.Store(true)
+	for range 2 {
+		if err := d.Write(t.Context(), put(1, 10)); code(err) != fatalFailure {
+			t.Errorf("the write: %v", err)
+		}
+	}
+	if err := d.Read(t.Context(), func(*db.Tx) error { return nil }); code(err) != fatalFailure || calls != 1 {
+		t.Errorf("a read: %v, %d calls", err, calls)
+	}
+	if err := d.Close(); code(err) != fatalFailure {
+		t.Errorf("close: %v", err)
+	}
+}
+
 // proxy stands between client and server and, armed, cuts the connection at the next COMMIT.
 type proxy struct {
 	url     string
 	socket  string // of the server
 	deliver bool
 	armed   atomic.Bool
+	away    atomic.Bool // after the cut nobody gets through
 }
 
 func newProxy(t *testing.T, server string, deliver bool) *proxy {
@@ -173,6 +199,9 @@ func newProxy(t *testing.T, server string, deliver bool) *proxy {
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
+	if p.away.Load() && !p.armed.Load() {
+		return
+	}
 	server, err := net.Dial("unix", p.socket)
 	if err != nil {
 		return
@@ -216,12 +245,13 @@ func (p *proxy) serve(client net.Conn) {
 
 // Sessions end all the time while many write. Whoever was told yes is there, whoever was told no is not.
 func testSessionsEnd(t *testing.T, server string) {
-	const writers, each = 8, 50
+	const writers, each = 8, 60
 	url := dbtest.NewSchema(t, server)
 	d := closed(t)(db.OpenPostgres(t.Context(), url, db.Options{Schema: dbtest.Schema}))
 	var told [writers * each]bool
 	var yes atomic.Int64
 	var wg sync.WaitGroup
+	progress := make(chan struct{}, writers)
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
@@ -229,22 +259,29 @@ func testSessionsEnd(t *testing.T, server string) {
 				err := d.Write(t.Context(), put(int64(id), 100))
 				if told[id] = err == nil; told[id] {
 					yes.Add(1)
-				} else if code(err) != unavailable {
+					select {
+					case progress <- struct{}{}:
+					default:
+					}
+					continue
+				}
+				if code(err) != unavailable {
 					t.Errorf("write %d: %v", id, err)
 				}
+				time.Sleep(5 * time.Millisecond) // as a client that tries again later
 			}
 		})
 	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
-	for ended := false; !ended; {
-		select {
-		case <-done:
-			ended = true
-		default:
+	go func() { wg.Wait(); close(progress) }()
+	for n := 0; ; n++ {
+		if _, more := <-progress; !more {
+			break
+		}
+		if n%5 == 0 {
 			dbtest.Command(t, server, endSessions)
 		}
 	}
+	t.Logf("%d told yes of %d, in %d commits", yes.Load(), len(told), d.Stats().Commits)
 	err := d.Read(t.Context(), func(tx *db.Tx) error {
 		rows := tx.Query("SELECT id FROM thing")
 		for rows.Next() {

@@ -39,6 +39,7 @@ func TestPostgreSQL(t *testing.T) {
 		{"SessionsEnd", testSessionsEnd},
 		{"OneServer", testOneServer},
 		{"CommitAnswerLost", testCommitAnswerLost},
+		{"CommitUnknown", testCommitUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.fn(t, server) })
 	}
