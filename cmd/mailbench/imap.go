@@ -73,7 +73,7 @@ type imapCmd struct {
 	Addr     string `help:"Server: host:port, or the path of a unix socket." default:"127.0.0.1:10143"`
 	Mailbox  string `help:"Mailbox; INBOX, and mailbench-appends for append."`
 	To       string `help:"copy: where to. A mailbox that was not there is removed at the end." default:"mailbench-copies"`
-	Query    string `help:"search-subject, search-text: the word." default:"quokka"`
+	Query    string `help:"search-subject, search-text: the word; if not given, one that the command fill has put into one message of a hundred."`
 	Expect   int64  `help:"search: how many messages must be found; 0 takes the first answer as the measure."`
 	Size     int    `help:"append: bytes of a message." default:"10240"`
 	loopFlags

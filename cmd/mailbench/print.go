@@ -111,7 +111,7 @@ func printFilled(out io.Writer, user string, r work.Filled) error {
 	s := newSheet(out)
 	s.row(user, "%s messages, %s, in %.2f s by %s, %.1f/s; the mailbox has %s", load.Grouped(r.Messages), mebibytes(r.Octets), r.Seconds,
 		r.Via, r.Rate, load.Grouped(r.Total))
-	s.row("\""+work.Needle+"\"", "stands in %s subjects; a search of the text finds %s", load.Grouped(r.InSubject), load.Grouped(r.InText))
+	s.row("to search", "%q stands in %s subjects, %q in %s texts", work.SubjectWord, load.Grouped(r.InSubject), work.TextWord, load.Grouped(r.InText))
 	s.server(r.Server, r.Messages, "message")
 	return s.Flush()
 }

@@ -97,7 +97,7 @@ func readText(workload string) string {
 	return map[string]string{
 		"login": "connect, LOGIN, LOGOUT", "select": "SELECT", "fetch-flags": "FETCH 1:* FLAGS", "fetch-envelope": "FETCH 1:* ENVELOPE",
 		"fetch-structure": "FETCH 1:* BODYSTRUCTURE", "fetch-bodies": "FETCH of 1,000 whole messages", "search-unseen": "SEARCH UNSEEN",
-		"search-subject": "SEARCH SUBJECT (1 % hits)", "search-text": "SEARCH TEXT (2 % hits)", "store": "STORE of 100 messages",
+		"search-subject": "SEARCH SUBJECT (1 % hits)", "search-text": "SEARCH TEXT (1 % hits)", "store": "STORE of 100 messages",
 		"append": "APPEND of one message", "copy": "COPY of 100 messages",
 	}[workload]
 }

@@ -40,6 +40,7 @@ func (o *Outcome) Markdown(note, command string) string {
 	o.goalTable(p)
 	o.behindList(p)
 	o.method(p)
+	ownServer(p)
 	o.runTable(p)
 	o.configs(p)
 	return strings.TrimRight(p.String(), "\n") + "\n"
@@ -239,4 +240,28 @@ func plural(n int, what string) string {
 func oneLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	return s[:min(len(s), 300)]
+}
+
+// ownServer tells a reader with a server of any make how to get such figures of it.
+func ownServer(p *page) {
+	p.say("## Measuring your own server\n")
+	p.say("`mailbench` loads any mail server; only `compare` knows Postrider. `--json` gives all figures, `--server-pid PID` adds " +
+		"CPU time and memory of a server on the same machine, and `mailbench COMMAND --help` lists the rest. Passwords come from " +
+		"`--password-file` or `MAILBENCH_PASSWORD`.\n")
+	p.say("```")
+	for _, line := range []string{
+		"mailbench smtp  --addr mx.example.org:25 --rcpt 'user%d@example.org' --rcpt-count 50 --sessions 20 --size 4096,100000",
+		"mailbench lmtp  --addr /run/dovecot/lmtp --rcpt user@example.org --no-pipelining",
+		"mailbench relay --addr mail.example.org:465 --tls --auth user --from user@example.org --rcpt x@sink.example --sink 192.0.2.1:25",
+		"mailbench fill  --addr imap.example.org:993 --tls --user user --messages 100000",
+		"mailbench imap search-text --addr imap.example.org:993 --tls --user user --sessions 4 --seconds 30",
+		"mailbench idle  --addr imap.example.org:993 --tls --user 'user%d' --user-count 100 --connections 10000 --notify",
+		"mailbench pop3 retr --addr pop.example.org:995 --tls --user user",
+	} {
+		p.say("%s", line)
+	}
+	p.say("```\n")
+	p.say("A workload fails, with the server's words, when an answer is wrong: a message left out of a FETCH, a body shorter than " +
+		"its RFC822.SIZE, a mailbox that has not grown by what was appended, a relayed message that is lost, damaged or comes twice. " +
+		"Mailboxes that are read must be quiet meanwhile.\n")
 }

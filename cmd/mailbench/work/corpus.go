@@ -9,9 +9,12 @@ import (
 	"github.com/postrider/postrider/cmd/mailbench/client"
 )
 
-// Needle stands in the subject of every hundredth message of a corpus, and in the text of another hundredth; no
-// other message has it.
-const Needle = "quokka"
+// SubjectWord stands in the subject of every hundredth message of a corpus, TextWord in the text of another hundredth; no
+// other message has them.
+const (
+	SubjectWord = "quokka"
+	TextWord    = "axolotl"
+)
 
 // What every so many messages of a corpus have.
 const (
@@ -70,11 +73,11 @@ func NewCorpus(seed uint64, size int) *Corpus {
 	return c
 }
 
-// InSubject and InText tell how many of n messages have the Needle there; TEXT searches find both.
+// InSubject tells how many of n messages have the SubjectWord.
 func InSubject(n int64) int64 { return (n + needleEvery - 1) / needleEvery }
 
-// InText counts what a TEXT search finds.
-func InText(n int64) int64 { return InSubject(n) + (n+needleEvery/2-1)/needleEvery }
+// InText tells how many of n messages have the TextWord.
+func InText(n int64) int64 { return (n + needleEvery/2 - 1) / needleEvery }
 
 // Message returns message n, from 0.
 func (c *Corpus) Message(n int64) client.Message {
@@ -86,7 +89,7 @@ func (c *Corpus) Message(n int64) client.Message {
 		subject = "Re: " + subject
 	}
 	if n%needleEvery == 0 {
-		subject += " " + Needle
+		subject += " " + SubjectWord
 	}
 	var b strings.Builder
 	b.Grow(c.size + 1024)
@@ -99,7 +102,7 @@ func (c *Corpus) Message(n int64) client.Message {
 	b.WriteString("MIME-Version: 1.0\r\n")
 	text := ""
 	if n%needleEvery == needleEvery/2 {
-		text = "Have you seen the " + Needle + " again?\r\n"
+		text = "Have you seen the " + TextWord + " again?\r\n"
 	}
 	if n%attachEvery == attachEvery-1 {
 		c.attached(&b, text, rnd)

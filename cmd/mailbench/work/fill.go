@@ -40,8 +40,8 @@ type Filled struct {
 	Seconds   float64 `json:"seconds"`
 	Rate      float64 `json:"messages_per_second"`
 	Total     int64   `json:"mailbox_messages"` // that the mailbox has now
-	InSubject int64   `json:"needle_in_subject"`
-	InText    int64   `json:"needle_in_text"` // that SEARCH TEXT finds: in subject or body
+	InSubject int64   `json:"quokka_in_subject"`
+	InText    int64   `json:"axolotl_in_text"`
 
 	User   string       `json:"user"`
 	Server *gauge.Usage `json:"server,omitempty"` // of FillOptions.ServerPIDs

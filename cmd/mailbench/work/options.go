@@ -34,7 +34,7 @@ type Options struct {
 	Mailbox string // INBOX
 	To      string // copy: where to; mailbench-copies
 	Batch   int    // messages of one operation; 0: what suits the workload
-	Query   string // search-subject, search-text: the word
+	Query   string // search-subject, search-text: the word; SubjectWord or TextWord
 	Expect  int64  // search: messages that must be found; 0: whatever the first search finds
 	Size    int    // append: bytes of a message
 
@@ -97,7 +97,10 @@ func (o Options) withDefaults() Options {
 		o.To = "mailbench-copies"
 	}
 	if o.Query == "" {
-		o.Query = Needle
+		o.Query = SubjectWord
+		if o.Workload == "search-text" {
+			o.Query = TextWord
+		}
 	}
 	return o
 }
