@@ -85,6 +85,22 @@ func TestCommandLineMakesTheReportAnew(t *testing.T) {
 	}
 }
 
+func TestProgressIsForTerminals(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		var b strings.Builder
+		show := &terminal{w: &b, live: live, what: "deliveries"}
+		show.load(load.Snapshot{Elapsed: 2 * time.Second, Messages: 3000, Behind: 12, Failed: 4, P50: time.Millisecond, P99: 2 * time.Millisecond})
+		show.clear()
+		want := ""
+		if live {
+			want = "\r\x1b[K  2.0 s  3,000 deliveries  1500/s  p50 1.0 ms  p99 2.0 ms  12 on their way  4 failed\r\x1b[K"
+		}
+		if b.String() != want {
+			t.Errorf("live %v: %q", live, b.String())
+		}
+	}
+}
+
 func TestReportIsWrittenWithItsPlots(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "figures.md")
 	out := &compare.Outcome{Systems: []string{"Postrider"}, Sessions: []int{1}}

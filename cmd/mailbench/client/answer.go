@@ -48,7 +48,7 @@ func Has(text []byte, name string) bool {
 
 func boundary(c byte) bool { return c == ' ' || c == '(' || c == ')' || c == '[' || c == ']' }
 
-// Value returns the number that follows a name in a list: of "(RFC822.SIZE 44 …)" or "(MESSAGES 3)".
+// Value returns the number that follows a name in a list: of "(UID 44 …)" or "(MESSAGES 3)".
 func Value(text []byte, name string) (int64, bool) {
 	for i := 0; i+len(name) < len(text); i++ {
 		if (i > 0 && !boundary(text[i-1])) || text[i+len(name)] != ' ' || !bytes.EqualFold(text[i:i+len(name)], []byte(name)) {

@@ -2,7 +2,7 @@
 // each answer checked.
 //
 // An operation that is not what the server's own earlier answers promise fails the run: a FETCH that leaves a message
-// out, a body that is not as long as RFC822.SIZE, a SEARCH that finds another number of messages the second time, a
+// out, a body that is not as long as the size it came with, a SEARCH that finds another number of messages the second time, a
 // mailbox that has not grown by what was appended. So a rate here is a rate of right answers. Mailboxes that are read
 // must be quiet meanwhile.
 //
