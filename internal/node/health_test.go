@@ -15,6 +15,20 @@ import (
 	"github.com/postrider/postrider/internal/state/db/dbtest"
 )
 
+// TestHealthWithPostgreSQLAway: the watchdog must not end a server again and again because another one is away.
+func TestHealthWithPostgreSQLAway(t *testing.T) {
+	away := errors.New("connection refused")
+	if err := silent("postgres", away, away); err != nil {
+		t.Error(err)
+	}
+	if err := silent("sqlite", nil, away); err == nil {
+		t.Error("a database of our own that does not answer is healthy")
+	}
+	if err := silent("sqlite", status.ErrNoSpace, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHealthy(t *testing.T) {
 	n, stop := start(t, testConfig(t, t.TempDir()))
 	if err := n.Healthy(t.Context()); err != nil {
