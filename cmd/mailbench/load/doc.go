@@ -3,7 +3,7 @@
 // longer reply time, never as a growing crowd.
 //
 // It has a small client of its own, because a load generator must not be what limits: the bytes of a message are made
-// once per session, a unique Message-ID is patched in, and a message leaves in one write. It never retries a message,
+// once per session, a unique Message-ID is patched in, and a message leaves in one write, a large one in two. It never retries a message,
 // never sends one after the time is up, and never decides by itself that a reply was good: 2xx is, all else is counted
 // under the words of the server.
 //
