@@ -9,22 +9,9 @@ import (
 	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/blob/blobtest"
 	"github.com/postrider/postrider/internal/state/db"
-	"github.com/postrider/postrider/internal/state/schema"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
 	"github.com/postrider/postrider/internal/vfs"
 )
-
-func openDB(t *testing.T) *db.DB {
-	d, err := db.OpenMemory(context.Background(), db.Options{Schema: schema.Store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return d
-}
 
 // catalogs runs fn on both catalogs.
 func catalogs(t *testing.T, fn func(t *testing.T, cat blob.Catalog, refer func(int64, bool))) {
@@ -34,7 +21,7 @@ func catalogs(t *testing.T, fn func(t *testing.T, cat blob.Catalog, refer func(i
 	})
 	t.Run("db", func(t *testing.T) {
 		refs := &references{}
-		cat := blob.NewDBCatalog(openDB(t), func(*db.Tx, int64) (bool, error) { return false, nil },
+		cat := blob.NewDBCatalog(dbtest.Open(t), func(*db.Tx, int64) (bool, error) { return false, nil },
 			func(_ *db.Tx, pack int64) (bool, error) { return refs.has(pack), nil })
 		fn(t, cat, refs.set)
 	})
@@ -43,7 +30,7 @@ func catalogs(t *testing.T, fn func(t *testing.T, cat blob.Catalog, refer func(i
 func TestContractDB(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) blobtest.Opener {
 		refs := &references{}
-		cat := blob.NewDBCatalog(openDB(t), func(_ *db.Tx, pack int64) (bool, error) { return refs.has(pack), nil })
+		cat := blob.NewDBCatalog(dbtest.Open(t), func(_ *db.Tx, pack int64) (bool, error) { return refs.has(pack), nil })
 		fsys := vfs.NewVolatile()
 		return blobtest.Opener{
 			Open: func(opt blob.Options) (*blob.Store, error) {
@@ -139,7 +126,7 @@ func TestCatalog(t *testing.T) {
 
 func TestCheckReferable(t *testing.T) {
 	ctx := context.Background()
-	d := openDB(t)
+	d := dbtest.Open(t)
 	cat := blob.NewDBCatalog(d)
 	pack, err := cat.Reserve(ctx, 0, 1, time.Unix(1, 0))
 	if err != nil {

@@ -8,4 +8,4 @@ import (
 )
 
 // All of this package's tests again, on the other engine.
-func TestPostgreSQL(t *testing.T) { dbtest.OnPostgreSQL(t, needs.PostgreSQL) }
+func TestPostgreSQL(t *testing.T) { dbtest.OnPostgreSQL(t, needs.PostgreSQL, "-rapid.checks=15") }
