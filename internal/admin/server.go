@@ -33,6 +33,8 @@ type Server struct {
 	path  string
 	http  *http.Server
 	group sync.WaitGroup
+	ctx   context.Context // of calls without a time limit; ends when Close begins
+	stop  context.CancelFunc
 }
 
 // Listen serves api on dir/admin.sock until Close.
@@ -42,6 +44,7 @@ func Listen(dir string, api API, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{api: api, calls: operations(), log: log, path: filepath.Join(dir, socketName)}
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{Handler: s, ReadTimeout: readTimeout, WriteTimeout: streamTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	s.group.Go(func() {
@@ -52,8 +55,9 @@ func Listen(dir string, api API, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Close removes the socket, lets calls under way end until ctx does, and returns.
+// Close removes the socket, lets calls under way end until ctx does, and returns. It ends those without a time limit.
 func (s *Server) Close(ctx context.Context) error {
+	s.stop()
 	err := os.Remove(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -77,6 +81,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name == opCheck { // takes as long as the store is large; who asked for it ends it by going away
 		cancel()
 		ctx, cancel = context.WithCancel(r.Context())
+		defer context.AfterFunc(s.ctx, cancel)()
 		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
 			s.log.Warn("admin: time limit not lifted", "operation", name, "error", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -57,6 +58,61 @@ func TestStream(t *testing.T) {
 		})
 		if got := errorText(err); n != x.want || got != x.err {
 			t.Errorf("%s: %d, %q; want %+v", x.criteria, n, got, x)
+		}
+	}
+}
+
+// checker finds one thing, and then looks for another for ever.
+type checker struct {
+	API
+	ended chan struct{}
+}
+
+func (c checker) Check(ctx context.Context, _ CheckQuery, each func(CheckEvent) error) error {
+	defer close(c.ended)
+	if err := each(CheckEvent{Fault: &Fault{Kind: "x"}}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return Errorf(Unavailable, "ended")
+}
+
+// A check's finds are seen as it makes them, and it ends with the server or with who asked for it.
+func TestCheckIsLiveAndEnds(t *testing.T) {
+	for _, end := range []string{"server", "client"} {
+		api := checker{ended: make(chan struct{})}
+		s, err := Listen(filepath.Join(t.TempDir(), "run"), api, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Dial(t.Context(), filepath.Dir(s.path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough := errors.New("enough")
+		closed := make(chan error, 1)
+		err = c.Check(t.Context(), CheckQuery{}, func(e CheckEvent) error {
+			if e.Fault == nil || e.Fault.Kind != "x" {
+				t.Errorf("%+v", e)
+			}
+			if end == "client" {
+				return enough
+			}
+			go func() { closed <- s.Close(context.Background()) }()
+			return nil
+		})
+		<-api.ended
+		c.Close()
+		if end == "client" {
+			if !errors.Is(err, enough) {
+				t.Error(err)
+			}
+			closed <- s.Close(t.Context())
+		} else if KindOf(err) != Unavailable {
+			t.Error(err)
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -54,7 +54,11 @@ func (a *api) Check(ctx context.Context, q admin.CheckQuery, each func(admin.Che
 	reader := blob.NewReader(vfs.OS{}, filepath.Join(a.Node.Config().DataDir, "packs"))
 	k := &checker{query: q, each: each, now: a.opt.Now, dir: a.Node.Config().DataDir, db: a.db, reader: reader,
 		catalog: newCatalog(a.db), store: a.store, people: a.directory, queue: a.queue, journal: a.blobs}
-	return errors.Join(apiError(k.run(ctx)), reader.Close())
+	err := k.run(ctx)
+	if ctx.Err() != nil {
+		err = admin.Errorf(admin.Unavailable, "the check was ended before it was done")
+	}
+	return errors.Join(apiError(err), reader.Close())
 }
 
 func newCatalog(d *db.DB) *blob.DBCatalog {
