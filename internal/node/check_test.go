@@ -44,6 +44,10 @@ func TestCheckNamesAndMends(t *testing.T) {
 			damage: func(t *testing.T, s *sample) { change(t, s.pack(s.inner), flip(s.place[s.inner].Ref.Offset+20)) }},
 		{name: "bit in the pack's header", light: true, want: []string{"pack-header"},
 			damage: func(t *testing.T, s *sample) { change(t, s.pack("m3"), flip(30)) }},
+		{name: "a pack's beginning", light: true, want: []string{"pack-unreadable", "record-damaged"}, lost: []string{"m5"},
+			damage: func(t *testing.T, s *sample) {
+				change(t, s.pack("m5"), func(b []byte) []byte { clear(b[:200]); return b })
+			}},
 		{name: "stranger in the folder", light: true, want: []string{"file-unknown"},
 			damage: func(t *testing.T, s *sample) {
 				must(t, os.WriteFile(filepath.Join(s.dir, "packs", "notes.txt"), []byte("x"), 0o600))

@@ -96,7 +96,7 @@ func (c *PackCheck) present(ctx context.Context, r Row, sound func(Row)) error {
 	if r.State == PackDeleted {
 		return nil // the next start removes it
 	}
-	ok, err := c.header(r)
+	ok, err := c.header(ctx, r)
 	if err != nil || !ok {
 		return err
 	}
@@ -125,7 +125,7 @@ func (c *PackCheck) present(ctx context.Context, r Row, sound func(Row)) error {
 }
 
 // header looks at the pack's first bytes; ok says that its records can be looked for.
-func (c *PackCheck) header(r Row) (ok bool, err error) {
+func (c *PackCheck) header(ctx context.Context, r Row) (ok bool, err error) {
 	file, err := c.Reader.s.opt.FS.Open(c.Reader.s.path(r.Pack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -150,7 +150,14 @@ func (c *PackCheck) header(r Row) (ok bool, err error) {
 	case merr != nil && n < packHeaderSize && r.State == PackOpen:
 		return false, nil // the file of a pack being made
 	case merr != nil:
-		f.Kind, f.Text = fault.PackUnreadable, fmt.Sprintf("pack %d: %v", r.Pack, merr)
+		f.Kind, f.Text = fault.PackUnreadable, fmt.Sprintf("pack %d: %v; nothing in it can be found", r.Pack, merr)
+		if c.mendable(r.Pack) {
+			name := path.Base(c.Reader.s.path(r.Pack))
+			if err := errors.Join(c.moveAside(name), c.Catalog.force(ctx, r.Pack, PackGone, 0)); err != nil {
+				return false, err
+			}
+			f.Mended = "moved to " + path.Join(c.Aside, name) + "; the catalog calls it gone"
+		}
 	case herr != nil:
 		f.Kind, f.Text = fault.PackHeader, fmt.Sprintf("pack %d: its header is damaged; its records are found all the same", r.Pack)
 		if c.mendable(r.Pack) {
