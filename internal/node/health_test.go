@@ -34,7 +34,7 @@ func TestHealthy(t *testing.T) {
 	if err := n.Healthy(t.Context()); err != nil {
 		t.Errorf("started: %v", err)
 	}
-	// A writer that hangs: the question has an end, and the answer is no.
+	// A writer that hangs: the question has an end, and the answer is no, if the database is this process's.
 	release, held := make(chan struct{}), make(chan struct{})
 	go func() {
 		_ = n.db.Write(context.Background(), func(*db.Tx) error { close(held); <-release; return errors.New("nothing is to be written") })
@@ -42,7 +42,8 @@ func TestHealthy(t *testing.T) {
 	<-held
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := n.Healthy(ctx); err == nil || !strings.Contains(err.Error(), "the database does not answer") {
+	ours := n.Config().Database.Engine == "sqlite"
+	if err := n.Healthy(ctx); ours && (err == nil || !strings.Contains(err.Error(), "the database does not answer")) {
 		t.Errorf("with a writer that hangs: %v", err)
 	}
 	close(release)
