@@ -55,7 +55,7 @@ func TestBarsAreAsLongAsTheirValues(t *testing.T) {
 			t.Errorf("no %q in %q", want, text)
 		}
 	}
-	if c.SVG() != c.SVG() || strings.Contains(c.SVG(), "NaN") {
+	if first, second := c.SVG(), c.SVG(); first != second || strings.Contains(first, "NaN") {
 		t.Error("not the same twice, or not a number")
 	}
 }
