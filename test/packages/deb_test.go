@@ -95,7 +95,7 @@ After=multi-user.target systemd-user-sessions.service dbus.service
 Type=oneshot
 ExecStart=/bin/bash /root/systemd.sh
 ExecStopPost=/bin/sh -c "echo result $SERVICE_RESULT; systemctl --no-block poweroff"
-StandardOutput=file:/root/scenario.log
+StandardOutput=append:/root/scenario.log
 StandardError=inherit
 `
 

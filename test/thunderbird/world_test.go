@@ -161,7 +161,7 @@ var preferences = map[string]string{
 	"network.manage-offline-status":                               "false",
 	"network.captive-portal-service.enabled":                      "false",
 	"network.connectivity-service.enabled":                        "false",
-	"offline.download.download_messages":                          "1", // yes, without asking
+	"offline.download.download_messages":                          "2", // no: what is downloaded first may keep the line uncut for minutes
 	"offline.send.unsent_messages":                                "1",
 	"offline.autoDetect":                                          "false",
 	"mail.check_all_imap_folders_for_new":                         "true",
