@@ -104,8 +104,8 @@ func (c *conn) appendTo(ctx context.Context, mailbox string, replaces *Replaced,
 			return AppendResult{}, err
 		}
 		if more && in.count == 1 {
-			c.t.until = c.cfg.Clock().Add(maxAppendTime)
-			defer func() { c.t.until = time.Time{} }()
+			c.t.Limit(c.cfg.Clock().Add(maxAppendTime))
+			defer func() { c.t.Limit(time.Time{}) }()
 		}
 	}
 	res, err := to.Commit(ctx)

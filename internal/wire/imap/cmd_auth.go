@@ -190,9 +190,7 @@ func (c *conn) loggedIn(ctx context.Context, id sasl.Identity) (done, error) {
 		return done{}, f
 	}
 	c.account, c.id, c.state, c.bad = account, id, authenticated, 0
-	c.t.mu.Lock()
-	c.t.until = time.Time{}
-	c.t.mu.Unlock()
+	c.t.Limit(time.Time{})
 	c.log = c.log.With("account", id.Name)
 	// RFC 9051 §6.2.2: the list has changed, and is given unasked.
 	return done{code: "CAPABILITY " + c.capabilities(), text: "Logged in"}, nil

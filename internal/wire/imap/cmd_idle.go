@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // idleExtension is IDLE, RFC 2177.
@@ -20,7 +22,7 @@ type idleCommand struct{}
 // goroutine: the feed wakes its Read.
 func (idleCommand) run(_ context.Context, c *conn) (done, error) {
 	c.out.str("+ idling\r\n")
-	defer c.t.wait(c.cfg.CommandTimeout, 0)
+	defer c.t.Wait(c.cfg.CommandTimeout, 0)
 	for {
 		if c.sel != nil {
 			if err := c.sync(true); err != nil {
@@ -32,17 +34,17 @@ func (idleCommand) run(_ context.Context, c *conn) (done, error) {
 		}
 		if c.in.Buffered() == 0 {
 			c.release()
-			c.t.wait(c.cfg.IdleTimeout, sigClose|sigNews)
+			c.t.Wait(c.cfg.IdleTimeout, sigClose|sigNews)
 			_, err := c.in.Peek(1)
 			c.begin()
-			if errors.Is(err, errWoken) && !c.t.has(sigClose) {
+			if errors.Is(err, link.ErrWoken) && !c.t.Has(sigClose) {
 				continue
 			}
 			if err != nil {
 				return done{}, err
 			}
 		}
-		c.t.wait(c.cfg.CommandTimeout, 0)
+		c.t.Wait(c.cfg.CommandTimeout, 0)
 		line, err := appendLine(c.in, nil, 64)
 		if le := lineError(err); le != nil {
 			return done{}, le

@@ -77,7 +77,7 @@ func (s *selectCommand) run(ctx context.Context, c *conn) (done, error) {
 	}
 	c.sel = &selection{mailbox: m, shared: sh, readOnly: s.readOnly || m.ReadOnly()}
 	c.state = selected
-	c.t.take(sigNews)
+	c.t.Take(sigNews)
 	c.describe(name)
 	if s.condstore {
 		c.out.modseq = true // the code has just been told
@@ -147,12 +147,12 @@ func (c *conn) deselect() {
 	c.srv.hub.close(c.sel.shared, c.t)
 	c.sel.mailbox.Close()
 	c.sel, c.state = nil, authenticated
-	c.t.take(sigNews)
+	c.t.Take(sigNews)
 }
 
 // sync tells the client what is new in the selected mailbox.
 func (c *conn) sync(expunge bool) error {
-	c.t.take(sigNews)
+	c.t.Take(sigNews)
 	sh := c.sel.shared
 	sh.mu.Lock()
 	u := c.sel.view.Sync(sh.mailbox, expunge)

@@ -3,7 +3,6 @@ package imap
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +11,9 @@ import (
 	"os"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -22,7 +21,12 @@ const (
 	writeBuffer    = 16 << 10 // bytes; lent while there is something to say
 	maxBadBefore   = 6        // BADs before login, in all, before the connection ends
 	maxLoginErrors = 5        // failed logins on one connection
-	tlsTimeout     = 30 * time.Second
+)
+
+// Signals that wake a connection.
+const (
+	sigNews  link.Signal = 1 << iota // the selected mailbox has changed
+	sigClose                         // the server is going down
 )
 
 // conn is one connection: its state, and everything its one goroutine needs. Only t, raw, cancel and kicked are touched
@@ -32,7 +36,7 @@ type conn struct {
 	cfg    *Config
 	log    *slog.Logger
 	raw    net.Conn // below TLS
-	t      *transport
+	t      *link.Transport
 	in     *bufio.Reader
 	out    encoder // its Writer is nil while there is nothing to say
 	cancel context.CancelFunc
@@ -60,7 +64,7 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, mode Mode) *conn {
 	c := &conn{srv: s, cfg: s.config.Load(), raw: nc, mode: mode, secure: mode != StartTLS, state: notAuthenticated, cancel: func() {}}
 	c.log = s.log.With("remote", nc.RemoteAddr().String())
-	c.t = &transport{Conn: nc, clock: c.cfg.Clock, write: c.cfg.WriteTimeout, patient: c.cfg.CommandTimeout}
+	c.t = link.NewTransport(nc, c.cfg.Clock, c.cfg.CommandTimeout, c.cfg.WriteTimeout)
 	c.in = bufio.NewReaderSize(c.t, readBuffer)
 	return c
 }
@@ -83,7 +87,7 @@ func (c *conn) serve(ctx context.Context) {
 			c.bye("UNAVAILABLE", "Internal error")
 		}
 	}()
-	c.t.until = c.cfg.Clock().Add(c.cfg.LoginTimeout)
+	c.t.Limit(c.cfg.Clock().Add(c.cfg.LoginTimeout))
 	if c.mode == Implicit {
 		if err := c.startTLS(ctx); err != nil {
 			c.log.Info("imap: TLS handshake failed", "err", err)
@@ -114,7 +118,7 @@ func (c *conn) farewell(err error) {
 	case c.kicked.Load() != nil:
 		c.why = EndKicked
 		c.bye("", *c.kicked.Load())
-	case errors.Is(err, errWoken):
+	case errors.Is(err, link.ErrWoken):
 		c.why = EndShutdown
 		c.bye("UNAVAILABLE", "Server is shutting down")
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.account == nil:
@@ -189,9 +193,9 @@ func (c *conn) await() error {
 		return err
 	}
 	c.release()
-	c.t.wait(c.cfg.IdleTimeout, sigClose)
+	c.t.Wait(c.cfg.IdleTimeout, sigClose)
 	_, err := c.in.Peek(1)
-	c.t.wait(c.cfg.CommandTimeout, 0)
+	c.t.Wait(c.cfg.CommandTimeout, 0)
 	c.begin()
 	return err
 }
@@ -209,7 +213,7 @@ func (c *conn) command(ctx context.Context) error {
 	tag, cmd, run, err := c.read()
 	c.tag = tag
 	c.commands++
-	c.t.note(cmd.name)
+	c.t.Note(cmd.name)
 	var d done
 	if err == nil {
 		d, err = run.run(ctx, c)
@@ -244,8 +248,8 @@ func (c *conn) command(ctx context.Context) error {
 
 // isFatal: errors of the connection itself, after which nothing can be said in order.
 func isFatal(err error) bool {
-	var lost *connError
-	return errors.Is(err, errClose) || errors.Is(err, errGone) || errors.Is(err, errWoken) || errors.As(err, &lost)
+	var lost *link.Error
+	return errors.Is(err, errClose) || errors.Is(err, errGone) || errors.Is(err, link.ErrWoken) || errors.As(err, &lost)
 }
 
 // reply writes the tagged reply, f if it is a negative one, and ends the patience with clients that talk nonsense.
@@ -298,27 +302,12 @@ func (c *conn) untagged(status, code, text string) {
 	c.text(code, text)
 }
 
-// startTLS runs the server's side of a handshake and replaces the transport's connection.
+// startTLS runs the server's side of a handshake.
 func (c *conn) startTLS(ctx context.Context) error {
-	if c.cfg.TLS == nil {
-		return errors.New("no TLS configuration")
-	}
-	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
-	defer cancel()
-	// The deadline of the last Read would end the handshake; the context's takes its place.
-	if err := c.raw.SetDeadline(time.Time{}); err != nil {
+	state, err := c.t.StartTLS(ctx, c.cfg.TLS)
+	if err != nil {
 		return err
 	}
-	up := tls.Server(c.raw, c.cfg.TLS)
-	if err := up.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	c.t.mu.Lock()
-	c.t.Conn = up
-	c.t.mu.Unlock()
-	c.secure = true
-	state := up.ConnectionState()
-	c.tls, c.certificate = tlsText(state), sasl.CertificateName(&state)
-	c.t.protected(c.tls)
+	c.secure, c.tls, c.certificate = true, link.TLSText(state), sasl.CertificateName(state)
 	return nil
 }

@@ -11,7 +11,7 @@
 // memory, never changes the bytes of one, never shows a Backend's error to a client except through status.Of, and takes
 // no password in the clear. \Recent is never set: see view.System.
 //
-// Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), transport.go (deadlines
+// Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), package link (deadlines
 // and waking), input.go and read.go (lines, literals), parser.go (grammar), encoder.go (responses), errors.go (refusals).
 // Dispatch: tables.go lists the extensions; each command, FETCH item, STATUS item and SEARCH key is an entry of a table,
 // filled by cmd_*.go, fetch_*.go, search_*.go (transfer.go undoes base64 and quoted-printable) and files named after extensions (condstore.go, qresync.go, quota.go, …).

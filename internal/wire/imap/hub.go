@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // keepMessages is how many messages the views may hold that no session uses any more, so that the next SELECT need not
@@ -20,7 +21,7 @@ var errNotLoaded = errors.New("mailbox could not be loaded")
 
 // hub owns the views of mailboxes, one for all sessions of this process that select the same one.
 //
-// Lock order: hub.mu, then shared.mu, then transport.mu. Nothing blocks under any of them.
+// Lock order: hub.mu, then shared.mu, then the lock of link.Transport. Nothing blocks under any of them.
 type hub struct {
 	backend Backend
 
@@ -42,18 +43,18 @@ type shared struct {
 	mailbox  *view.Mailbox
 	loaded   bool
 	early    []view.Event // fed while loading
-	sessions map[*transport]struct{}
+	sessions map[*link.Transport]struct{}
 }
 
 func newHub(b Backend) *hub { return &hub{backend: b, views: map[MailboxID]*shared{}} }
 
 // open returns the view of a mailbox, loading it if need be. Each success is matched by a close.
-func (h *hub) open(ctx context.Context, id MailboxID, t *transport) (*shared, error) {
+func (h *hub) open(ctx context.Context, id MailboxID, t *link.Transport) (*shared, error) {
 	h.mu.Lock()
 	s, first := h.views[id], false
 	if s == nil {
 		first = true
-		s = &shared{id: id, ready: make(chan struct{}), mailbox: view.NewMailbox(0), sessions: map[*transport]struct{}{}}
+		s = &shared{id: id, ready: make(chan struct{}), mailbox: view.NewMailbox(0), sessions: map[*link.Transport]struct{}{}}
 		h.views[id] = s
 	} else if s.users == 0 {
 		h.unkeep(s)
@@ -125,12 +126,12 @@ func (s *shared) feed(ev view.Event) {
 	}
 	s.mailbox.Apply(ev)
 	for t := range s.sessions {
-		t.notify(sigNews)
+		t.Notify(sigNews)
 	}
 }
 
 // close ends one use.
-func (h *hub) close(s *shared, t *transport) {
+func (h *hub) close(s *shared, t *link.Transport) {
 	s.mu.Lock()
 	delete(s.sessions, t)
 	n, keep := s.mailbox.Len(), s.loaded && !s.mailbox.Gone()

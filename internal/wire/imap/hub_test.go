@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // watching counts the watches of mailboxes that are all empty.
@@ -27,7 +28,7 @@ func TestIdleViewsOfEmptyMailboxesAreBounded(t *testing.T) {
 	w := &watching{}
 	h := newHub(w)
 	for i := range int64(2*keepMessages/viewMessages + 10) {
-		s, err := h.open(t.Context(), MailboxID{Mailbox: i}, &transport{})
+		s, err := h.open(t.Context(), MailboxID{Mailbox: i}, &link.Transport{})
 		if err != nil {
 			t.Fatal(err)
 		}

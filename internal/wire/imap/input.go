@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // Limits of a command's text. Messages of APPEND are limited by Config.MaxMessage.
@@ -68,7 +70,7 @@ func appendLine(in *bufio.Reader, dst []byte, limit int) ([]byte, error) {
 			continue
 		}
 		if err == bufio.ErrBufferFull {
-			return dst, connFailure(io.ErrNoProgress)
+			return dst, link.Failure(io.ErrNoProgress)
 		}
 		if err != nil {
 			return dst, err

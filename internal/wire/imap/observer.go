@@ -1,11 +1,10 @@
 package imap
 
 import (
-	"crypto/tls"
-	"net"
 	"net/netip"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -22,9 +21,6 @@ type Observer interface {
 	Ended(p Peer, s Stats)
 }
 
-// kickGrace is how long a connection that is busy may take to notice that it was kicked.
-const kickGrace = 5 * time.Second
-
 // Peer is what is known of the other side of a connection.
 type Peer struct {
 	ID       uint64 // number of the connection within its Server
@@ -38,12 +34,7 @@ type Peer struct {
 }
 
 // Activity is how far a connection is.
-type Activity struct {
-	Command  string // the last; empty: none yet
-	Commands int
-	In, Out  int64 // bytes, without those of TLS
-	TLS      string
-}
+type Activity = link.Activity
 
 // Stats of a connection, as it ends.
 type Stats struct {
@@ -70,8 +61,8 @@ const (
 
 // peer describes the connection as it stands.
 func (c *conn) peer() Peer {
-	p := Peer{ID: c.number, Service: "imap", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
-		Activity: c.t.activity}
+	p := Peer{ID: c.number, Service: "imap", Remote: link.AddrPort(c.raw.RemoteAddr()), Local: link.AddrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
+		Activity: c.t.Activity}
 	if c.mode == Implicit {
 		p.Service = "imaps"
 	}
@@ -87,8 +78,8 @@ func (c *conn) origin() sasl.Origin {
 // kick ends the connection from outside: as soon as it is at rest with a BYE, and soon in any case.
 func (c *conn) kick(reason string) {
 	c.kicked.CompareAndSwap(nil, &reason)
-	c.t.notify(sigClose)
-	time.AfterFunc(kickGrace, c.cutOff) // of a connection that has ended it means nothing
+	c.t.Notify(sigClose)
+	time.AfterFunc(link.KickGrace, c.cutOff) // of a connection that has ended it means nothing
 }
 
 // ended is the last that the observer hears.
@@ -96,23 +87,7 @@ func (c *conn) ended(since time.Time) {
 	if c.why == "" {
 		c.why = EndLimit // whatever else ends a connection from our side is some excess, and has been said in BYE
 	}
-	c.cfg.Observer.Ended(c.peer(), Stats{Duration: c.cfg.Clock().Sub(since), Commands: c.commands, In: c.t.in, Out: c.t.out, Reason: c.why})
-}
-
-// tlsText is "TLSv1.3 TLS_AES_128_GCM_SHA256" or the like.
-func tlsText(s tls.ConnectionState) string {
-	version := map[uint16]string{tls.VersionTLS10: "TLSv1.0", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
-	return version[s.Version] + " " + tls.CipherSuiteName(s.CipherSuite)
-}
-
-// addrPort is a's address and port, zero for what is not IP.
-func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	c.cfg.Observer.Ended(c.peer(), Stats{Duration: c.cfg.Clock().Sub(since), Commands: c.commands, In: c.t.In(), Out: c.t.Out(), Reason: c.why})
 }
 
 type nobody struct{}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // CriteriaError says what is wrong with search criteria that are not a client's.
@@ -66,7 +67,7 @@ func (s *Server) Search(ctx context.Context, m Mailbox, criteria string) ([]uint
 	if err != nil {
 		return nil, err
 	}
-	t := &transport{} // nobody's: it only stands for this use of the view
+	t := &link.Transport{} // nobody's: it only stands for this use of the view
 	sh, err := s.hub.open(ctx, m.ID(), t)
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)

@@ -3,15 +3,14 @@ package imap
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -91,16 +90,12 @@ type Server struct {
 	buffers sync.Pool // *bufio.Writer of idle connections
 	numbers atomic.Uint64
 
-	mu      sync.Mutex
-	conns   map[*conn]string // and the address each counts for
-	perIP   map[string]int
-	closing bool
-	group   sync.WaitGroup
+	conns link.Conns[*conn]
 }
 
 // New makes a server.
 func New(b Backend, log *slog.Logger, config Config) *Server {
-	s := &Server{backend: b, log: log, tables: newTables(extensions()), hub: newHub(b), conns: map[*conn]string{}, perIP: map[string]int{}}
+	s := &Server{backend: b, log: log, tables: newTables(extensions()), hub: newHub(b)}
 	s.SetConfig(config)
 	return s
 }
@@ -111,28 +106,8 @@ func (s *Server) SetConfig(config Config) { s.config.Store(config.withDefaults()
 // Serve accepts connections until ctx ends or the listener is closed; then it closes the listener and returns. It returns
 // an error only if accepting failed for another reason. Connections go on: see Shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener, mode Mode) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			if te, ok := err.(interface{ Temporary() bool }); !ok || !te.Temporary() {
-				return err
-			}
-			// Out of descriptors, most likely: those who hold them must get the time to end.
-			s.log.Warn("imap: accept", "err", err)
-			select {
-			case <-time.After(50 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		// The connection outlives ctx: Shutdown ends it, with a BYE.
-		go s.ServeConn(context.WithoutCancel(ctx), nc, mode)
-	}
+	// A connection outlives ctx: Shutdown ends it.
+	return link.Accept(ctx, l, s.log, func(nc net.Conn) { s.ServeConn(context.WithoutCancel(ctx), nc, mode) })
 }
 
 // ServeConn serves one connection to its end.
@@ -142,93 +117,26 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.cancel, c.number = cancel, s.numbers.Add(1)
-	if refusal := s.admit(c, nc.RemoteAddr()); refusal != "" {
+	from := link.AddrPort(nc.RemoteAddr()).Addr()
+	if refusal := s.conns.Admit(c, from, link.Limits{Total: c.cfg.MaxConns, PerSite: c.cfg.MaxConnsPerIP}); refusal != "" {
 		// No TLS handshake is spent on it; on an implicit listener the client sees a failed one.
 		_ = nc.SetWriteDeadline(c.cfg.Clock().Add(time.Second))
 		if mode != Implicit {
-			_, _ = io.WriteString(nc, "* BYE [UNAVAILABLE] "+refusal+"\r\n")
+			_, _ = io.WriteString(nc, "* BYE [UNAVAILABLE] "+string(refusal)+"\r\n")
 		}
 		return
 	}
-	defer s.dismiss(c)
+	defer s.conns.Dismiss(c)
 	c.serve(ctx)
 }
 
-// admit counts a connection in, or says why not.
-func (s *Server) admit(c *conn, addr net.Addr) string {
-	ip := ""
-	if a := addrPort(addr).Addr(); a.IsValid() {
-		ip = site(a)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closing:
-		return "Server is shutting down"
-	case len(s.conns) >= c.cfg.MaxConns:
-		return "Too many connections; try again later"
-	case ip != "" && s.perIP[ip] >= c.cfg.MaxConnsPerIP:
-		return "Too many connections from your address"
-	}
-	s.conns[c] = ip
-	s.perIP[ip]++
-	s.group.Add(1)
-	return ""
-}
-
-// site is what MaxConnsPerIP counts by: an IPv4 address, an IPv6 /64.
-func site(a netip.Addr) string {
-	if a.Is4() {
-		return a.String()
-	}
-	p, _ := a.WithZone("").Prefix(64) // 64 bits fit
-	return p.String()
-}
-
-func (s *Server) dismiss(c *conn) {
-	s.mu.Lock()
-	ip := s.conns[c]
-	delete(s.conns, c)
-	if s.perIP[ip]--; s.perIP[ip] == 0 {
-		delete(s.perIP, ip)
-	}
-	s.mu.Unlock()
-	s.group.Done()
-}
-
 // Connections is the number of open connections.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
+func (s *Server) Connections() int { return s.conns.Len() }
 
 // Shutdown says BYE to every connection as soon as its current command is done, and returns when all have ended. When ctx
 // ends first, the rest is cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for c := range s.conns {
-		c.t.notify(sigClose)
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		s.group.Wait()
-		close(done)
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-		s.mu.Lock()
-		for c := range s.conns {
-			c.cutOff()
-		}
-		s.mu.Unlock()
-		<-done
-	}
+	err := s.conns.Shutdown(ctx, func(c *conn) { c.t.Notify(sigClose) }, (*conn).cutOff)
 	s.hub.shutdown()
 	return err
 }

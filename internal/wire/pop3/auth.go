@@ -120,9 +120,9 @@ func (c *conn) challenge(challenge []byte) (_ []byte, err error) {
 		return nil, err
 	}
 	c.release() // who has not logged in yet shall not hold more than who is idle
-	c.t.wait(c.cfg.IdleTimeout, false)
+	c.t.Wait(c.cfg.IdleTimeout, 0)
 	c.line, err = readLine(c.in, c.line[:0])
-	c.t.wait(c.cfg.LineTimeout, false)
+	c.t.Wait(c.cfg.LineTimeout, 0)
 	c.begin()
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (c *conn) loggedIn(ctx context.Context, id sasl.Identity, mechanism string)
 	list.complete()
 	c.list, c.state = list, transaction
 	c.stats.Messages, c.stats.Bytes = list.count, list.octets
-	c.t.limit(time.Time{})
+	c.t.Limit(time.Time{})
 	c.log = c.log.With("account", id.Name)
 	c.ok(strconv.Itoa(list.count), " messages (", strconv.FormatInt(list.octets, 10), " octets)")
 	return nil

@@ -3,7 +3,6 @@ package pop3
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,13 +13,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
 const (
 	writeBuffer    = 16 << 10 // bytes; lent while there is something to say
 	maxLoginErrors = 5        // failed logins on one connection
-	tlsTimeout     = 30 * time.Second
 )
 
 // state is one of RFC 1939 §3's; the UPDATE state is QUIT's affair alone.
@@ -32,6 +31,9 @@ const (
 	ended
 )
 
+// sigClose wakes a connection that is to end.
+const sigClose link.Signal = 1
+
 // conn is one connection: its state, and everything its one goroutine needs. Only t, raw, cancel and kicked are touched by
 // others.
 type conn struct {
@@ -39,7 +41,7 @@ type conn struct {
 	cfg    *Config
 	log    *slog.Logger
 	raw    net.Conn // below TLS
-	t      *transport
+	t      *link.Transport
 	in     *bufio.Reader
 	out    *bufio.Writer // nil while there is nothing to say
 	cancel context.CancelFunc
@@ -68,7 +70,7 @@ func newConn(s *Server, nc net.Conn, mode Mode, cancel context.CancelFunc) *conn
 	c := &conn{srv: s, cfg: s.config.Load(), raw: nc, mode: mode, secure: mode != StartTLS, state: authorization, cancel: cancel,
 		number: s.numbers.Add(1), why: EndLimit}
 	c.log = s.log.With("remote", nc.RemoteAddr().String())
-	c.t = &transport{Conn: nc, clock: c.cfg.Clock, write: c.cfg.WriteTimeout, patience: c.cfg.LineTimeout}
+	c.t = link.NewTransport(nc, c.cfg.Clock, c.cfg.LineTimeout, c.cfg.WriteTimeout)
 	c.in = bufio.NewReaderSize(c.t, readBuffer)
 	return c
 }
@@ -82,8 +84,8 @@ func (c *conn) cutOff() {
 // kick ends the connection from outside: as soon as it is between commands, and soon in any case.
 func (c *conn) kick(reason string) {
 	c.kicked.CompareAndSwap(nil, &reason)
-	c.t.stop()
-	time.AfterFunc(kickGrace, c.cutOff) // of a connection that has ended it means nothing
+	c.t.Notify(sigClose)
+	time.AfterFunc(link.KickGrace, c.cutOff) // of a connection that has ended it means nothing
 }
 
 // serve is the connection's life.
@@ -97,7 +99,7 @@ func (c *conn) serve(ctx context.Context) {
 			c.log.Error("pop3: panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
-	c.t.limit(c.cfg.Clock().Add(c.cfg.LoginTimeout))
+	c.t.Limit(c.cfg.Clock().Add(c.cfg.LoginTimeout))
 	if c.mode == Implicit {
 		if err := c.startTLS(ctx); err != nil {
 			c.log.Info("pop3: TLS handshake failed", "err", err)
@@ -124,11 +126,11 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) farewell(err error) {
 	switch {
 	case errors.Is(err, errClose):
-	case errors.Is(err, errStopped) && c.kicked.Load() != nil:
+	case errors.Is(err, link.ErrWoken) && c.kicked.Load() != nil:
 		c.why = EndKicked
 		c.begin()
 		c.err(&refusal{code: "SYS/TEMP", text: *c.kicked.Load()})
-	case errors.Is(err, errStopped):
+	case errors.Is(err, link.ErrWoken):
 		c.why = EndShutdown
 		c.begin()
 		c.err(&refusal{code: "SYS/TEMP", text: "Server is shutting down"})
@@ -197,9 +199,9 @@ func (c *conn) await() error {
 		return err
 	}
 	c.release()
-	c.t.wait(c.cfg.IdleTimeout, true)
+	c.t.Wait(c.cfg.IdleTimeout, sigClose)
 	_, err := c.in.Peek(1)
-	c.t.wait(c.cfg.LineTimeout, false)
+	c.t.Wait(c.cfg.LineTimeout, 0)
 	return err
 }
 
@@ -208,8 +210,8 @@ func (c *conn) command(ctx context.Context) error {
 	c.begin()
 	c.stats.Commands++
 	err := c.run(ctx)
-	var lost *connError
-	if err == nil || errors.Is(err, errClose) || errors.Is(err, errStopped) || errors.As(err, &lost) {
+	var lost *link.Error
+	if err == nil || errors.Is(err, errClose) || errors.Is(err, link.ErrWoken) || errors.As(err, &lost) {
 		return err
 	}
 	r := asRefusal(err)
@@ -237,10 +239,10 @@ func (c *conn) run(ctx context.Context) (err error) {
 	}
 	cmd, ok := c.srv.commands[req.verb]
 	if !ok {
-		c.t.note("")
+		c.t.Note("")
 		return misuse("Unknown command")
 	}
-	c.t.note(req.verb)
+	c.t.Note(req.verb)
 	if cmd.states&c.state == 0 {
 		if c.state == authorization {
 			return misuse("Log in first")
@@ -288,27 +290,12 @@ func (c *conn) text(parts ...string) {
 	_, _ = c.out.WriteString("\r\n")
 }
 
-// startTLS runs the server's side of a handshake and replaces the transport's connection.
+// startTLS runs the server's side of a handshake.
 func (c *conn) startTLS(ctx context.Context) error {
-	if c.cfg.TLS == nil {
-		return errors.New("no TLS configuration")
-	}
-	ctx, cancel := context.WithTimeout(ctx, tlsTimeout)
-	defer cancel()
-	// The deadline of the last Read would end the handshake; the context's takes its place.
-	if err := c.raw.SetDeadline(time.Time{}); err != nil {
+	state, err := c.t.StartTLS(ctx, c.cfg.TLS)
+	if err != nil {
 		return err
 	}
-	up := tls.Server(c.raw, c.cfg.TLS)
-	if err := up.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	c.t.mu.Lock()
-	c.t.Conn = up
-	c.t.mu.Unlock()
-	c.secure = true
-	state := up.ConnectionState()
-	c.tls, c.certificate = tlsText(state), sasl.CertificateName(&state)
-	c.t.protected(c.tls)
+	c.secure, c.tls, c.certificate = true, link.TLSText(state), sasl.CertificateName(state)
 	return nil
 }

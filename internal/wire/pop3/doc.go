@@ -7,7 +7,7 @@
 // line ends that are no CR LF, never removes anything except at QUIT, never shows a Backend's error to a client except
 // through status.Of, and takes no password in the clear.
 //
-// Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), transport.go (deadlines),
+// Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), package link (deadlines),
 // input.go (lines, grammar), commands.go (the table of commands), errors.go (refusals), observer.go. The commands: auth.go
 // (USER, PASS, AUTH, STLS), delay.go (LOGIN-DELAY), capa.go (CAPA, UTF8, LANG), listing.go (the snapshot; STAT, LIST, UIDL,
 // DELE, RSET), retrieve.go (RETR, TOP), stuff.go (lines and dots), update.go (QUIT).

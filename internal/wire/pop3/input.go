@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -40,7 +41,7 @@ func readLine(in *bufio.Reader, dst []byte) ([]byte, error) {
 			if total < maxEndless {
 				continue
 			}
-			err = connFailure(io.ErrNoProgress)
+			err = link.Failure(io.ErrNoProgress)
 		}
 		if err != nil {
 			return dst, err

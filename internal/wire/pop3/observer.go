@@ -1,11 +1,10 @@
 package pop3
 
 import (
-	"crypto/tls"
-	"net"
 	"net/netip"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -22,9 +21,6 @@ type Observer interface {
 	Ended(p Peer, s Stats)
 }
 
-// kickGrace is how long a connection that is busy may take to notice that it was kicked.
-const kickGrace = 5 * time.Second
-
 // Peer is what is known of the other side of a connection.
 type Peer struct {
 	ID       uint64 // number of the connection within its Server
@@ -40,12 +36,7 @@ type Peer struct {
 }
 
 // Activity is how far a connection is.
-type Activity struct {
-	Command  string // the last; empty: none yet
-	Commands int
-	In, Out  int64 // bytes, without those of TLS
-	TLS      string
-}
+type Activity = link.Activity
 
 // Stats of a connection, as it ends.
 type Stats struct {
@@ -82,8 +73,8 @@ const (
 
 // peer describes the connection as it stands.
 func (c *conn) peer() Peer {
-	p := Peer{ID: c.number, Service: "pop3", Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
-		Mechanism: c.mechanism, Activity: c.t.activity}
+	p := Peer{ID: c.number, Service: "pop3", Remote: link.AddrPort(c.raw.RemoteAddr()), Local: link.AddrPort(c.raw.LocalAddr()), TLS: c.tls, Identity: c.id,
+		Mechanism: c.mechanism, Activity: c.t.Activity}
 	if c.mode == Implicit {
 		p.Service = "pop3s"
 	}
@@ -99,27 +90,11 @@ func (c *conn) origin() sasl.Origin {
 // ended is the last that the observer hears.
 func (c *conn) ended(since time.Time) {
 	s := c.stats
-	s.Duration, s.In, s.Out, s.Reason = c.cfg.Clock().Sub(since), c.t.in, c.t.out, c.why
+	s.Duration, s.In, s.Out, s.Reason = c.cfg.Clock().Sub(since), c.t.In(), c.t.Out(), c.why
 	if c.kicked.Load() != nil && c.why == EndLost {
 		s.Reason = EndKicked // it was cut off
 	}
 	c.cfg.Observer.Ended(c.peer(), s)
-}
-
-// tlsText is "TLSv1.3 TLS_AES_128_GCM_SHA256" or the like.
-func tlsText(s tls.ConnectionState) string {
-	version := map[uint16]string{tls.VersionTLS10: "TLSv1.0", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
-	return version[s.Version] + " " + tls.CipherSuiteName(s.CipherSuite)
-}
-
-// addrPort is a's address and port, zero for what is not IP.
-func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
 // nobody observes.

@@ -54,7 +54,7 @@ func topCommand(ctx context.Context, c *conn, args []string) error {
 }
 
 // said is how many bytes have been written, sent or not.
-func (c *conn) said() int64 { return c.t.out + int64(c.out.Buffered()) }
+func (c *conn) said() int64 { return c.t.Out() + int64(c.out.Buffered()) }
 
 // stream writes a message, or its header and the first lines of its body, as a multi-line response.
 func (c *conn) stream(b Body, lines int) error {

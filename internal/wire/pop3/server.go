@@ -3,15 +3,14 @@ package pop3
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -83,16 +82,12 @@ type Server struct {
 	chunks   sync.Pool // *[]byte for the bodies of messages
 	numbers  atomic.Uint64
 
-	mu      sync.Mutex
-	conns   map[*conn]netip.Prefix // and the site each counts for
-	perSite map[netip.Prefix]int
-	closing bool
-	group   sync.WaitGroup
+	conns link.Conns[*conn]
 }
 
 // New makes a server.
 func New(b Backend, log *slog.Logger, config Config) *Server {
-	s := &Server{backend: b, log: log, commands: commands(), conns: map[*conn]netip.Prefix{}, perSite: map[netip.Prefix]int{}}
+	s := &Server{backend: b, log: log, commands: commands()}
 	s.SetConfig(config)
 	return s
 }
@@ -103,28 +98,8 @@ func (s *Server) SetConfig(config Config) { s.config.Store(config.withDefaults()
 // Serve accepts connections until ctx ends or the listener is closed; then it closes the listener and returns. It returns
 // an error only if accepting failed for another reason. Connections go on: see Shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener, mode Mode) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			if te, ok := err.(interface{ Temporary() bool }); !ok || !te.Temporary() {
-				return err
-			}
-			// Out of descriptors, most likely: those who hold them must get the time to end.
-			s.log.Warn("pop3: accept", "err", err)
-			select {
-			case <-time.After(50 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		// The connection outlives ctx: Shutdown ends it.
-		go s.ServeConn(context.WithoutCancel(ctx), nc, mode)
-	}
+	// A connection outlives ctx: Shutdown ends it.
+	return link.Accept(ctx, l, s.log, func(nc net.Conn) { s.ServeConn(context.WithoutCancel(ctx), nc, mode) })
 }
 
 // ServeConn serves one connection to its end.
@@ -133,89 +108,24 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := newConn(s, nc, mode, cancel)
-	if refusal := s.admit(c); refusal != "" {
+	from := link.AddrPort(nc.RemoteAddr()).Addr()
+	if refusal := s.conns.Admit(c, from, link.Limits{Total: c.cfg.MaxConns, PerSite: c.cfg.MaxConnsPerIP}); refusal != "" {
 		// No TLS handshake is spent on it; on an implicit listener the client sees a failed one.
 		_ = nc.SetWriteDeadline(c.cfg.Clock().Add(time.Second))
 		if mode != Implicit {
-			_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] "+refusal+"\r\n")
+			_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] "+string(refusal)+"\r\n")
 		}
 		return
 	}
-	defer s.dismiss(c)
+	defer s.conns.Dismiss(c)
 	c.serve(ctx)
 }
 
-// admit counts a connection in, or says why not.
-func (s *Server) admit(c *conn) string {
-	from := site(addrPort(c.raw.RemoteAddr()).Addr())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closing:
-		return "Server is shutting down"
-	case len(s.conns) >= c.cfg.MaxConns:
-		return "Too many connections; try again later"
-	case from.IsValid() && s.perSite[from] >= c.cfg.MaxConnsPerIP:
-		return "Too many connections from your address"
-	}
-	s.conns[c] = from
-	s.perSite[from]++
-	s.group.Add(1)
-	return ""
-}
-
-func (s *Server) dismiss(c *conn) {
-	s.mu.Lock()
-	from := s.conns[c]
-	delete(s.conns, c)
-	if s.perSite[from]--; s.perSite[from] == 0 {
-		delete(s.perSite, from)
-	}
-	s.mu.Unlock()
-	s.group.Done()
-}
-
-// site is what MaxConnsPerIP counts by: an IPv4 address, an IPv6 /64; the zero Prefix for what is not IP.
-func site(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits)
-	return p
-}
-
 // Connections is the number of open connections.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
+func (s *Server) Connections() int { return s.conns.Len() }
 
 // Shutdown ends every connection as soon as its current command is done, and returns when all have ended. When ctx ends
 // first, the rest is cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for c := range s.conns {
-		c.t.stop()
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		s.group.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	for c := range s.conns {
-		c.cutOff()
-	}
-	s.mu.Unlock()
-	<-done
-	return ctx.Err()
+	return s.conns.Shutdown(ctx, func(c *conn) { c.t.Notify(sigClose) }, (*conn).cutOff)
 }

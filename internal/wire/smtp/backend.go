@@ -10,6 +10,7 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -99,8 +100,7 @@ func (p *Peer) TLSText() string {
 	if p.TLS == nil {
 		return ""
 	}
-	version := map[uint16]string{tls.VersionTLS10: "TLSv1.0", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
-	return version[p.TLS.Version] + " " + tls.CipherSuiteName(p.TLS.CipherSuite)
+	return link.TLSText(p.TLS)
 }
 
 // Stats of a session, as it ends.

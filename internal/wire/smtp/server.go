@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // TLSMode is how TLS begins on a listener.
@@ -19,7 +20,7 @@ const (
 	TLSImplicit                // at once, RFC 8314 §3.3
 )
 
-// Server serves one Config on any number of listeners. Lock order: Server.mu, then session.mu.
+// Server serves one Config on any number of listeners. Lock order: that of sessions, then session.mu.
 type Server struct {
 	config   atomic.Pointer[Config]
 	verbs    map[string]verb
@@ -27,16 +28,15 @@ type Server struct {
 	ids      atomic.Uint64
 	draining atomic.Bool
 
-	mu       sync.Mutex
-	sessions map[*session]context.CancelFunc
-	from     map[netip.Prefix]int
-	closers  map[net.Listener]struct{}
-	wg       sync.WaitGroup // sessions
+	sessions link.Conns[*session]
+
+	mu      sync.Mutex
+	closers map[net.Listener]struct{}
 }
 
 // NewServer makes a Server.
 func NewServer(c *Config) *Server {
-	s := &Server{verbs: verbs(), sessions: map[*session]context.CancelFunc{}, from: map[netip.Prefix]int{}, closers: map[net.Listener]struct{}{}}
+	s := &Server{verbs: verbs(), closers: map[net.Listener]struct{}{}}
 	s.SetConfig(c)
 	return s
 }
@@ -92,9 +92,9 @@ func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, backgro
 	cfg := s.config.Load()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	one := &session{srv: s, cfg: cfg, ctx: ctx, cancel: cancel, conn: conn, in: input{pool: &s.buffers}}
-	one.peer = Peer{ID: s.ids.Add(1), Remote: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
+	one.peer = Peer{ID: s.ids.Add(1), Remote: link.AddrPort(conn.RemoteAddr()), Local: link.AddrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
 		Activity: one.activity}
-	if err := s.admit(one, cancel); err != nil {
+	if err := s.admit(one); err != nil {
 		one.event(EventTooMany)
 		if mode != TLSImplicit { // no handshake for somebody we have no room for
 			one.fail(err)
@@ -106,7 +106,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, backgro
 		return
 	}
 	serve := func() {
-		defer s.leave(one, cancel)
+		defer s.leave(one)
 		one.run(mode)
 	}
 	if background {
@@ -117,55 +117,26 @@ func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, backgro
 }
 
 // admit counts a connection in, unless there are too many.
-func (s *Server) admit(one *session, cancel context.CancelFunc) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := site(one.peer.Remote.Addr())
-	switch {
-	case s.draining.Load():
+func (s *Server) admit(one *session) error {
+	l := one.cfg.Limits
+	switch s.sessions.Admit(one, one.peer.Remote.Addr(), link.Limits{Total: l.Connections, PerSite: l.PerAddress}) {
+	case link.Closing:
 		return errShutdown
-	case len(s.sessions) >= one.cfg.Limits.Connections:
+	case link.Full:
 		return errCrowded
-	case key.IsValid() && s.from[key] >= one.cfg.Limits.PerAddress:
+	case link.SiteFull:
 		return errCrowdedIP
 	}
-	s.sessions[one] = cancel
-	if key.IsValid() {
-		s.from[key]++
-	}
-	s.wg.Add(1)
 	return nil
 }
 
-func (s *Server) leave(one *session, cancel context.CancelFunc) {
-	cancel()
-	s.mu.Lock()
-	delete(s.sessions, one)
-	if key := site(one.peer.Remote.Addr()); key.IsValid() {
-		if s.from[key]--; s.from[key] == 0 {
-			delete(s.from, key)
-		}
-	}
-	s.mu.Unlock()
-	s.wg.Done()
-}
-
-// site is what PerAddress counts by: an IPv4 address, an IPv6 /64.
-func site(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits) // the zero Prefix for the zero Addr
-	return p
+func (s *Server) leave(one *session) {
+	one.cancel()
+	s.sessions.Dismiss(one)
 }
 
 // Connections returns how many there are now.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.sessions)
-}
+func (s *Server) Connections() int { return s.sessions.Len() }
 
 // Shutdown stops accepting, tells sessions at rest 421 4.3.2, lets open transactions finish until ctx ends, then closes
 // what is left and returns when every session has ended. It returns ctx's error if it had to use force.
@@ -175,28 +146,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for l := range s.closers {
 		_ = l.Close()
 	}
-	for one := range s.sessions {
-		one.wake()
-	}
 	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	for one, cancel := range s.sessions {
-		cancel()
+	return s.sessions.Shutdown(ctx, (*session).wake, func(one *session) {
+		one.cancel()
 		one.kill()
-	}
-	s.mu.Unlock()
-	<-done
-	return ctx.Err()
+	})
 }
 
 // wake ends the wait of a session at rest.

@@ -126,7 +126,7 @@ func TestConnectionLimits(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrServerClosed) {
 			t.Error(err)
 		}
-		if n := len(s.from) + s.Connections(); n != 0 {
+		if n := s.Connections(); n != 0 {
 			t.Errorf("%d left", n)
 		}
 	})

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -404,14 +403,4 @@ func (s *session) origin() sasl.Origin {
 	}
 	return sasl.Origin{Remote: s.peer.Remote, Local: s.peer.Local, Service: service, Session: s.peer.ID, TLS: s.peer.TLSText(), Failures: s.authFailures,
 		Certificate: sasl.CertificateName(s.peer.TLS)}
-}
-
-// addrPort is a's address and port, zero for what is not IP.
-func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
