@@ -57,8 +57,27 @@ func (term *terminal) screen() string { return term.call("capture-pane", "-p") }
 // shows waits until the screen has all of the texts.
 func (term *terminal) shows(texts ...string) {
 	term.t.Helper()
+	if missing := term.await(screenTimeout, texts); missing != "" {
+		term.t.Fatalf("the screen never showed %q", missing)
+	}
+}
+
+// opens presses a key until the screen has all of the texts: a program may throw away what was typed while it drew.
+func (term *terminal) opens(key string, texts ...string) {
+	term.t.Helper()
 	missing := ""
-	for end := time.Now().Add(screenTimeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for range 6 {
+		term.keys(key)
+		if missing = term.await(screenTimeout/6, texts); missing == "" {
+			return
+		}
+	}
+	term.t.Fatalf("%s never brought %q to the screen", key, missing)
+}
+
+// await returns one of the texts that the screen did not show in time, "" if it had them all at once.
+func (term *terminal) await(limit time.Duration, texts []string) (missing string) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		screen := term.screen()
 		missing = ""
 		for _, text := range texts {
@@ -67,10 +86,10 @@ func (term *terminal) shows(texts ...string) {
 			}
 		}
 		if missing == "" {
-			return
+			return ""
 		}
 	}
-	term.t.Fatalf("the screen never showed %q", missing)
+	return missing
 }
 
 // muttrc is a user's, with the questions that would differ from one machine to another answered.
