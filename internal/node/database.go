@@ -24,7 +24,7 @@ const (
 // data directory is refused with another database than its own, and a database with another data directory.
 func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot, err error) {
 	file, mark := filepath.Join(c.DataDir, databaseFile), filepath.Join(c.DataDir, databaseMark)
-	opt := db.Options{Schema: schema.Store, Now: n.opt.Now, Log: n.log.Logger, Fatal: n.fail}
+	opt := db.Options{Schema: schema.Store, Now: n.opt.Now, Log: n.log.Logger, Fatal: n.fail, CheckpointBytes: n.opt.Sizes.Checkpoint}
 	whose, err := readMark(mark)
 	if err != nil {
 		return boot, err

@@ -40,6 +40,15 @@ type Options struct {
 	Listen func(network, address string) (net.Listener, error)
 	// Sandbox is what the process may open; nil: whatever its user may.
 	Sandbox *Sandbox
+	// Sizes of the state, where they shall differ from the defaults.
+	Sizes Sizes
+}
+
+// Sizes make happen within seconds what otherwise takes days: tests set them. Zero: the default.
+type Sizes struct {
+	Pack       int64 // blob.Options.PackSize, bytes
+	Fill       int64 // blob.Options.Fill, bytes
+	Checkpoint int64 // db.Options.CheckpointBytes
 }
 
 // Node is one running system. Its methods are safe for concurrent use.

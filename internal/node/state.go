@@ -40,7 +40,8 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	if n.blobs, err = blob.Open(ctx, blob.Options{FS: vfs.OS{}, Dir: packs, Node: nodeNumber, Epoch: int64(boot.Count), Clock: n.opt.Now,
-		Installation: installationOf(boot.Installation), Catalog: newCatalog(n.db), Log: n.log.Logger, Fatal: n.fail}); err != nil {
+		Installation: installationOf(boot.Installation), Catalog: newCatalog(n.db), Log: n.log.Logger, Fatal: n.fail,
+		PackSize: n.opt.Sizes.Pack, Fill: n.opt.Sizes.Fill}); err != nil {
 		return fmt.Errorf("open the packs: %w", err)
 	}
 	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger,
