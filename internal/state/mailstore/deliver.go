@@ -1,8 +1,10 @@
 package mailstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -63,57 +65,111 @@ func common(err error) bool {
 func (s *Store) deliverAll(ctx context.Context, ds []Delivery) (each []error, err error) {
 	each = make([]error, len(ds))
 	err = s.write(ctx, func(t *txn) error {
-		for i := range ds {
-			each[i] = nil
-			if err := t.deliver(&ds[i]); err == ErrNoAccount {
-				each[i] = err
-			} else if err != nil {
-				return err
-			}
-		}
-		return nil
+		clear(each)
+		return t.deliver(ds, each)
 	})
 	return each, err
 }
 
-func (t *txn) deliver(d *Delivery) error {
-	n, err := t.Exec("INSERT INTO delivered (queue_id, recipient_no) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		d.QueueID[:], d.Recipient)
-	if err != nil || n == 0 {
-		return err
-	}
-	modseq, id, err := t.newEmail(d.Account, &d.Email)
-	if err == ErrNoAccount {
-		if _, err := t.Exec("DELETE FROM delivered WHERE queue_id = ? AND recipient_no = ?", d.QueueID[:], d.Recipient); err != nil {
+// deliver puts the deliveries that the ledger does not have into their mailboxes. What one statement can say for several
+// of them is said once: the counters of an account, those of a mailbox.
+func (t *txn) deliver(ds []Delivery, each []error) error {
+	fresh := make([]int, 0, len(ds)) // of ds
+	for i := range ds {
+		n, err := t.Exec("INSERT INTO delivered (queue_id, recipient_no) VALUES (?, ?) ON CONFLICT DO NOTHING",
+			ds[i].QueueID[:], ds[i].Recipient)
+		if err != nil {
 			return err
 		}
-		return ErrNoAccount
+		if n > 0 {
+			fresh = append(fresh, i)
+		}
 	}
-	if err != nil {
-		return err
+	// Stable: who sent first has the lower UID.
+	slices.SortStableFunc(fresh, func(a, b int) int { return cmp.Compare(ds[a].Account, ds[b].Account) })
+	for len(fresh) > 0 {
+		n := 1
+		for n < len(fresh) && ds[fresh[n]].Account == ds[fresh[0]].Account {
+			n++
+		}
+		err := t.deliverTo(ds[fresh[0]].Account, ds, fresh[:n])
+		if err == ErrNoAccount {
+			err = t.undeliverable(ds, fresh[:n], each)
+		}
+		if err != nil {
+			return err
+		}
+		fresh = fresh[n:]
 	}
-	box, err := t.deliveryMailbox(d)
-	if err != nil {
-		return err
-	}
-	e := Entry{Email: id, ModSeq: modseq, Size: d.Email.Size, InternalDate: d.Email.Received.Unix()}
-	return t.addEntry(d.Account, box, &e, "")
+	return nil
 }
 
-// newEmail takes a number for an email, counts it and writes its row.
-func (t *txn) newEmail(account int64, e *NewEmail) (modseq, id int64, err error) {
-	found, err := t.QueryRow(`UPDATE account_state SET modseq = modseq + 1, next_email = next_email + 1,
-		messages = messages + 1, bytes = bytes + ? WHERE account_id = ? RETURNING modseq, next_email - 1`,
-		e.Size, account).Scan(&modseq, &id)
+// undeliverable takes deliveries out of the ledger again whose account is gone.
+func (t *txn) undeliverable(ds []Delivery, list []int, each []error) error {
+	for _, i := range list {
+		each[i] = ErrNoAccount
+		if _, err := t.Exec("DELETE FROM delivered WHERE queue_id = ? AND recipient_no = ?", ds[i].QueueID[:], ds[i].Recipient); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliverTo makes those deliveries of ds that are in list; all are for one account.
+func (t *txn) deliverTo(account int64, ds []Delivery, list []int) error {
+	emails := make([]*NewEmail, len(list))
+	for i, d := range list {
+		emails[i] = &ds[d].Email
+	}
+	modseq, first, err := t.newEmails(account, emails)
+	if err != nil {
+		return err
+	}
+	byBox := map[int64][]Entry{}
+	for i, d := range list {
+		box, err := t.deliveryMailbox(&ds[d])
+		if err != nil {
+			return err
+		}
+		byBox[box] = append(byBox[box], emails[i].entry(first+int64(i), modseq))
+	}
+	for _, box := range slices.Sorted(maps.Keys(byBox)) {
+		if err := t.addEntries(account, box, byBox[box], ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newEmails numbers emails of an account, counts them and writes their rows. All get one modification sequence.
+func (t *txn) newEmails(account int64, list []*NewEmail) (modseq, first int64, err error) {
+	var bytes int64
+	for _, e := range list {
+		bytes += e.Size
+	}
+	n := int64(len(list))
+	found, err := t.QueryRow(`UPDATE account_state SET modseq = modseq + 1, next_email = next_email + ?,
+		messages = messages + ?, bytes = bytes + ? WHERE account_id = ? RETURNING modseq, next_email`,
+		n, n, bytes, account).Scan(&modseq, &first)
 	if err != nil {
 		return 0, 0, err
 	}
 	if !found {
 		return 0, 0, ErrNoAccount
 	}
+	first -= n
+	for i, e := range list {
+		if err := t.insertEmail(account, first+int64(i), e); err != nil {
+			return 0, 0, err
+		}
+	}
+	return modseq, first, nil
+}
+
+func (t *txn) insertEmail(account, id int64, e *NewEmail) error {
 	thread, err := t.thread(account, id, &e.Thread)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	literals, structure := e.Literals, e.Structure
 	if literals == nil {
@@ -125,7 +181,12 @@ func (t *txn) newEmail(account int64, e *NewEmail) (modseq, id int64, err error)
 	_, err = t.Exec(`INSERT INTO email (account_id, email_id, pack, place, length, literals, size, received, thread_id, structure)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, account, id, e.Ref.Pack, e.Ref.Offset, e.Ref.Length, literals,
 		e.Size, e.Received.UnixMicro(), thread, structure)
-	return modseq, id, err
+	return err
+}
+
+// entry is the email's place in a mailbox, without flags and without a UID.
+func (e *NewEmail) entry(id, modseq int64) Entry {
+	return Entry{Email: id, ModSeq: modseq, Size: e.Size, InternalDate: e.Received.Unix()}
 }
 
 func (t *txn) deliveryMailbox(d *Delivery) (int64, error) {
@@ -139,27 +200,37 @@ func (t *txn) deliveryMailbox(d *Delivery) (int64, error) {
 	return m.ID, err
 }
 
-// addEntry gives the entry the mailbox's next UID and writes it. The account's counters are the caller's.
-func (t *txn) addEntry(account, mailbox int64, e *Entry, uidl string) error {
-	var uid int64
-	found, err := t.QueryRow(`UPDATE mailbox SET uidnext = uidnext + 1, modseq = ?, messages = messages + 1,
+// addEntries gives entries, which share a modification sequence, the mailbox's next UIDs and writes them. The account's
+// counters are the caller's. uidl is for a single one.
+func (t *txn) addEntries(account, mailbox int64, entries []Entry, uidl string) error {
+	n, modseq := int64(len(entries)), entries[0].ModSeq
+	var unseen, deleted, bytes, next int64
+	for i := range entries {
+		e := &entries[i]
+		unseen += count(e.Flags&Seen == 0)
+		deleted += count(e.Flags&Deleted != 0)
+		bytes += e.Size
+	}
+	found, err := t.QueryRow(`UPDATE mailbox SET uidnext = uidnext + ?, modseq = ?, messages = messages + ?,
 		unseen = unseen + ?, deleted = deleted + ?, bytes = bytes + ?
-		WHERE account_id = ? AND mailbox_id = ? RETURNING uidnext - 1`,
-		e.ModSeq, count(e.Flags&Seen == 0), count(e.Flags&Deleted != 0), e.Size, account, mailbox).Scan(&uid)
+		WHERE account_id = ? AND mailbox_id = ? RETURNING uidnext`,
+		n, modseq, n, unseen, deleted, bytes, account, mailbox).Scan(&next)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return ErrNoMailbox
 	}
-	if uid >= maxUID {
+	if next > maxUID {
 		return ErrUIDs
 	}
-	e.UID = uint32(uid)
-	if err := t.insertEntry(account, mailbox, e, uidl); err != nil {
-		return err
+	for i := range entries {
+		entries[i].UID = uint32(next - n + int64(i))
+		if err := t.insertEntry(account, mailbox, &entries[i], uidl); err != nil {
+			return err
+		}
 	}
-	t.changed(Change{Account: account, Mailbox: mailbox, ModSeq: e.ModSeq, Entries: []Entry{*e}})
+	t.changed(Change{Account: account, Mailbox: mailbox, ModSeq: modseq, Entries: entries})
 	return nil
 }
 
@@ -181,73 +252,4 @@ func count(b bool) int64 {
 		return 1
 	}
 	return 0
-}
-
-// Imported is an entry whose UID, dates, flags and POP3 unique id come from another store.
-type Imported struct {
-	UID      uint32 // 0: the next
-	Flags    Flags
-	Keywords string
-	UIDL     string
-	Email    NewEmail
-}
-
-// Import is the import-only interface: it puts messages into a mailbox with UIDs of their own, ascending and not below
-// the mailbox's UIDNEXT. No other way lets a caller choose a UID.
-func (s *Store) Import(ctx context.Context, account int64, mailbox Name, list []Imported) error {
-	if !slices.IsSortedFunc(list, func(a, b Imported) int { return int(int64(a.UID) - int64(b.UID)) }) {
-		return status.Perm(554, 6, 0, "Import: UIDs must ascend")
-	}
-	return s.write(ctx, func(t *txn) error {
-		m, err := findMailbox(t.Tx, account, mailbox)
-		if err != nil {
-			return err
-		}
-		for i := range list {
-			in := &list[i]
-			if in.UID != 0 {
-				n, err := t.Exec("UPDATE mailbox SET uidnext = ? WHERE account_id = ? AND mailbox_id = ? AND uidnext <= ?",
-					in.UID, account, m.ID, in.UID)
-				if err != nil {
-					return err
-				}
-				if n == 0 {
-					return status.Perm(554, 6, 0, "Import: a UID is below the mailbox's UIDNEXT")
-				}
-			}
-			modseq, id, err := t.newEmail(account, &in.Email)
-			if err != nil {
-				return err
-			}
-			e := Entry{Email: id, Flags: in.Flags, Keywords: in.Keywords, ModSeq: modseq, Size: in.Email.Size,
-				InternalDate: in.Email.Received.Unix()}
-			if err := t.addEntry(account, m.ID, &e, in.UIDL); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// ImportUIDs sets UIDVALIDITY and UIDNEXT of an empty mailbox, before Import. UIDNEXT may also be raised afterwards.
-func (s *Store) ImportUIDs(ctx context.Context, account int64, mailbox Name, uidValidity, uidNext uint32) error {
-	return s.write(ctx, func(t *txn) error {
-		m, err := findMailbox(t.Tx, account, mailbox)
-		if err != nil {
-			return err
-		}
-		if uidValidity == 0 || uidValidity != m.UIDValidity && m.UIDNext != 1 || uidNext < m.UIDNext {
-			return status.Perm(554, 6, 0, "Import: UIDVALIDITY can be set on a mailbox never used, and UIDNEXT only raised")
-		}
-		if _, err := t.Exec("UPDATE mailbox SET uidvalidity = ?, uidnext = ? WHERE account_id = ? AND mailbox_id = ?",
-			uidValidity, uidNext, account, m.ID); err != nil {
-			return err
-		}
-		if uidValidity != m.UIDValidity {
-			t.changed(Change{Account: account, Mailbox: m.ID, Gone: true})
-		}
-		_, err = t.Exec("UPDATE account_state SET uidvalidity = ? WHERE account_id = ? AND uidvalidity < ?",
-			uidValidity, account, uidValidity)
-		return err
-	})
 }

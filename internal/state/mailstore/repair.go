@@ -140,11 +140,12 @@ func (s *Store) ReferencedPacks(ctx context.Context) (list []int64, err error) {
 
 // References calls fn for every email that leads into a pack, outside of transactions. r and its slices are fn's.
 func (s *Store) References(ctx context.Context, pack int64, structures bool, fn func(r Reference) error) error {
-	for from := [2]int64{-1, -1}; ; {
+	for from := [4]int64{-1}; ; {
 		var list []Reference
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
 			rows := tx.Query(`SELECT account_id, email_id, pack, place, length, size, literals, structure FROM email
-				WHERE pack = ? AND (account_id, email_id) > (?, ?) ORDER BY account_id, email_id LIMIT ?`, pack, from[0], from[1], emailSlice)
+				WHERE pack = ? AND (place, length, account_id, email_id) > (?, ?, ?, ?) ORDER BY place, length, account_id, email_id LIMIT ?`,
+				pack, from[0], from[1], from[2], from[3], emailSlice)
 			for rows.Next() {
 				r := Reference{Account: rows.Int64(0), Email: rows.Int64(1), Size: rows.Int64(5), Literals: rows.Len(6),
 					Ref: recipe.BlobRef{Pack: rows.Int64(2), Offset: rows.Int64(3), Length: rows.Int64(4)}}
@@ -166,7 +167,8 @@ func (s *Store) References(ctx context.Context, pack int64, structures bool, fn 
 		if len(list) < emailSlice {
 			return nil
 		}
-		from = [2]int64{list[len(list)-1].Account, list[len(list)-1].Email}
+		last := &list[len(list)-1]
+		from = [4]int64{last.Ref.Offset, last.Ref.Length, last.Account, last.Email}
 	}
 }
 

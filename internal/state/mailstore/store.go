@@ -38,6 +38,8 @@ type Options struct {
 	Blobs Blobs
 	Now   func() time.Time // nil: time.Now
 	Quota int64            // bytes for a new account; 0: no limit
+	// Referable is asked before an email leads into a pack; nil: every pack will stay.
+	Referable Referable
 }
 
 // Store is the mailstore. It is safe for concurrent use.
@@ -46,6 +48,7 @@ type Store struct {
 	blobs Blobs
 	now   func() time.Time
 	quota int64
+	check Referable
 
 	quotas unlimited
 
@@ -62,7 +65,7 @@ func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{db: o.DB, blobs: o.Blobs, now: o.Now, quota: o.Quota, watchers: map[place]map[*watcher]struct{}{}}
+	return &Store{db: o.DB, blobs: o.Blobs, now: o.Now, quota: o.Quota, check: o.Referable, watchers: map[place]map[*watcher]struct{}{}}
 }
 
 // Entry is a message's place in a mailbox.
@@ -123,6 +126,8 @@ func (s *Store) publish(changes []Change) {
 type txn struct {
 	*db.Tx
 	now     time.Time
+	check   Referable
+	packs   []int64 // that were asked for and may be referred to
 	changes []Change
 }
 
@@ -131,10 +136,10 @@ func (t *txn) changed(c Change) { t.changes = append(t.changes, c) }
 // write runs fn in a group commit, publishes its changes in commit order, and returns once it is durable. A function that
 // was queued runs even when ctx ends meanwhile.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
-	t := &txn{now: s.now()}
+	t := &txn{now: s.now(), check: s.check}
 	done := make(chan error, 1)
 	err := s.db.Submit(ctx, func(tx *db.Tx) error {
-		t.Tx, t.changes = tx, nil
+		t.Tx, t.changes, t.packs = tx, nil, nil
 		return fn(t)
 	}, func(err error) {
 		if err == nil {

@@ -8,7 +8,7 @@
 // column there); WITHOUT ROWID may end a table (dropped there). Times are integers, truth values are BIGINT 0 and 1.
 // No foreign key crosses directory, queue, mailstore and packs.
 //
-// Who owns what: 0001 packs (state/blob), 0002 directory, 0003 and 0008 mailstore, 0004 queue, 0005 node (state/db), 0006
+// Who owns what: 0001 and 0009 packs (state/blob), 0002 directory, 0003, 0008 and 0010 mailstore, 0004 queue, 0005 node (state/db), 0006
 // certificates (state/certstore), 0007 last logins (state/directory).
 package schema
 
