@@ -44,7 +44,9 @@ func Defaults() *Config {
 		Auth:     Auth{MaxConnectionsPerAccountAndAddress: 20, System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
 		Sendmail: Sendmail{Enabled: true, MaxMessagesPerHour: 1000},
 		Log:      Log{Level: "info", Format: "text"},
-		Limits:   Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, Sandbox: "auto"},
+		Store: Store{Upkeep: true, UpkeepInterval: Duration(time.Hour), KeepExpunged: Duration(7 * day), KeepTombstones: Duration(30 * day),
+			CompactBelow: 50, CompactAfter: Duration(day), CompactRate: 16 * mib, Compress: true},
+		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, Sandbox: "auto"},
 	}
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Helper     Helper     `toml:"helper"`
 	Log        Log        `toml:"log"`
 	Metrics    Metrics    `toml:"metrics"`
+	Store      Store      `toml:"store"`
 	Limits     Limits     `toml:"limits"`
 }
 
@@ -221,6 +222,27 @@ type Metrics struct {
 	Listen []string `toml:"listen" form:"hostport" apply:"restart"`
 	// Networks whose clients get these pages on the http and https listeners too. To all others they do not exist.
 	Networks Networks `toml:"networks"`
+}
+
+// Store is how long what was removed stays, and how its space comes back (docs/store.md).
+type Store struct {
+	// Whether the server looks after its packs by itself. Without it, `postrider store sweep` and `store compact` do.
+	Upkeep bool `toml:"upkeep"`
+	// Time between two rounds of it.
+	UpkeepInterval Duration `toml:"upkeep_interval" min:"1s" max:"7d"`
+	// How long messages that were expunged, and the mail of removed accounts, are kept before their space comes back.
+	KeepExpunged Duration `toml:"keep_expunged" min:"0s" max:"3650d"`
+	// How long a mailbox remembers which messages were expunged, for clients that ask what has changed (RFC 7162). Who was
+	// away for longer compares everything. At least as long as keep_expunged in any case.
+	KeepTombstones Duration `toml:"keep_tombstones" min:"0s" max:"3650d"`
+	// A pack of which less than so many percent is still needed is compacted. 0: none is.
+	CompactBelow int `toml:"compact_below" min:"0" max:"100"`
+	// How old a pack must be before it is compacted.
+	CompactAfter Duration `toml:"compact_after" min:"0s" max:"3650d"`
+	// Bytes that compaction copies in a second at most; a quarter of it while mail is coming in. 0: no limit.
+	CompactRate Size `toml:"compact_rate" min:"0B" max:"10GiB"`
+	// Whether compaction stores messages compressed (zstd) where that saves an eighth or more.
+	Compress bool `toml:"compress"`
 }
 
 // Limits are bounds of the whole server.
