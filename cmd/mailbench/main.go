@@ -31,6 +31,8 @@ import (
 const (
 	exUsage    = 64
 	exSoftware = 70
+
+	exInterrupted = 130 // as shells count a death by SIGINT
 )
 
 type cli struct {
@@ -56,13 +58,16 @@ func main() {
 	if err != nil {
 		fail(exUsage, err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run()
+	interrupted := ctx.Err() != nil
 	stop()
 	var usage usageError
 	switch {
 	case err == nil:
+	case interrupted && errors.Is(err, context.Canceled):
+		fail(exInterrupted, errors.New("interrupted"))
 	case errors.As(err, &usage):
 		fail(exUsage, err)
 	default:

@@ -11,8 +11,14 @@ import (
 // mailboxes watches every user's INBOX. The connections are opened before the load and stay: a login costs a system
 // more than a delivery, and would be counted to it.
 type mailboxes struct {
-	readers []*peer.Reader
+	readers []counter // one for each user
 	want    []int64 // messages that there must be
+}
+
+// counter is one user's INBOX.
+type counter interface {
+	Messages() (int64, error)
+	Close() error
 }
 
 func openMailboxes(ctx context.Context, a peer.Access, users int) (*mailboxes, error) {
@@ -36,23 +42,25 @@ func openMailboxes(ctx context.Context, a peer.Access, users int) (*mailboxes, e
 
 // await adds to what there must be, and returns when the last message was seen to be there. It asks about one user at a
 // time, from the first that is not complete: a few dozen small questions a second, whatever the load. It gives up
-// when the user it looks at got nothing for the time stall; what is missing then is counted by settle.
+// when nobody it looks at got anything for the time stall; what is missing then is counted by settle.
 func (m *mailboxes) await(ctx context.Context, promised []int64, stall time.Duration) (time.Time, error) {
 	for i, n := range promised {
 		m.want[i] += n
 	}
+	grew := time.Now()
 	for i, r := range m.readers {
-		var have int64 = -1
-		for grew := time.Now(); time.Since(grew) < stall; {
+		have := int64(-1)
+		for {
 			n, err := r.Messages()
 			if err != nil {
 				return time.Time{}, fmt.Errorf("%s: %w", peer.Address(i+1), err)
 			}
-			if n >= m.want[i] {
-				break
+			if n > have && have >= 0 {
+				grew = time.Now()
 			}
-			if n > have {
-				have, grew = n, time.Now()
+			have = n
+			if n >= m.want[i] || time.Since(grew) >= stall {
+				break
 			}
 			select {
 			case <-ctx.Done():

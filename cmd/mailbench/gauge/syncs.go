@@ -40,6 +40,7 @@ func CountSyncs(ctx context.Context, dir string, roots []int) (*Syncs, error) {
 	}
 	s.cmd = exec.Command("strace", args...)
 	s.cmd.Stderr = &s.said
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT} // ^C is for us; without us it lets go
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}

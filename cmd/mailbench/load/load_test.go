@@ -440,3 +440,26 @@ func TestGrouped(t *testing.T) {
 		}
 	}
 }
+
+// The rate is of messages: how long a server takes to say goodbye is no part of it.
+func TestTimeEndsBeforeTheGoodbye(t *testing.T) {
+	var mu sync.Mutex
+	var goodbye time.Time
+	s := &server{t: t, offers: "250-PIPELINING\r\n", answer: func(command string) string {
+		if command == "QUIT" {
+			mu.Lock()
+			goodbye = time.Now()
+			mu.Unlock()
+		}
+		return ""
+	}}
+	res, err := Run(t.Context(), Config{Addr: s.listen(), Sessions: 1, Messages: 3, Sizes: []int{1000}, Recipients: []string{"a@b.test"}}, nil)
+	if err != nil || res.Messages != 3 {
+		t.Fatalf("%v %+v", err, res)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if end := res.Start.Add(time.Duration(res.Seconds * float64(time.Second))); goodbye.IsZero() || end.After(goodbye) {
+		t.Errorf("until %v, QUIT came at %v", end, goodbye)
+	}
+}

@@ -20,6 +20,7 @@ type recorder struct {
 	uncertain         atomic.Int64
 	connections       atomic.Int64
 	failed            atomic.Int64
+	took              atomic.Int64 // until the last session had its last reply, in ns
 
 	mu     sync.Mutex
 	errors map[string]int64
@@ -38,6 +39,16 @@ func (r *recorder) refuse(words string) {
 		words = "other replies"
 	}
 	r.errors[words]++
+}
+
+// ended notes that a session has sent its last message and has the reply.
+func (r *recorder) ended(at time.Duration) {
+	for {
+		old := r.took.Load()
+		if int64(at) <= old || r.took.CompareAndSwap(old, int64(at)) {
+			return
+		}
+	}
 }
 
 // Result is what came of a run.

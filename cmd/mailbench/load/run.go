@@ -24,6 +24,7 @@ type run struct {
 	rec     *recorder
 	id      uint32 // in the Message-ID, so that two runs have none in common
 	tickets atomic.Int64
+	start   time.Time
 	end     time.Time // zero: none
 }
 
@@ -53,9 +54,9 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
-	start := time.Now()
+	g.start = time.Now()
 	if cfg.Duration > 0 {
-		g.end = start.Add(cfg.Duration)
+		g.end = g.start.Add(cfg.Duration)
 	}
 	stop := Every(func(elapsed time.Duration) Snapshot {
 		return Snapshot{Elapsed: elapsed, Messages: g.rec.messages.Load(), Failed: g.rec.failed.Load(),
@@ -66,9 +67,8 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 		running.Go(func() { s.loop(ctx) })
 	}
 	running.Wait()
-	took := time.Since(start)
 	stop()
-	res := g.rec.result(&g.cfg, start, took)
+	res := g.rec.result(&g.cfg, g.start, time.Duration(g.rec.took.Load()))
 	res.Server, err = server.Stop()
 	return res, err
 }

@@ -21,6 +21,7 @@ type session struct {
 
 func (s *session) loop(ctx context.Context) {
 	defer func() {
+		s.rec.ended(time.Since(s.start)) // goodbyes are no part of the load
 		if s.k != nil {
 			s.k.expect("QUIT\r\n", 221)
 			s.k.close()

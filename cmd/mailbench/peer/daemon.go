@@ -43,7 +43,8 @@ func launch(log string, stdout io.Writer, env []string, argv ...string) (*daemon
 		d.cmd.Stdout = stdout
 	}
 	d.cmd.Env = append(os.Environ(), env...)
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for us, who then stop it in order
+	// ^C is for us, who then stop it in order; if we die without that, it is told to end all the same.
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}

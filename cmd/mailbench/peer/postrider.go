@@ -26,6 +26,7 @@ type Postrider struct {
 	users    int
 	set      []string // key=value, as quickstart's --set takes them
 	offset   int
+	ready    bool // the accounts are there
 	password string
 	d        *daemon
 	out      *io.PipeWriter
@@ -67,20 +68,20 @@ func (p *Postrider) Missing() []string {
 }
 
 func (p *Postrider) Start(ctx context.Context) error {
-	first := p.offset == 0
-	if first {
-		if err := os.MkdirAll(p.dir, 0o755); err != nil {
-			return err
-		}
-		var err error
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return err
+	}
+	var err error
+	if p.offset == 0 {
 		if p.offset, err = freeOffset(); err != nil {
 			return err
 		}
 	}
-	err := p.launch(ctx)
-	if err == nil && first { // begin anew after the accounts: their password hashes leave memory behind
+	err = p.launch(ctx)
+	if err == nil && !p.ready { // begin anew after the accounts: their password hashes leave memory behind
 		if err = p.addUsers(ctx); err == nil {
 			if err = p.Stop(); err == nil {
+				p.ready = true
 				err = p.launch(ctx)
 			}
 		}
