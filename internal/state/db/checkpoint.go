@@ -20,7 +20,11 @@ func (d *DB) noteCommit() {
 		d.log.Warn("length of the write-ahead log unknown", "err", err)
 		frames[1] = d.opt.CheckpointBytes // let the checkpointer look
 	}
-	d.stats.logPages.Store(frames[1])
+	before := d.stats.logPages.Swap(frames[1])
+	if frames[1] < before {
+		before = 0 // the log has started over
+	}
+	d.stats.written.Add(frames[1] - before)
 	poke(d.kick)
 	if frames[1]*d.opt.pageSize >= d.opt.CheckpointBytes {
 		poke(d.urgent)

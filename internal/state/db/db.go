@@ -339,10 +339,11 @@ type Stats struct {
 	Commits     int64 // transactions that held them
 	Checkpoints int64
 	LogPages    int64 // in the write-ahead log now
+	Written     int64 // pages written to the write-ahead log
 }
 
 type counters struct {
-	reads, writes, commits, checkpoints, logPages atomic.Int64
+	reads, writes, commits, checkpoints, logPages, written atomic.Int64
 }
 
 // Stats returns the figures of now.
@@ -350,5 +351,6 @@ func (d *DB) Stats() Stats {
 	return Stats{
 		Reads: d.stats.reads.Load(), Writes: d.stats.writes.Load(), Commits: d.stats.commits.Load(),
 		Checkpoints: d.stats.checkpoints.Load(), LogPages: d.stats.logPages.Load(),
+		Written: d.stats.written.Load(),
 	}
 }

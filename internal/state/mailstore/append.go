@@ -33,7 +33,6 @@ type Replaced struct {
 // message to replace that is no longer there is ErrGone.
 func (s *Store) Append(ctx context.Context, a *Append) (uidValidity uint32, uids []uint32, err error) {
 	err = s.write(ctx, func(t *txn) error {
-		uids = make([]uint32, 0, len(a.Messages))
 		m, err := findMailbox(t.Tx, a.Account, a.Mailbox)
 		if err != nil {
 			return err
@@ -45,18 +44,8 @@ func (s *Store) Append(ctx context.Context, a *Append) (uidValidity uint32, uids
 		if err := t.appendRoom(a, old); err != nil {
 			return err
 		}
-		for i := range a.Messages {
-			in := &a.Messages[i]
-			modseq, id, err := t.newEmail(a.Account, &in.Email)
-			if err != nil {
-				return err
-			}
-			e := Entry{Email: id, Flags: in.Flags, Keywords: in.Keywords, ModSeq: modseq, Size: in.Email.Size,
-				InternalDate: in.Email.Received.Unix()}
-			if err := t.addEntry(a.Account, m.ID, &e, ""); err != nil {
-				return err
-			}
-			uids = append(uids, e.UID)
+		if uids, err = t.appendAll(a, m.ID); err != nil {
+			return err
 		}
 		uidValidity = m.UIDValidity
 		if len(old) > 0 {
@@ -65,6 +54,35 @@ func (s *Store) Append(ctx context.Context, a *Append) (uidValidity uint32, uids
 		return err
 	})
 	return uidValidity, uids, err
+}
+
+// appendAll writes the messages of a into a mailbox.
+func (t *txn) appendAll(a *Append, mailbox int64) ([]uint32, error) {
+	if len(a.Messages) == 0 {
+		return nil, nil
+	}
+	emails := make([]*NewEmail, len(a.Messages))
+	for i := range a.Messages {
+		emails[i] = &a.Messages[i].Email
+	}
+	modseq, first, err := t.newEmails(a.Account, emails)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(a.Messages))
+	for i := range entries {
+		in := &a.Messages[i]
+		entries[i] = in.Email.entry(first+int64(i), modseq)
+		entries[i].Flags, entries[i].Keywords = in.Flags, in.Keywords
+	}
+	if err := t.addEntries(a.Account, mailbox, entries, ""); err != nil {
+		return nil, err
+	}
+	uids := make([]uint32, len(entries))
+	for i := range entries {
+		uids[i] = entries[i].UID
+	}
+	return uids, nil
 }
 
 // ErrGone refuses to replace a message that somebody else has removed.

@@ -51,12 +51,20 @@ func idHash(id string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8])>>1) | 1
 }
 
+const sqlThreadRef = "INSERT INTO thread_ref (account_id, hash, thread_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
 // thread finds the thread of a message by the first of its references that is known, else by its own id (a reply came
 // before it), else opens one, numbered as the email. The message's hashes then belong to that thread; those that have one
 // already keep it: threads are never merged.
 func (t *txn) thread(account, email int64, th *Threading) (int64, error) {
 	own, refs := th.hashes()
 	id := email
+	if len(refs) == 0 && own != 0 { // most mail: one statement, unless it came before
+		n, err := t.Exec(sqlThreadRef, account, own, id)
+		if err != nil || n > 0 {
+			return id, err
+		}
+	}
 	lookup := refs
 	if own != 0 {
 		lookup = append(append(make([]int64, 0, len(refs)+1), refs...), own)
@@ -77,8 +85,7 @@ func (t *txn) thread(account, email int64, th *Threading) (int64, error) {
 		if known[i] {
 			continue
 		}
-		if _, err := t.Exec("INSERT INTO thread_ref (account_id, hash, thread_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-			account, h, id); err != nil {
+		if _, err := t.Exec(sqlThreadRef, account, h, id); err != nil {
 			return 0, err
 		}
 	}
