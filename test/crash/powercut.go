@@ -24,27 +24,29 @@ type Loss struct {
 	Dir     string
 	Missing []string // acknowledged, not there
 	Double  []string // there more than once
+	Back    []string // acknowledged as gone, and there
 	Err     error    // it could not be recovered at all
 }
 
 // CutReport says what was tried and what was lost.
 type CutReport struct {
 	Cuts   int
-	Owed   int // acknowledged messages looked for, over all cuts
+	Owed   int // acknowledged messages (names, flags) looked for, over all cuts
+	Gone   int // those that must not be there, likewise
 	Losses []Loss
 }
 
 // String is the counts and at most five losses.
 func (r *CutReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d power cuts, %d acknowledged messages looked for; %d cuts with a loss", r.Cuts, r.Owed, len(r.Losses))
+	fmt.Fprintf(&b, "%d power cuts, %d acknowledged facts looked for and %d that must be gone; %d cuts with a loss", r.Cuts, r.Owed, r.Gone, len(r.Losses))
 	for i, l := range r.Losses {
 		if i == 5 {
 			b.WriteString("\n  …")
 			break
 		}
-		fmt.Fprintf(&b, "\n  line %d, seed %d: %d missing %.80q, %d double %.80q", l.Cut.Instant, l.Cut.Seed,
-			len(l.Missing), l.Missing, len(l.Double), l.Double)
+		fmt.Fprintf(&b, "\n  line %d, seed %d: %d missing %.80q, %d double %.80q, %d back %.80q", l.Cut.Instant, l.Cut.Seed,
+			len(l.Missing), l.Missing, len(l.Double), l.Double, len(l.Back), l.Back)
 		if l.Err != nil {
 			fmt.Fprintf(&b, ", error: %.400s", l.Err)
 		}
@@ -67,6 +69,10 @@ func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	before, err := ledger.LocateBefore(r.Events, r.Acks)
+	if err != nil {
+		return nil, err
+	}
 	var cuts []replay.Cut
 	var dirs []string
 	for i, instant := range replay.Instants(r.History, at, p.Cuts, p.Seed) {
@@ -86,11 +92,12 @@ func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
 	}
 	report := &CutReport{Cuts: len(cuts)}
 	for i, c := range cuts {
-		owed := replay.Owed(at, c.Instant)
+		owed, gone := r.facts(at, before, c.Instant)
 		report.Owed += len(owed)
+		report.Gone += len(gone)
 		l := Loss{Cut: c, Dir: dirs[i], Err: found[i].Err}
-		l.compare(r.Acks, owed, found[i].IDs)
-		if l.Err != nil || len(l.Missing)+len(l.Double) > 0 {
+		l.compare(owed, gone, found[i].IDs)
+		if l.Err != nil || len(l.Missing)+len(l.Double)+len(l.Back) > 0 {
 			report.Losses = append(report.Losses, l)
 		} else if err := os.RemoveAll(dirs[i]); err != nil {
 			return nil, err
@@ -99,16 +106,41 @@ func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
 	return report, nil
 }
 
-func (l *Loss) compare(acks []ledger.Ack, owed []int, ids []string) {
+// facts lists what must be there at an instant, and what must not.
+func (r *Run) facts(at, before []int64, instant int64) (owed, gone []string) {
+	ended := map[string]bool{}
+	for i, a := range r.Acks {
+		if !a.Gone || before[i] >= instant {
+			continue
+		}
+		ended[a.ID] = true // at least its command may be under way
+		if at[i] >= 0 && at[i] < instant {
+			gone = append(gone, a.ID)
+		}
+	}
+	for _, i := range replay.Owed(at, instant) {
+		if a := r.Acks[i]; !a.Gone && !ended[a.ID] {
+			owed = append(owed, a.ID)
+		}
+	}
+	return owed, gone
+}
+
+func (l *Loss) compare(owed, gone, ids []string) {
 	times := map[string]int{}
 	for _, id := range ids {
 		if times[id]++; times[id] == 2 {
 			l.Double = append(l.Double, id)
 		}
 	}
-	for _, i := range owed {
-		if times[acks[i].ID] == 0 {
-			l.Missing = append(l.Missing, acks[i].ID)
+	for _, id := range owed {
+		if times[id] == 0 {
+			l.Missing = append(l.Missing, id)
+		}
+	}
+	for _, id := range gone {
+		if times[id] > 0 {
+			l.Back = append(l.Back, id)
 		}
 	}
 }

@@ -75,6 +75,32 @@ func (s *Stream) Find(f *Finder, piece []byte, found func(pattern, earlier int))
 // Reset forgets the pieces so far: the next does not continue them.
 func (s *Stream) Reset() { s.tail = nil }
 
+// LocateBefore finds, for each acknowledgement that has a Before, the line on
+// which the write of that reply began: the command was sent later. -1: it has
+// none, or it is not in the trace.
+func LocateBefore(events []trace.Event, acks []Ack) ([]int64, error) {
+	var index []int
+	var before []Ack
+	for i, a := range acks {
+		if a.Before != nil {
+			index = append(index, i)
+			before = append(before, Ack{Reply: a.Before, Peer: a.Peer})
+		}
+	}
+	found, err := Locate(events, before)
+	if err != nil {
+		return nil, err
+	}
+	at := make([]int64, len(acks))
+	for i := range at {
+		at[i] = -1
+	}
+	for k, i := range index {
+		at[i] = found[k]
+	}
+	return at, nil
+}
+
 // Locate finds, for each acknowledgement, the line on which the write of its
 // first byte began: from there on the client may have it. -1: not in the trace.
 // A reply that several writes contain is counted from the first of them.

@@ -24,6 +24,12 @@ type Ack struct {
 	// Reply is the acknowledgement as it was on the wire: the line, or the end
 	// of the TLS record. It must differ from every other reply to the same Peer.
 	Reply []byte
+	// Gone turns the promise round: what ID names is not there any more. From the command on, until its
+	// acknowledgement, nothing is owed of that ID.
+	Gone bool
+	// Before is the reply on the same connection after which the command was sent. A Gone needs it, and a promise
+	// that looks for what was written since then (order.Promise.Since).
+	Before []byte
 	// Peer is the client's address as host:port; with it only writes to this
 	// connection count. Empty: all sockets.
 	Peer string

@@ -10,6 +10,7 @@ import (
 type checker struct {
 	in      Input
 	at      []int64            // per ack: the line on which it began to leave
+	before  []int64            // per ack: that of the reply before its command
 	carried map[string][]int   // mark → indexes of the data operations that carry it
 	logs    map[disk.Node]*log // write-ahead logs, read when first asked for
 	writes  map[int]bool       // data operations judged
@@ -26,6 +27,9 @@ func Check(in Input) (*Report, error) {
 	var err error
 	if c.at, err = ledger.Locate(in.Events, in.Acks); err != nil {
 		return nil, fmt.Errorf("replies: %w", err)
+	}
+	if c.before, err = ledger.LocateBefore(in.Events, in.Acks); err != nil {
+		return nil, fmt.Errorf("replies before: %w", err)
 	}
 	if err := c.index(); err != nil {
 		return nil, fmt.Errorf("marks: %w", err)
@@ -57,6 +61,9 @@ func (c *checker) index() error {
 	var patterns [][]byte
 	for _, a := range c.in.Acks {
 		for _, p := range c.in.Rules[a.Kind] {
+			if p.Since {
+				continue
+			}
 			for _, m := range marks(a, p) {
 				if _, ok := c.carried[m]; !ok {
 					c.carried[m] = nil
@@ -118,6 +125,10 @@ func (c *checker) ack(i int) {
 		c.violate(a.ID, "-", "no rule says what %q promises", a.Kind)
 	}
 	for _, p := range rules {
+		if p.Since {
+			c.since(a.ID, p, c.before[i], at)
+			continue
+		}
 		ms := marks(a, p)
 		if len(ms) == 0 {
 			c.violate(a.ID, p.Name, "no mark to know its writes by")

@@ -12,12 +12,19 @@
 //   - for a WAL: the transaction that first wrote the row has written its
 //     commit frame, and all its writes are covered so.
 //
+// A promise of what leaves no mark is judged by the transactions since the
+// command was sent (Promise.Since).
+//
 // Finding no write that carries the message is a violation, as is a reply that
 // the trace does not contain, and an empty ledger: a check that cannot fail is
 // a defect. The clock is never looked at (see package trace).
 //
+// Database judges SQLite's own order besides: log before file, file before the
+// log starts over.
+//
 // Files: order.go (the values), check.go (the judge), wal.go (transactions in a
-// write-ahead log of SQLite).
+// write-ahead log of SQLite), database.go (its checkpoints, and what it holds
+// after each commit).
 package order
 
 import (
@@ -34,6 +41,9 @@ type Promise struct {
 	Name  string                // in reports: "pack", "wal"
 	Files func(rel string) bool // paths relative to the data directory
 	WAL   bool                  // the files are SQLite write-ahead logs
+	// Since, for what leaves no mark (a row that is deleted): instead of the writes that carry one, some transaction of
+	// the WAL begun since Ack.Before was sent is judged. It proves what it says only while nobody else writes.
+	Since bool
 	// Mark, if set, gives the mark to look for here instead of Ack.Marks, when
 	// the form on this file differs (in a WAL a token in a row, say).
 	Mark func(ledger.Ack) []string

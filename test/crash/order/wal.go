@@ -93,3 +93,53 @@ func (c *checker) transaction(id string, p Promise, i int, at int64) {
 		}
 	}
 }
+
+// since looks for a transaction that began between the reply before the command and its acknowledgement, and judges it.
+// Where several did, the first of them that is durable will do.
+func (c *checker) since(id string, p Promise, before, at int64) {
+	if before < 0 {
+		c.violate(id, p.Name, "the trace has no reply before its command")
+		return
+	}
+	var first []Violation
+	for _, n := range c.nodes(p) {
+		for _, tx := range c.log(n).txs {
+			if len(tx.ops) == 0 || !tx.committed {
+				continue
+			}
+			if begin := c.in.History.Ops[tx.ops[0]].Begin; begin <= before || begin >= at {
+				continue
+			}
+			was := len(c.report.Violations)
+			for _, j := range tx.ops {
+				if c.write(id, p, j, at); len(c.report.Violations) > was {
+					break
+				}
+			}
+			found := c.report.Violations[was:]
+			if len(found) == 0 {
+				return
+			}
+			if first == nil {
+				first = append(first, found...)
+			}
+			c.report.Violations = c.report.Violations[:was]
+		}
+	}
+	if first == nil {
+		c.violate(id, p.Name, "no transaction between its command (line %d) and its acknowledgement (line %d)", before, at)
+	}
+	c.report.Violations = append(c.report.Violations, first...)
+}
+
+// nodes lists the files of a promise.
+func (c *checker) nodes(p Promise) (list []disk.Node) {
+	seen := map[disk.Node]bool{}
+	for _, op := range c.in.History.Ops {
+		if op.Kind == disk.Data && !seen[op.Node] && p.Files(op.Path) {
+			seen[op.Node] = true
+			list = append(list, op.Node)
+		}
+	}
+	return list
+}

@@ -9,9 +9,10 @@
 // a file never depend on its name. Calls in flight at the instant count as
 // begun, not returned.
 //
-// One seed in four drops everything unsynced, one keeps everything (what a
-// SIGKILL leaves), one draws by call and one by sector: the extremes are where
-// mistakes hide, and chance alone would not go there.
+// One seed in five drops everything unsynced, one keeps everything (what a
+// SIGKILL leaves), one draws by call, one by sector, and one keeps or drops all
+// of each file: the extremes are where mistakes hide (a reference kept, what it
+// leads to dropped), and chance alone would not go there.
 //
 // Files: replay.go (the cut), file.go (one file's bytes), instants.go (where to
 // cut, and what was acknowledged by then).
@@ -44,6 +45,8 @@ const (
 	keep
 	byCall
 	bySector
+	byFile // each file and directory keeps all or nothing of its own
+	fates
 )
 
 // drawer decides what of the unsynced is there.
@@ -55,7 +58,15 @@ type drawer struct {
 
 func newDrawer(c Cut) *drawer {
 	r := rand.New(rand.NewPCG(c.Seed, uint64(c.Instant)))
-	return &drawer{Rand: r, fate: fate(r.IntN(4)), chance: []float64{0.2, 0.5, 0.8}[r.IntN(3)]}
+	return &drawer{Rand: r, fate: fate(r.IntN(int(fates))), chance: []float64{0.2, 0.5, 0.8}[r.IntN(3)]}
+}
+
+// one is the drawer of one file or directory.
+func (d *drawer) one() *drawer {
+	if d.fate != byFile {
+		return d
+	}
+	return &drawer{Rand: d.Rand, fate: []fate{drop, keep}[d.IntN(2)]}
 }
 
 // there draws for a whole call.
@@ -75,7 +86,7 @@ func Replay(h *disk.History, initial string, c Cut, out string) error {
 		}
 	}
 	return writeDir(h, tree, 0, out, func(n disk.Node) ([]byte, error) {
-		f := &file{draw: d, frozen: map[int64]bool{}}
+		f := &file{draw: d.one(), frozen: map[int64]bool{}}
 		if e, ok := h.Start[n]; ok {
 			var err error
 			if f.data, err = os.ReadFile(filepath.Join(initial, e.Path)); err != nil {
@@ -103,11 +114,15 @@ func names(h *disk.History, c Cut, d *drawer) disk.Tree {
 		dir  disk.Node
 		name string
 	}
+	dirs := map[disk.Node]*drawer{}
 	frozen := map[name]bool{} // names that stay in an earlier state
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		if op.Begin >= c.Instant || op.Kind < disk.Link || op.Kind == disk.Sync {
 			continue
+		}
+		if dirs[op.Dir] == nil {
+			dirs[op.Dir] = d.one()
 		}
 		to, from := name{op.Dir, op.Name}, name{op.Dir, op.Name}
 		_, sure := h.Covered(op.Dir, op.End, c.Instant)
@@ -117,7 +132,7 @@ func names(h *disk.History, c Cut, d *drawer) disk.Tree {
 				_, sure = h.Covered(op.FromDir, op.End, c.Instant)
 			}
 		}
-		if sure || !frozen[to] && !frozen[from] && d.there() {
+		if sure || !frozen[to] && !frozen[from] && dirs[op.Dir].there() {
 			tree.Apply(*op)
 			continue
 		}

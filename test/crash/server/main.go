@@ -1,7 +1,7 @@
 // Command server is Postrider's node with nothing around it, for the crash proofs: loopback ports that the system
 // chooses, accounts whose passwords cost nothing to check, and no command line to learn.
 //
-//	server -dir DIR [-accounts a,b] [-forward USER@DOMAIN] [-speed N -ahead D] [key=TOML-value …]
+//	server -dir DIR [-accounts a,b] [-forward USER@DOMAIN] [-speed N -ahead D] [-pack N -fill N -checkpoint N] [key=TOML-value …]
 //
 // It makes the accounts that are missing (password: Password), has forward@ lead elsewhere if it is told so, serves until TERM, and prints one line when ready:
 // {"smtp":"127.0.0.1:41234",…}. After TERM it drains, closes the state, checks the mailstore's invariants, and exits 0
@@ -48,28 +48,34 @@ func main() {
 	forward := flag.String("forward", "", "address elsewhere that forward@ leads to")
 	speed := flag.Int("speed", 1, "how much faster than the real one the server's clock runs")
 	ahead := flag.Duration("ahead", 0, "how far ahead of the real one it starts")
+	var sizes node.Sizes
+	flag.Int64Var(&sizes.Pack, "pack", 0, "size at which a pack is sealed, bytes; 0: the default")
+	flag.Int64Var(&sizes.Fill, "fill", 0, "bytes written ahead in a pack; 0: the default, -1: none")
+	flag.Int64Var(&sizes.Checkpoint, "checkpoint", 0, "size of the log that starts a checkpoint, bytes; 0: the default")
 	flag.Parse()
-	if err := run(*dir, strings.Split(*accounts, ","), *forward, clock(*speed, *ahead), flag.Args()); err != nil {
+	options := node.Options{Now: clock(*speed, *ahead), Version: "crash", Sizes: sizes}
+	if err := run(*dir, strings.Split(*accounts, ","), *forward, options, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "server:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, accounts []string, forward string, now func() time.Time, sets []string) error {
+func run(dir string, accounts []string, forward string, o node.Options, sets []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	c, err := configure(dir, sets)
 	if err != nil {
 		return err
 	}
+	o.Config = c
 	if err := seed(ctx, c, accounts, forward); err != nil {
 		return fmt.Errorf("make accounts: %w", err)
 	}
-	log, err := obs.New(obs.Options{Out: os.Stderr, Format: "text", Level: "warn"})
+	o.Log, err = obs.New(obs.Options{Out: os.Stderr, Format: "text", Level: "warn"})
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Now: now, Version: "crash"})
+	n, err := node.Open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -111,7 +117,7 @@ func configure(dir string, sets []string) (*config.Config, error) {
 	all := []string{`hostname = "mail.here.example"`, fmt.Sprintf("domain = %q", domain), fmt.Sprintf("data_dir = %q", dir),
 		`limits.disk_reserve = "0B"`, `metrics.listen = ["127.0.0.1:0"]`}
 	for _, service := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"} {
-		all = append(all, fmt.Sprintf("listeners.%s.enabled = %t", service, service == "smtp" || service == "imaps"),
+		all = append(all, fmt.Sprintf("listeners.%s.enabled = %t", service, service == "smtp" || service == "imaps" || service == "lmtp" || service == "submissions"),
 			fmt.Sprintf(`listeners.%s.addresses = ["127.0.0.1:0"]`, service))
 	}
 	return config.Load("", append(all, sets...))
