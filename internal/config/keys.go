@@ -254,6 +254,6 @@ type Limits struct {
 	// Whether serve confines itself to its own folders and to what the configuration names, by Landlock: auto (where the
 	// kernel has it), require (not start without it), off.
 	Sandbox string `toml:"sandbox" enum:"auto,require,off" apply:"restart"`
-	// Passwords checked at once; each check costs 64 MiB for a moment. 0: one for each processor.
-	PasswordChecks int `toml:"password_checks" min:"0" max:"256"`
+	// Passwords checked at once; each check costs 19 MiB for a moment. 0: one for each processor.
+	PasswordChecks int `toml:"password_checks" min:"0" max:"256" apply:"restart"`
 }

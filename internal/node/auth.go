@@ -29,7 +29,7 @@ func (a *authenticator) Password(ctx context.Context, name, password string) (sa
 
 func (a *authenticator) password(ctx context.Context, name, password string) (sasl.Identity, error) {
 	o := sasl.OriginOf(ctx)
-	client := directory.Client{Remote: o.Remote.String(), Service: o.Service}
+	client := directory.Client{Remote: o.Remote.String(), Service: o.Service, Site: site(o.Remote.Addr())}
 	if a.service != "" {
 		client.Service = a.service
 	}

@@ -45,7 +45,7 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		return fmt.Errorf("open the packs: %w", err)
 	}
 	if n.directory, err = directory.New(ctx, n.db, directory.Options{HostDomain: c.Domain, Now: n.opt.Now, Log: n.log.Logger,
-		System: systemAuth{&n.config}}); err != nil {
+		Lane: passwordChecks(c), System: systemAuth{&n.config}}); err != nil {
 		return fmt.Errorf("open the directory: %w", err)
 	}
 	n.store = mailstore.New(mailstore.Options{DB: n.db, Blobs: n.blobs, Now: n.opt.Now})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +23,9 @@ const (
 
 // Client says who logs in, for the log.
 type Client struct {
-	Remote  string // address and port; "" for a local socket
-	Service string // "smtp", "imap", …
+	Remote  string       // address and port; "" for a local socket
+	Service string       // "smtp", "imap", …
+	Site    netip.Prefix // what Remote counts as among those who share the hashing lane; zero: nothing
 }
 
 // Authenticate checks a password. A wrong one, an unknown name and an account without login are ErrCredentials, after the
@@ -51,16 +53,24 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 	remember := func() { d.auth.put(proof, acc, d.opt.Now(), generation) }
 	switch {
 	case found.foreign != "":
-		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent}, remember)
+		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, c.Site}, remember)
 	case found.system != "":
-		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent}, remember)
+		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent, c.Site}, remember)
 	}
 	if !known {
 		secret = decoyArgon(d.opt.Hash)
 	}
 	var fits bool
 	var broken error
-	if err := d.lane.run(ctx, func() { fits, broken = checkArgon(secret, password) }); err != nil {
+	if err := d.lane.run(ctx, party{c.Site, a.Key()}, func() {
+		// Another program of the same person may have been let in meanwhile: a phone that comes back opens several connections.
+		if known {
+			if _, fits = d.auth.get(proof, d.opt.Now()); fits {
+				return
+			}
+		}
+		fits, broken = checkArgon(secret, password)
+	}); err != nil {
 		return Account{}, err
 	}
 	if broken != nil {
@@ -227,32 +237,4 @@ func (c *authCache) forget(account int64) {
 			delete(c.logins, k)
 		}
 	}
-}
-
-// lane bounds how many passwords are hashed at once and how many wait for it.
-type lane struct {
-	slots   chan struct{}
-	waiting *atomic.Int64
-	most    int64
-}
-
-func newLane(width, queue int) lane {
-	return lane{slots: make(chan struct{}, width), waiting: new(atomic.Int64), most: int64(width + queue)}
-}
-
-// run runs fn when there is a slot. ErrBusy when too many wait already.
-func (l lane) run(ctx context.Context, fn func()) error {
-	if l.waiting.Add(1) > l.most {
-		l.waiting.Add(-1)
-		return ErrBusy
-	}
-	defer l.waiting.Add(-1)
-	select {
-	case l.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ErrBusy.With("hashing lane", ctx.Err())
-	}
-	defer func() { <-l.slots }()
-	fn()
-	return nil
 }

@@ -53,7 +53,7 @@ type Options struct {
 	Log        *slog.Logger     // nil: discarded
 	Hash       HashParams       // zero: DefaultHash
 	System     SystemUsers      // nil: accounts of system users cannot log in
-	// Lane is how many passwords are hashed at once (each needs Hash.MemoryKiB); 0: 2. LaneQueue is how many may wait; 0: 64.
+	// Lane is how many passwords are hashed at once (each needs Hash.MemoryKiB); 0: 2. LaneQueue is how many may wait; 0: 1024.
 	Lane, LaneQueue int
 }
 
@@ -64,8 +64,8 @@ type Directory struct {
 	log     *slog.Logger
 	cache   cache
 	auth    authCache
-	lane    lane
-	outside lane // for passwords that something else checks
+	lane    *lane
+	outside *lane // for passwords that something else checks
 }
 
 // New makes a Directory on a database that has the schema of store.db.
@@ -105,7 +105,7 @@ func (o *Options) setDefaults() {
 		o.Lane = 2
 	}
 	if o.LaneQueue <= 0 {
-		o.LaneQueue = 64
+		o.LaneQueue = defaultQueue
 	}
 }
 

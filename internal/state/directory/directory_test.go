@@ -3,7 +3,6 @@ package directory
 import (
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -93,35 +92,13 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 }
 
-func TestFullLaneIsTemporary(t *testing.T) {
-	l := newLane(1, 1)
-	inside, gate := make(chan struct{}), make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := l.run(t.Context(), func() { close(inside); <-gate }); err != nil {
-			t.Error(err)
-		}
-	})
-	<-inside
-	l.waiting.Add(1) // one who waits
-	if err := l.run(t.Context(), func() { t.Error("ran") }); !errors.Is(err, ErrBusy) {
-		t.Errorf("got %v", err)
-	}
-	l.waiting.Add(-1)
-	close(gate)
-	wg.Wait()
-	if err := l.run(t.Context(), func() {}); err != nil || l.waiting.Load() != 0 {
-		t.Errorf("%v, %d waiting", err, l.waiting.Load())
-	}
-}
-
 func TestUnknownUserCostsAHash(t *testing.T) {
 	if ok, err := checkArgon(decoyArgon(fast), "x"); ok || err != nil {
 		t.Fatalf("the decoy is no hash: %v %v", ok, err)
 	}
 	// With the lane closed even an unknown user has to wait for it.
 	d := withAccount(t, Options{Lane: 1, LaneQueue: 1})
-	d.lane.waiting.Add(2)
+	d.lane.free, d.lane.most = 0, 0
 	if _, err := d.Authenticate(t.Context(), "nobody@example.org", "x", Client{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v", err)
 	}

@@ -7,8 +7,8 @@
 // every domain of ours reach somebody (RFC 5321 §4.5.1, RFC 2142 §2).
 //
 // A password is kept as argon2id and as SCRAM-SHA-256 keys, never itself. A login that succeeded is remembered for ten
-// minutes as an HMAC under a key of this process; hashing runs in a lane of bounded width and length, and whoever finds it
-// full is told to try again. An unknown user costs the same time and gets the same salt each time.
+// minutes as an HMAC under a key of this process; hashing runs in a lane of bounded width and length that
+// is fair to places and names (lane.go), and whoever finds it full is told to try again. An unknown user costs the same time and gets the same salt each time.
 //
 // The package never touches mail: who removes an account removes its mail too, by the id that RemoveAccount returns. Ids
 // of accounts are never used again.
@@ -17,7 +17,7 @@
 // about those of its users.
 //
 // Files: directory.go (the type), domain.go, account.go, alias.go (administration), resolve.go (recipients and senders),
-// auth.go (logins), logins.go (the last of each account), secret.go (hashes), cache.go, store.go (what storage must do), sql.go (on package db), memory.go (for
+// auth.go (logins), lane.go (who may hash), logins.go (the last of each account), secret.go (hashes), cache.go, store.go (what storage must do), sql.go (on package db), memory.go (for
 // tests), errors.go; directorytest has the contract suite.
 //
 // Failures: what a peer would read is a status.Error (550 5.1.1, 535 5.7.8, 454 4.7.0, 451 4.3.0); administration gets an

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/postrider/postrider/internal/crypt"
 	"github.com/postrider/postrider/internal/mail/address"
@@ -23,7 +24,7 @@ func (d *Directory) SetStored(ctx context.Context, a address.Address, stored str
 // adopt checks that a stored password can be used, in the hashing lane.
 func (d *Directory) adopt(ctx context.Context, stored string) (secrets, error) {
 	var unusable error
-	if err := d.lane.run(ctx, func() { unusable = crypt.Check(stored) }); err != nil {
+	if err := d.lane.run(ctx, party{}, func() { unusable = crypt.Check(stored) }); err != nil {
 		return secrets{}, err
 	}
 	if unusable != nil {
@@ -46,6 +47,7 @@ type foreignLogin struct {
 	acc      Account
 	stored   string
 	password string // as the client sent it
+	site     netip.Prefix
 }
 
 // authenticateForeign checks a password against another system's form. The decoy costs what a user who is not there costs;
@@ -53,7 +55,7 @@ type foreignLogin struct {
 func (d *Directory) authenticateForeign(ctx context.Context, l foreignLogin, remember func()) (Account, error) {
 	var fits bool
 	var broken error
-	if err := d.lane.run(ctx, func() {
+	if err := d.lane.run(ctx, party{l.site, l.acc.Address.Key()}, func() {
 		_, _ = checkArgon(decoyArgon(d.opt.Hash), l.password)
 		fits, broken = crypt.Verify(l.stored, l.acc.Address.String(), l.password)
 	}); err != nil {

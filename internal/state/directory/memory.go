@@ -116,6 +116,8 @@ func (t *memTables) deleteAccount(id int64) error {
 
 func (t *memTables) nextAccount() (int64, error) { t.next++; return t.next, nil }
 
+func (t *memTables) raiseNextAccount(taken int64) error { t.next = max(t.next, taken); return nil }
+
 func (t *memTables) credential(account int64, kind string) (string, bool, error) {
 	s, ok := t.creds[credKey{account, kind}]
 	return s, ok, nil

@@ -82,7 +82,7 @@ func (d *Directory) derive(ctx context.Context, password string) (s secrets, err
 	}
 	password = prepare(password)
 	var failed error
-	busy := d.lane.run(ctx, func() {
+	busy := d.lane.run(ctx, party{}, func() {
 		s.argon = hashArgon(password, salts[0][:], d.opt.Hash)
 		s.scram, failed = hashScram(password, salts[1][:], scramIterations)
 	})

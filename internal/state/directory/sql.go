@@ -119,6 +119,11 @@ func (t sqlTables) nextAccount() (id int64, err error) {
 	return id, err
 }
 
+func (t sqlTables) raiseNextAccount(taken int64) error {
+	_, err := t.tx.Exec("UPDATE directory_state SET next_account = ? WHERE next_account <= ?", taken+1, taken)
+	return err
+}
+
 func (t sqlTables) credential(account int64, kind string) (secret string, found bool, err error) {
 	found, err = t.tx.QueryRow("SELECT secret FROM credential WHERE account_id = ? AND label = '' AND kind = ?", account, kind).
 		Scan(&secret)

@@ -28,6 +28,7 @@ type tables interface {
 	putAccount(Account) error                  // with a new id from nextAccount, or an existing one
 	deleteAccount(id int64) error              // and its credentials and last logins
 	nextAccount() (int64, error)               // never the same twice, whatever was deleted
+	raiseNextAccount(taken int64) error        // nextAccount gives higher ones
 
 	credential(account int64, kind string) (secret string, found bool, err error)
 	putCredential(account int64, kind, secret string) error

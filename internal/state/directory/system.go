@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/postrider/postrider/internal/mail/address"
 )
@@ -48,6 +49,7 @@ type systemLogin struct {
 	acc      Account
 	user     string
 	password string // as the client sent it
+	site     netip.Prefix
 }
 
 // authenticateSystem asks the system. Nothing is stored; what fits is remembered like any other login.
@@ -58,7 +60,7 @@ func (d *Directory) authenticateSystem(ctx context.Context, l systemLogin, remem
 	}
 	var fits bool
 	var failed error
-	if err := d.outside.run(ctx, func() { fits, failed = d.opt.System.CheckPassword(ctx, l.user, l.password) }); err != nil {
+	if err := d.outside.run(ctx, party{l.site, l.acc.Address.Key()}, func() { fits, failed = d.opt.System.CheckPassword(ctx, l.user, l.password) }); err != nil {
 		return Account{}, err
 	}
 	switch {

@@ -1,0 +1,125 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func at(s string) netip.Prefix { return netip.PrefixFrom(netip.MustParseAddr(s), 32) }
+
+// crowded is a lane whose slot is taken until open is closed, and the order in which turns ran.
+type crowded struct {
+	*lane
+	t     *testing.T
+	open  chan struct{}
+	group sync.WaitGroup
+
+	mu    sync.Mutex
+	order []string
+	busy  map[string]int
+}
+
+func crowd(t *testing.T, queue int) *crowded {
+	c := &crowded{lane: newLane(1, queue), t: t, open: make(chan struct{}), busy: map[string]int{}}
+	c.group.Go(func() { _ = c.run(t.Context(), party{}, func() { <-c.open }) })
+	synctest.Wait()
+	return c
+}
+
+func (c *crowded) come(label string, who party) {
+	c.group.Go(func() {
+		err := c.run(c.t.Context(), who, func() {
+			c.mu.Lock()
+			c.order = append(c.order, label)
+			c.mu.Unlock()
+		})
+		if errors.Is(err, ErrBusy) {
+			c.mu.Lock()
+			c.busy[label]++
+			c.mu.Unlock()
+		}
+	})
+	synctest.Wait()
+}
+
+// TestLaneIsFair: one place's storm, and one against a single name, queue behind themselves.
+func TestLaneIsFair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crowd(t, 100)
+		for i := range 20 {
+			c.come("storm", party{at("192.0.2.1"), fmt.Sprint("name", i)})
+			c.come("aimed", party{at(fmt.Sprintf("198.51.100.%d", i)), "victim"})
+		}
+		c.come("first", party{at("203.0.113.1"), "alice"})
+		c.come("second", party{at("203.0.113.1"), "alice"})
+		close(c.open)
+		c.group.Wait()
+		place := map[string]int{}
+		for i, label := range c.order {
+			place[label] = i
+		}
+		if len(c.order) != 42 || place["first"] > 3 || place["second"] > 6 {
+			t.Errorf("alice ran as number %d and %d of %d: %v", place["first"], place["second"], len(c.order), c.order)
+		}
+		if l := c.load(); l != (Load{}) || len(c.last) != 0 {
+			t.Errorf("left behind: %+v, %d parties", l, len(c.last))
+		}
+	})
+}
+
+// TestFullLaneSendsTheStormAway: when too many wait it is the storm's own that hear "try again", not whoever comes late.
+func TestFullLaneSendsTheStormAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crowd(t, 10)
+		for range 30 {
+			c.come("storm", party{at("192.0.2.1"), "root"})
+		}
+		for i := range 8 {
+			c.come("late", party{at(fmt.Sprintf("203.0.113.%d", i)), fmt.Sprint("user", i)})
+		}
+		if l := c.load(); l.Waiting != 10 || l.Refused != 28 {
+			t.Errorf("%+v", l)
+		}
+		close(c.open)
+		c.group.Wait()
+		if c.busy["storm"] != 28 || c.busy["late"] != 0 || len(c.order) != 10 {
+			t.Errorf("busy %v, ran %v", c.busy, c.order)
+		}
+	})
+}
+
+// TestLaneBoundsTheWait: nobody waits for ever, and who has gone leaves no trace.
+func TestLaneBoundsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crowd(t, 10)
+		began := time.Now()
+		c.come("patient", party{name: "a"})
+		gone, leave := context.WithCancel(t.Context())
+		c.group.Go(func() {
+			if err := c.run(gone, party{name: "b"}, func() { t.Error("ran") }); !errors.Is(err, ErrBusy) || time.Since(began) != time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+		time.Sleep(time.Second)
+		leave()
+		time.Sleep(lanePatience)
+		synctest.Wait()
+		if l := c.load(); c.busy["patient"] != 1 || l.Waiting != 0 || l.Refused != 2 {
+			t.Errorf("%v, %+v", c.busy, l)
+		}
+		close(c.open)
+		c.group.Wait()
+		if err := c.run(t.Context(), party{name: "a"}, func() {}); err != nil {
+			t.Error(err)
+		}
+		if l := c.load(); l.Checking != 0 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
