@@ -35,10 +35,20 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", int(s))
 }
 
+// Kind of a pack.
+type Kind int
+
+// The kinds.
+const (
+	KindJournal Kind = iota // records as they were accepted; a start replays what is not settled
+	KindCopies              // copies that Compact made; a start never replays them, and removes a pack that was not sealed
+)
+
 // Row is what the catalog knows of a pack.
 type Row struct {
 	Pack      int64 // number, ≥ 1
 	State     State
+	Kind      Kind
 	Node      uint32 // that writes it
 	Epoch     int64  // of that node
 	Created   time.Time
@@ -56,6 +66,9 @@ type Settled struct {
 	Offset int64 // bytes
 }
 
+// ListMax is how many rows one call of Catalog.List returns at most.
+const ListMax = 1000
+
 // ErrInUse is the catalog's and the store's refusal to condemn or delete a pack that something refers to or that is not in
 // the state for it.
 var ErrInUse = errors.New("pack is in use")
@@ -67,8 +80,8 @@ var ErrCondemned = errors.New("pack is condemned")
 // package status where a cause is known (status.ErrNoSpace); others count as temporary.
 type Catalog interface {
 	// Reserve makes the row of a new pack, open, with a number never given before.
-	Reserve(ctx context.Context, node uint32, epoch int64, at time.Time) (int64, error)
-	// Seal: open → sealed, with the file's size. Repeating it is no error.
+	Reserve(ctx context.Context, kind Kind, node uint32, epoch int64, at time.Time) (int64, error)
+	// Seal: open → sealed, with the file's size. Copies are settled by it. Repeating it is no error.
 	Seal(ctx context.Context, pack, size int64) error
 	// Settle moves settled positions forward; one that lies behind the row's is passed over.
 	Settle(ctx context.Context, positions []Settled) error
@@ -81,6 +94,8 @@ type Catalog interface {
 	Gone(ctx context.Context, pack int64) error
 	// Unfinished lists what a start of the node must look at: packs open, sealed but not settled, or deleted. By number.
 	Unfinished(ctx context.Context, node uint32) ([]Row, error)
+	// List returns packs in one of the states (none given: in any) with numbers above after, by number, ListMax at most.
+	List(ctx context.Context, after int64, states ...State) ([]Row, error)
 	// Get returns one row; ErrMissing if there is none.
 	Get(ctx context.Context, pack int64) (Row, error)
 }

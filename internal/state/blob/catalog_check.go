@@ -6,19 +6,10 @@ import (
 	"github.com/postrider/postrider/internal/state/db"
 )
 
-const eachSlice = 1000
-
 // each calls fn for every row, by number. It goes in slices, and fn runs outside of transactions.
 func (c *DBCatalog) each(ctx context.Context, fn func(Row) error) error {
 	for from := int64(0); ; {
-		var list []Row
-		err := c.db.Read(ctx, func(tx *db.Tx) error {
-			rows := tx.Query("SELECT "+columns+" FROM pack WHERE pack > ? ORDER BY pack LIMIT ?", from, eachSlice)
-			for rows.Next() {
-				list = append(list, readRow(rows))
-			}
-			return rows.Err()
-		})
+		list, err := c.List(ctx, from)
 		if err != nil || len(list) == 0 {
 			return err
 		}
@@ -53,12 +44,13 @@ func (c *DBCatalog) force(ctx context.Context, pack int64, state State, size int
 	})
 }
 
-// adopt is the repair's: the catalog has the pack (again), and the next start replays it.
+// adopt is the repair's: the catalog has the pack (again), and the next start replays it from r.Settled on.
 func (c *DBCatalog) adopt(ctx context.Context, r Row) error {
 	return c.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(`INSERT INTO pack (pack, state, node, epoch, created, size, settled, condemned) VALUES (?, ?, ?, ?, ?, ?, 0, 0)
-			ON CONFLICT (pack) DO UPDATE SET state = excluded.state, size = excluded.size, settled = 0, condemned = 0`,
-			r.Pack, int64(r.State), r.Node, r.Epoch, r.Created.UnixMicro(), r.Size)
+		_, err := tx.Exec(`INSERT INTO pack (pack, state, node, epoch, created, size, settled, condemned, kind) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)
+			ON CONFLICT (pack) DO UPDATE SET state = excluded.state, size = excluded.size, settled = excluded.settled, condemned = 0,
+			kind = excluded.kind`,
+			r.Pack, int64(r.State), r.Node, r.Epoch, r.Created.UnixMicro(), r.Size, r.Settled, int64(r.Kind))
 		return err
 	})
 }

@@ -25,8 +25,8 @@ func NewDBCatalog(d *db.DB, referrers ...Referrer) *DBCatalog { return &DBCatalo
 // CheckReferable refuses a new reference into a pack that is condemned. Whoever stores a reference calls it in the same
 // transaction: with Condemn, which looks for references in its own, no reference is ever left behind.
 func CheckReferable(tx *db.Tx, pack int64) error {
-	var state int64
-	found, err := tx.QueryRow("SELECT state FROM pack WHERE pack = ?", pack).Scan(&state)
+	var state, kind int64
+	found, err := tx.QueryRow("SELECT state, kind FROM pack WHERE pack = ?", pack).Scan(&state, &kind)
 	switch {
 	case err != nil:
 		return err
@@ -34,16 +34,18 @@ func CheckReferable(tx *db.Tx, pack int64) error {
 		return fmt.Errorf("pack %d: %w", pack, ErrMissing)
 	case State(state) >= PackCondemned:
 		return fmt.Errorf("pack %d: %w", pack, ErrCondemned)
+	case State(state) == PackOpen && Kind(kind) == KindCopies: // a start would remove it
+		return fmt.Errorf("pack %d is not complete: %w", pack, ErrInUse)
 	}
 	return nil
 }
 
 // Reserve implements Catalog.
-func (c *DBCatalog) Reserve(ctx context.Context, node uint32, epoch int64, at time.Time) (pack int64, err error) {
+func (c *DBCatalog) Reserve(ctx context.Context, kind Kind, node uint32, epoch int64, at time.Time) (pack int64, err error) {
 	err = c.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.QueryRow(`INSERT INTO pack (pack, state, node, epoch, created, size, settled, condemned)
-			SELECT COALESCE(MAX(pack), 0) + 1, ?, ?, ?, ?, 0, 0, 0 FROM pack RETURNING pack`,
-			int64(PackOpen), node, epoch, at.UnixMicro()).Scan(&pack)
+		_, err := tx.QueryRow(`INSERT INTO pack (pack, state, node, epoch, created, size, settled, condemned, kind)
+			SELECT COALESCE(MAX(pack), 0) + 1, ?, ?, ?, ?, 0, 0, 0, ? FROM pack RETURNING pack`,
+			int64(PackOpen), node, epoch, at.UnixMicro(), int64(kind)).Scan(&pack)
 		return err
 	})
 	return pack, err
@@ -52,8 +54,8 @@ func (c *DBCatalog) Reserve(ctx context.Context, node uint32, epoch int64, at ti
 // Seal implements Catalog.
 func (c *DBCatalog) Seal(ctx context.Context, pack, size int64) error {
 	return c.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("UPDATE pack SET state = ?, size = ? WHERE pack = ? AND state = ?",
-			int64(PackSealed), size, pack, int64(PackOpen))
+		_, err := tx.Exec(`UPDATE pack SET state = ?, size = ?, settled = CASE WHEN kind = ? THEN ? ELSE settled END
+			WHERE pack = ? AND state = ?`, int64(PackSealed), size, int64(KindCopies), size, pack, int64(PackOpen))
 		return err
 	})
 }
@@ -116,7 +118,7 @@ func (c *DBCatalog) Gone(ctx context.Context, pack int64) error {
 	})
 }
 
-const columns = "pack, state, node, epoch, created, size, settled, condemned"
+const columns = "pack, state, node, epoch, created, size, settled, condemned, kind"
 
 // Unfinished implements Catalog.
 func (c *DBCatalog) Unfinished(ctx context.Context, node uint32) (out []Row, err error) {
@@ -124,6 +126,26 @@ func (c *DBCatalog) Unfinished(ctx context.Context, node uint32) (out []Row, err
 		rows := tx.Query("SELECT "+columns+` FROM pack
 			WHERE node = ? AND (state = ? OR state = ? OR (state = ? AND settled < size)) ORDER BY pack`,
 			node, int64(PackOpen), int64(PackDeleted), int64(PackSealed))
+		for rows.Next() {
+			out = append(out, readRow(rows))
+		}
+		return rows.Err()
+	})
+	return out, err
+}
+
+// List implements Catalog.
+func (c *DBCatalog) List(ctx context.Context, after int64, states ...State) (out []Row, err error) {
+	where, args := "pack > ?", []any{after}
+	for i, st := range states {
+		where += [...]string{" AND (state = ?", " OR state = ?"}[min(i, 1)]
+		args = append(args, int64(st))
+	}
+	if len(states) > 0 {
+		where += ")"
+	}
+	err = c.db.Read(ctx, func(tx *db.Tx) error {
+		rows := tx.Query("SELECT "+columns+" FROM pack WHERE "+where+" ORDER BY pack LIMIT ?", append(args, ListMax)...)
 		for rows.Next() {
 			out = append(out, readRow(rows))
 		}
@@ -152,7 +174,7 @@ func (c *DBCatalog) Get(ctx context.Context, pack int64) (row Row, err error) {
 func readRow(r *db.Rows) Row {
 	row := Row{
 		Pack: r.Int64(0), State: State(r.Int64(1)), Node: uint32(r.Int64(2)), Epoch: r.Int64(3),
-		Created: time.UnixMicro(r.Int64(4)), Size: r.Int64(5), Settled: r.Int64(6),
+		Created: time.UnixMicro(r.Int64(4)), Size: r.Int64(5), Settled: r.Int64(6), Kind: Kind(r.Int64(8)),
 	}
 	if at := r.Int64(7); at != 0 {
 		row.Condemned = time.UnixMicro(at)

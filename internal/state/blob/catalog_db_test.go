@@ -73,7 +73,7 @@ func TestCatalog(t *testing.T) {
 			}
 		}
 		for want := int64(1); want <= 3; want++ {
-			pack, err := cat.Reserve(ctx, uint32(want%2), 5, at)
+			pack, err := cat.Reserve(ctx, blob.KindJournal, uint32(want%2), 5, at)
 			ok(err)
 			if pack != want {
 				t.Fatalf("pack %d, want %d", pack, want)
@@ -115,7 +115,7 @@ func TestCatalog(t *testing.T) {
 		if row, err := cat.Get(ctx, 3); err != nil || row.State != blob.PackGone {
 			t.Fatalf("%+v %v", row, err)
 		}
-		if pack, err := cat.Reserve(ctx, 1, 6, at); err != nil || pack != 4 {
+		if pack, err := cat.Reserve(ctx, blob.KindJournal, 1, 6, at); err != nil || pack != 4 {
 			t.Fatalf("pack %d %v: numbers never come again", pack, err)
 		}
 		if _, err := cat.Get(ctx, 77); !errors.Is(err, blob.ErrMissing) {
@@ -128,7 +128,7 @@ func TestCheckReferable(t *testing.T) {
 	ctx := context.Background()
 	d := dbtest.Open(t)
 	cat := blob.NewDBCatalog(d)
-	pack, err := cat.Reserve(ctx, 0, 1, time.Unix(1, 0))
+	pack, err := cat.Reserve(ctx, blob.KindJournal, 0, 1, time.Unix(1, 0))
 	if err != nil {
 		t.Fatal(err)
 	}

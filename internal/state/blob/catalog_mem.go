@@ -31,10 +31,10 @@ func (c *MemoryCatalog) Clone() *MemoryCatalog {
 }
 
 // Reserve implements Catalog.
-func (c *MemoryCatalog) Reserve(_ context.Context, node uint32, epoch int64, at time.Time) (int64, error) {
+func (c *MemoryCatalog) Reserve(_ context.Context, kind Kind, node uint32, epoch int64, at time.Time) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := Row{Pack: int64(len(c.rows)) + 1, State: PackOpen, Node: node, Epoch: epoch, Created: at}
+	r := Row{Pack: int64(len(c.rows)) + 1, State: PackOpen, Kind: kind, Node: node, Epoch: epoch, Created: at}
 	c.rows = append(c.rows, r)
 	return r.Pack, nil
 }
@@ -54,6 +54,9 @@ func (c *MemoryCatalog) Seal(_ context.Context, pack, size int64) error {
 	return c.change(pack, func(r *Row) error {
 		if r.State == PackOpen {
 			r.State, r.Size = PackSealed, size
+			if r.Kind == KindCopies {
+				r.Settled = size
+			}
 		}
 		return nil
 	})
@@ -112,6 +115,18 @@ func (c *MemoryCatalog) Unfinished(_ context.Context, node uint32) ([]Row, error
 	var out []Row
 	for _, r := range c.rows {
 		if r.Node == node && (r.State == PackOpen || r.State == PackDeleted || r.Unsettled()) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// List implements Catalog.
+func (c *MemoryCatalog) List(_ context.Context, after int64, states ...State) (out []Row, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.rows {
+		if r.Pack > after && (len(states) == 0 || slices.Contains(states, r.State)) && len(out) < ListMax {
 			out = append(out, r)
 		}
 	}

@@ -217,7 +217,10 @@ func (c *PackCheck) unknownPack(ctx context.Context, r Row, sound func(Row)) err
 		if err := c.Adopt(ctx, r.Pack); err != nil {
 			return err
 		}
-		row := Row{Pack: r.Pack, State: PackSealed, Node: h.node, Epoch: h.epoch, Created: h.created, Size: size}
+		row := Row{Pack: r.Pack, State: PackSealed, Node: h.node, Epoch: h.epoch, Created: h.created, Size: size, Kind: h.kind}
+		if h.kind == KindCopies {
+			row.Settled = size // copies of what was delivered long ago
+		}
 		if err := c.Catalog.adopt(ctx, row); err != nil {
 			return err
 		}
@@ -259,7 +262,7 @@ func (c *PackCheck) mendable(pack int64) bool {
 
 // writeHeader makes a damaged header anew from the pack's row and the mark in its records.
 func (c *PackCheck) writeHeader(r Row, m mark) error {
-	h := packHeader{version: formatVersion, node: r.Node, number: r.Pack, created: r.Created, epoch: r.Epoch, mark: m, owner: c.Installation}
+	h := packHeader{version: formatVersion, node: r.Node, number: r.Pack, created: r.Created, epoch: r.Epoch, mark: m, owner: c.Installation, kind: r.Kind}
 	f, err := c.Reader.s.opt.FS.OpenWrite(c.Reader.s.path(r.Pack))
 	if err != nil {
 		return err

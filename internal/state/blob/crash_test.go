@@ -41,11 +41,11 @@ type haltingCatalog struct {
 	m *machine
 }
 
-func (c haltingCatalog) Reserve(ctx context.Context, node uint32, epoch int64, at time.Time) (int64, error) {
+func (c haltingCatalog) Reserve(ctx context.Context, kind blob.Kind, node uint32, epoch int64, at time.Time) (int64, error) {
 	if c.m.stopped.Load() {
 		return 0, errStopped
 	}
-	return c.MemoryCatalog.Reserve(ctx, node, epoch, at)
+	return c.MemoryCatalog.Reserve(ctx, kind, node, epoch, at)
 }
 
 func (c haltingCatalog) Seal(ctx context.Context, pack, size int64) error {

@@ -267,7 +267,7 @@ func TestPackHeader(t *testing.T) {
 		"both damaged":  {func(b []byte) []byte { b[20] ^= 1; b[64] ^= 1; return b }, ErrDamaged, nil},
 		"other number":  {func(b []byte) []byte { later(b, 23, 9); b[64] ^= 1; return b }, ErrDamaged, nil},
 		"later version": {func(b []byte) []byte { later(b, 8, 2); return b }, ErrUnsupported, nil},
-		"flags":         {func(b []byte) []byte { later(b, 11, 1); return b }, ErrUnsupported, nil},
+		"flags":         {func(b []byte) []byte { later(b, 11, 2); return b }, ErrUnsupported, nil},
 		"short":         {func(b []byte) []byte { return b[:30] }, ErrDamaged, nil},
 		"empty":         {func(b []byte) []byte { return nil }, ErrDamaged, nil},
 	} {

@@ -85,9 +85,13 @@ func (f Flags) String() string {
 // holds a forged record is never taken for one when a scan looks for the next header behind damage.
 type mark [8]byte
 
+// packFlagCopies: the pack holds copies that Compact made; it is no journal.
+const packFlagCopies = 1
+
 // packHeader stands at offset 0 of a pack.
 type packHeader struct {
 	version uint8
+	kind    Kind
 	node    uint32
 	number  int64
 	created time.Time // microseconds
@@ -102,7 +106,12 @@ type Installation [12]byte
 func (h *packHeader) append(b []byte) []byte {
 	n := len(b)
 	b = append(b, packMagic...)
-	b = append(b, h.version, 0, 0, 0) // version, reserved, flags
+	b = append(b, h.version, 0) // and reserved
+	var flags uint16
+	if h.kind == KindCopies {
+		flags = packFlagCopies
+	}
+	b = binary.BigEndian.AppendUint16(b, flags)
 	b = binary.BigEndian.AppendUint32(b, h.node)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.number))
 	b = binary.BigEndian.AppendUint64(b, uint64(h.created.UnixMicro()))
@@ -128,8 +137,12 @@ func parsePackHeader(b []byte) (h packHeader, err error) {
 	if h.version != formatVersion {
 		return h, fmt.Errorf("%w: pack format version %d", ErrUnsupported, h.version)
 	}
-	if f := binary.BigEndian.Uint16(b[10:]); f != 0 {
+	f := binary.BigEndian.Uint16(b[10:])
+	if f&^packFlagCopies != 0 {
 		return h, fmt.Errorf("%w: pack flags %#x", ErrUnsupported, f)
+	}
+	if f&packFlagCopies != 0 {
+		h.kind = KindCopies
 	}
 	return h, nil
 }

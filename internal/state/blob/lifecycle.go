@@ -42,7 +42,7 @@ func (s *Store) Delete(ctx context.Context, pack int64) error {
 func (s *Store) inFlight(pack int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.packs[pack] != nil {
+	if s.packs[pack] != nil || s.copying[pack] {
 		return true
 	}
 	for _, p := range s.ready {

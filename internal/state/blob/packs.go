@@ -90,7 +90,7 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 		return nil, err
 	}
 	if s.reserved == 0 {
-		n, err := s.opt.Catalog.Reserve(ctx, s.opt.Node, s.opt.Epoch, s.opt.Clock())
+		n, err := s.opt.Catalog.Reserve(ctx, KindJournal, s.opt.Node, s.opt.Epoch, s.opt.Clock())
 		if err != nil {
 			if s.ctx.Err() != nil { // a body still being written when the store was closed
 				return nil, status.ErrShutdown.With("blob: reserve a pack", err)
@@ -99,7 +99,7 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 		}
 		s.reserved = n
 	}
-	p, err := s.makeFile(s.reserved)
+	p, err := s.makeFile(s.reserved, KindJournal)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +113,8 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 
 // makeFile makes the file of a pack that holds no record, or makes it anew, with a durable header. The caller syncs the
 // directory.
-func (s *Store) makeFile(number int64) (*pack, error) {
-	h := packHeader{version: formatVersion, node: s.opt.Node, number: number, created: s.opt.Clock(), epoch: s.opt.Epoch,
+func (s *Store) makeFile(number int64, kind Kind) (*pack, error) {
+	h := packHeader{version: formatVersion, kind: kind, node: s.opt.Node, number: number, created: s.opt.Clock(), epoch: s.opt.Epoch,
 		owner: s.opt.Installation}
 	if _, err := io.ReadFull(s.opt.Rand, h.mark[:]); err != nil {
 		return nil, fmt.Errorf("blob: pack %d: %w", number, err)

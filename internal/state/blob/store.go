@@ -105,13 +105,14 @@ type Store struct {
 	making   sync.Mutex // one pack is made at a time
 	reserved int64      // pack that has a row but could not be made yet
 
-	mu     sync.Mutex
-	closed bool
-	packs  map[int64]*pack // being written, or with unsettled records
-	ready  []*pack         // empty, durable, name and all
-	filled *pack           // the same, with zeros written ahead; or nil
-	seal   []*pack         // complete, the catalog does not know yet
-	replay []Row           // found at Open, not replayed yet
+	mu      sync.Mutex
+	closed  bool
+	packs   map[int64]*pack // being written, or with unsettled records
+	copying map[int64]bool  // packs that Compact writes
+	ready   []*pack         // empty, durable, name and all
+	filled  *pack           // the same, with zeros written ahead; or nil
+	seal    []*pack         // complete, the catalog does not know yet
+	replay  []Row           // found at Open, not replayed yet
 
 	fillAt int64 // no filling before so many bytes were appended
 
@@ -150,6 +151,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		kick:     make(chan struct{}, 1),
 		kept:     make(chan struct{}),
 		packs:    map[int64]*pack{},
+		copying:  map[int64]bool{},
 	}
 	s.handles = newHandles(s.openHandle, opt.Handles)
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -306,6 +308,10 @@ func (s *Store) makeDir() error {
 
 // loadOpen sorts a pack that was not sealed: never made, empty (then it is ready again), or to be replayed.
 func (s *Store) loadOpen(ctx context.Context, r Row) error {
+	if r.Kind == KindCopies {
+		// A compaction that did not come to its end: nothing refers to the copies, and their sources are all there.
+		return s.removeFile(ctx, r.Pack)
+	}
 	size, err := s.opt.FS.Size(s.path(r.Pack))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -317,7 +323,7 @@ func (s *Store) loadOpen(ctx context.Context, r Row) error {
 		s.replay = append(s.replay, r)
 		return nil
 	}
-	p, err := s.makeFile(r.Pack)
+	p, err := s.makeFile(r.Pack, KindJournal)
 	if err == nil {
 		s.ready = append(s.ready, p)
 	}

@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"Concurrent":    concurrent,
 		"Reopen":        reopen,
 		"Lifecycle":     lifecycle,
+		"Compact":       compact,
 		"Close":         closing,
 	} {
 		t.Run(name, func(t *testing.T) {
