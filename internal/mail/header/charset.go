@@ -32,6 +32,15 @@ func DecodeCharset(label string, b []byte) (text string, ok bool) {
 	return strings.ToValidUTF8(string(out), "\ufffd"), true
 }
 
+// IsPlain tells whether DecodeCharset returns b as it is.
+func IsPlain(label string, b []byte) bool {
+	switch strings.ToLower(strings.TrimSpace(label)) {
+	case "utf-8", "utf8", "", "us-ascii":
+		return utf8.Valid(b)
+	}
+	return false
+}
+
 // DecodeRaw reads bytes that came without a label: as UTF-8 where they are that (RFC 6532), else as windows-1252, which
 // is what unlabelled mail mostly is.
 func DecodeRaw(b []byte) string {

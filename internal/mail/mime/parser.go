@@ -8,7 +8,7 @@ import (
 )
 
 // Parser is fed with a message and gives its Message at the end. It is an io.Writer that never fails. A Parser is for
-// one message; it holds the header that it is in and the start of one line.
+// one message at a time; it holds the message's own header, the header that it is in and the start of one line.
 type Parser struct {
 	state state
 	pos   int64   // offset of the next byte to be taken
@@ -20,6 +20,9 @@ type Parser struct {
 	active int // frames with a boundary
 
 	block  []byte // the header being read, up to its limit
+	top    []byte // the message's own header, once it has ended
+	head   *header.Header
+	cut    bool   // top is not all of it
 	line   []byte // start of the current line while it may still be a boundary or the end of a header
 	mid    bool   // inside a line that is neither
 	toPart bool   // after this boundary line comes a part, else an epilogue
@@ -51,14 +54,36 @@ const lineKept = 2 + MaxBoundary + 2
 
 // NewParser starts a message.
 func NewParser() *Parser {
+	p := &Parser{stack: make([]frame, 0, 4)}
+	p.Reset()
+	return p
+}
+
+// Reset starts another message, with the buffers of the one before: what Top returned is no longer valid, its Message is.
+func (p *Parser) Reset() {
+	stack, block := p.stack[:cap(p.stack)], p.top[:0]
+	clear(stack)
+	if cap(block) > maxKeptBlock {
+		block = nil
+	}
 	root := &Part{}
-	return &Parser{
+	*p = Parser{
 		fields:  fields{room: MaxStrings},
 		message: &Message{Root: root},
-		stack:   append(make([]frame, 0, 4), frame{part: root}),
+		stack:   append(stack[:0], frame{part: root}),
 		parts:   1,
+		block:   block,
+		line:    p.line[:0],
+		preview: preview{buf: p.preview.buf[:0]},
 	}
 }
+
+// maxKeptBlock is how large a header's buffer may be to be used again.
+const maxKeptBlock = 16 << 10
+
+// Top returns, after Close, the message's own header: its bytes as they came with the empty line that ends it, if one did;
+// the same parsed; and whether it is whole, or longer than MaxTopHeader.
+func (p *Parser) Top() (block []byte, h *header.Header, whole bool) { return p.top, p.head, !p.cut }
 
 // Parse reads a message that is in memory.
 func Parse(b []byte) *Message {
@@ -199,7 +224,10 @@ func (p *Parser) takeLine(line []byte) {
 		}
 		n := min(len(line), limit-len(p.block))
 		p.block = append(p.block, line[:n]...)
-		p.fields.limited = p.fields.limited || n < len(line)
+		if n < len(line) {
+			p.fields.limited = true
+			p.cut = p.cut || len(p.stack) == 1
+		}
 	}
 	p.take(line)
 	p.mid = line[len(line)-1] != '\n'
@@ -337,6 +365,7 @@ func (p *Parser) endHeader() {
 	h, _ := header.Parse(p.block, len(p.block))
 	digest := false
 	if len(p.stack) == 1 {
+		p.top, p.head, p.block = p.block, h, nil
 		p.fields.message(p.message, h)
 	} else {
 		switch parent := p.stack[len(p.stack)-2].part; parent.Kind {
@@ -348,7 +377,7 @@ func (p *Parser) endHeader() {
 		}
 	}
 	p.fields.part(part, h, digest)
-	if cap(p.block) > 16<<10 {
+	if cap(p.block) > maxKeptBlock {
 		p.block = nil
 	}
 	p.block = p.block[:0]

@@ -59,13 +59,18 @@ func (v *preview) stop(p *Part) {
 	case "quoted-printable":
 		raw = decodeQuotedPrintable(raw)
 	}
-	text, _ := header.DecodeCharset(charset, raw)
-	if p.Subtype == "html" {
-		v.html = shorten(stripTags(text))
-	} else {
-		v.plain = shorten(text)
+	switch html := p.Subtype == "html"; {
+	case !html && header.IsPlain(charset, raw):
+		v.plain = shorten(raw) // without a copy
+	default:
+		text, _ := header.DecodeCharset(charset, raw)
+		if html {
+			v.html = shorten(stripTags(text))
+		} else {
+			v.plain = shorten(text)
+		}
 	}
-	v.part, v.buf = nil, nil
+	v.part, v.buf = nil, v.buf[:0]
 }
 
 func (v *preview) text() string {
@@ -76,10 +81,15 @@ func (v *preview) text() string {
 }
 
 // shorten makes one line of at most MaxPreview characters.
-func shorten(s string) string {
+func shorten[T string | []byte](s T) string {
 	var b strings.Builder
+	b.Grow(min(len(s), MaxPreview+utf8.UTFMax))
 	n, blank := 0, false
-	for _, r := range s {
+	for i, size := 0, 0; i < len(s); i += size {
+		r := rune(s[i])
+		if size = 1; r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+		}
 		switch {
 		case unicode.IsSpace(r) || unicode.IsControl(r):
 			blank = true

@@ -12,6 +12,7 @@ package received
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,33 +79,33 @@ func (p Protocol) String() string {
 
 // Append appends the field with CRLF, each clause on a line of its own. All lines stay within 998 octets.
 func (f Field) Append(dst []byte) []byte {
-	var b strings.Builder
-	b.WriteString("Received: ")
+	b := slices.Grow(dst, 384)
+	b = append(b, "Received: "...)
 	if f.Helo != "" || f.IP.IsValid() {
-		b.WriteString("from " + f.from() + fold)
+		b = append(append(append(b, "from "...), f.from()...), fold...)
 	}
-	b.WriteString("by " + domain(f.By))
+	b = append(append(b, "by "...), domain(f.By)...)
 	if f.Note != "" {
-		b.WriteString(" (" + commentText(f.Note) + ")")
+		b = append(append(append(b, " ("...), commentText(f.Note)...), ')')
 	}
-	b.WriteString(" with " + f.Protocol.String())
+	b = append(append(b, " with "...), f.Protocol.String()...)
 	if f.ID != "" {
-		b.WriteString(" id " + atom(f.ID))
+		b = append(append(b, " id "...), atom(f.ID)...)
 	}
 	if f.TLS != "" {
-		b.WriteString(fold + "(" + commentText(f.TLS) + ")")
+		b = append(append(append(b, fold+"("...), commentText(f.TLS)...), ')')
 	}
 	if f.Account != "" {
-		b.WriteString(fold + "(authenticated as " + commentText(f.Account) + ")")
+		b = append(append(append(b, fold+"(authenticated as "...), commentText(f.Account)...), ')')
 	}
 	end := ";" + fold
 	// A local part above ASCII may stand there only if the message is one of SMTPUTF8, RFC 6531 §4.3.
 	if f.Recipients == 1 && !f.For.IsZero() && (f.Protocol.UTF8 || !f.For.NeedsUTF8()) {
-		b.WriteString(fold + "for " + f.For.Path())
+		b = append(append(b, fold+"for "...), f.For.Path()...)
 		end = "; "
 	}
-	b.WriteString(end + header.FormatDate(f.Time) + "\r\n")
-	return append(dst, b.String()...)
+	b = append(b, end...)
+	return append(append(b, header.FormatDate(f.Time)...), '\r', '\n')
 }
 
 const fold = "\r\n\t"
@@ -151,9 +152,19 @@ func safe(s string, also func(byte) bool) string {
 	if len(s) > maxName {
 		s = s[:maxName]
 	}
+	good := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || also(c)
+	}
+	i := 0
+	for i < len(s) && good(s[i]) {
+		i++
+	}
+	if i == len(s) {
+		return s // the ordinary case, without a copy
+	}
 	b := []byte(s)
-	for i, c := range b {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || also(c)) {
+	for ; i < len(b); i++ {
+		if !good(b[i]) {
 			b[i] = '?'
 		}
 	}

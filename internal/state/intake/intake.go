@@ -11,8 +11,8 @@
 package intake
 
 import (
-	"bytes"
 	"context"
+	"sync"
 
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/header"
@@ -28,6 +28,8 @@ import (
 type Intake struct {
 	Blobs *blob.Store
 	Queue *queue.Queue
+
+	parsers sync.Pool // of *mime.Parser
 }
 
 // Message is a message on its way in. It is not safe for concurrent use. Each ends with Accept, Store or Abort.
@@ -36,13 +38,12 @@ type Message struct {
 	id     queueid.ID
 	w      *blob.Writer
 	parser *mime.Parser
-	head   []byte // the top header so far
-	inBody bool   // head has its empty line, or is as long as it may get
-	cut    bool   // the top header is longer than mime.MaxTopHeader
-	err    error  // of the packs
+	err    error // of the packs
 
 	// Set by Close.
-	Header *header.Header // the top header as received; offsets count from the start of the body in the pack
+	head   []byte         // the top header
+	whole  bool           // it is not longer than mime.MaxTopHeader
+	Header *header.Header // the same, valid until Abort; offsets count from the start of the body in the pack
 	Index  *mime.Message  // of the bytes as received
 }
 
@@ -52,55 +53,33 @@ func (in *Intake) Begin(ctx context.Context, id queueid.ID, sizeHint int64) (*Me
 	if err != nil {
 		return nil, err
 	}
-	return &Message{in: in, id: id, w: w, parser: mime.NewParser()}, nil
+	parser, _ := in.parsers.Get().(*mime.Parser)
+	if parser == nil {
+		parser = mime.NewParser()
+	}
+	return &Message{in: in, id: id, w: w, parser: parser}, nil
 }
 
 // Write takes bytes of the message.
 func (m *Message) Write(p []byte) (int, error) {
-	if !m.inBody {
-		m.collect(p)
-	}
-	if _, err := m.parser.Write(p); err != nil {
-		return 0, err
-	}
-	n, err := m.w.Write(p)
+	n, err := m.w.Write(p) // fails after the end
 	if err != nil {
 		m.err = err
+		return n, err
 	}
-	return n, err
+	return m.parser.Write(p)
 }
 
 // Err is the failure of the packs that ended Write; nil when what failed was the source of the bytes.
 func (m *Message) Err() error { return m.err }
 
-// collect keeps the top header.
-func (m *Message) collect(p []byte) {
-	from := max(len(m.head)-3, 0)
-	room := mime.MaxTopHeader - len(m.head)
-	if len(p) > room {
-		p, m.inBody, m.cut = p[:room], true, true
-	}
-	m.head = append(m.head, p...)
-	for _, empty := range [...]string{"\r\n", "\n"} { // a message without header
-		if bytes.HasPrefix(m.head, []byte(empty)) {
-			m.head, m.inBody, m.cut = m.head[:len(empty)], true, false
-			return
-		}
-	}
-	for _, end := range [...]string{"\r\n\r\n", "\n\n", "\n\r\n"} {
-		if i := bytes.Index(m.head[from:], []byte(end)); i >= 0 {
-			m.head, m.inBody, m.cut = m.head[:from+i+len(end)], true, false
-		}
-	}
-}
-
 // Close ends the bytes and sets Header and Index.
 func (m *Message) Close() {
 	m.Index = m.parser.Close()
-	m.Header, _ = header.Parse(m.head, mime.MaxTopHeader)
+	m.head, m.Header, m.whole = m.parser.Top()
 }
 
-// Head is the top header as received, with its empty line if it has one.
+// Head is the top header as received, with its empty line if it has one; valid until Abort.
 func (m *Message) Head() []byte { return m.head }
 
 // ErrHeader refuses a message whose header must be changed and is too long for that.
@@ -108,7 +87,7 @@ var ErrHeader = status.Perm(552, 3, 4, "Message header is too large: the limit i
 
 // HeaderComplete returns ErrHeader when the top header is longer than what Header has.
 func (m *Message) HeaderComplete() error {
-	if m.cut {
+	if !m.whole {
 		return ErrHeader
 	}
 	return nil
@@ -147,5 +126,13 @@ func (m *Message) Store(ctx context.Context, a *flow.Append) (recipe.BlobRef, er
 // Settled tells the journal that a stored message needs no replay.
 func (in *Intake) Settled(ref recipe.BlobRef) { in.Blobs.Settle(ref) }
 
-// Abort drops a message that was not accepted; after Accept or Store it does nothing.
-func (m *Message) Abort() { m.w.Abort() }
+// Abort drops a message that was not accepted; after Accept or Store it only gives its buffers back.
+func (m *Message) Abort() {
+	m.w.Abort()
+	if m.parser != nil {
+		m.parser.Reset()
+		m.in.parsers.Put(m.parser)
+		m.parser = nil
+	}
+	m.head, m.Header = nil, nil
+}

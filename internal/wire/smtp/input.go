@@ -13,6 +13,7 @@ import (
 type input struct {
 	buf   []byte
 	r, w  int
+	small []byte // the buffer at rest, while the large one is in use
 	large *[largeInput]byte
 	pool  *sync.Pool // of *[largeInput]byte
 	skip  bool       // throw away what comes before the next CRLF
@@ -61,7 +62,7 @@ func (in *input) grow() {
 	}
 	in.w = copy(large[:], in.window())
 	in.r = 0
-	in.buf, in.large = large[:], large
+	in.small, in.buf, in.large = in.buf, large[:], large
 }
 
 // shrink gives the large buffer back if what is left fits the small one.
@@ -69,7 +70,10 @@ func (in *input) shrink() {
 	if in.large == nil || in.w-in.r > smallInput {
 		return
 	}
-	small := make([]byte, smallInput)
+	small := in.small
+	if small == nil {
+		small = make([]byte, smallInput)
+	}
 	in.w = copy(small, in.window())
 	in.r = 0
 	in.drop()
@@ -81,7 +85,7 @@ func (in *input) drop() {
 	if in.large != nil {
 		in.pool.Put(in.large)
 	}
-	in.large, in.buf = nil, nil
+	in.large, in.buf, in.small = nil, nil, nil
 }
 
 // line returns the next complete line without its end, or nil if there is none in the buffer yet. Only CRLF ends a line,
