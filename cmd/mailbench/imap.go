@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // accountFlags say who logs in, and where.
 type accountFlags struct {
-	User      []string `help:"User name; %d in it stands for the numbers 1 to --user-count. Sessions use them in turn. Repeatable." required:""`
+	User      []string `help:"User name; %d in it stands for the numbers 1 to --user-count. Sessions use them in turn. Repeatable."`
 	UserCount int      `help:"How many names a %d stands for." default:"1"`
 	passwordFlags
 	tlsFlags
@@ -25,6 +26,9 @@ func (f *accountFlags) target(addr string) (client.Target, []work.User, error) {
 	var err error
 	if t.TLS, err = f.tlsFlags.config(addr); err != nil {
 		return t, nil, err
+	}
+	if len(f.User) == 0 {
+		return t, nil, nil // what needs one says so
 	}
 	password, err := f.password()
 	if err != nil {
@@ -95,19 +99,27 @@ func (c *pop3Cmd) Run(ctx context.Context) error {
 }
 
 type idleCmd struct {
-	Addr        string  `help:"Server: host:port, or the path of a unix socket." default:"127.0.0.1:10143"`
-	Mailbox     string  `help:"Mailbox that is open." default:"INBOX"`
+	Protocol    string  `arg:"" optional:"" help:"imap (in IDLE), pop3 or smtp (after EHLO); these wait before the login if no --user is given." default:"imap"`
+	Addr        string  `help:"Server: host:port, or the path of a unix socket; without it, the port of quickstart."`
+	Mailbox     string  `help:"imap: mailbox that is open." default:"INBOX"`
 	Connections int     `help:"How many connections wait." default:"1000"`
-	Logins      int     `help:"Logins at the same time." default:"32"`
+	Sources     int     `help:"Come from this many addresses of 127.0.0.0/8 in turn, for limits on one address; the server must be on this machine." placeholder:"N"`
+	Logins      int     `help:"Connections that are made at the same time." default:"32"`
 	Seconds     seconds `help:"How long all wait: seconds, or a Go duration." default:"10"`
-	Notify      bool    `help:"Then append a message to each mailbox and measure when each connection is told."`
+	Notify      bool    `help:"imap: then append a message to each mailbox and measure when each connection is told."`
 	accountFlags
 	outputFlags
 }
 
 func (c *idleCmd) Run(ctx context.Context) error {
-	o := work.CrowdOptions{Mailbox: c.Mailbox, Connections: c.Connections, Width: c.Logins, Hold: time.Duration(c.Seconds),
-		Notify: c.Notify, ServerPIDs: c.ServerPID}
+	if c.Addr == "" {
+		c.Addr = map[string]string{"smtp": "127.0.0.1:10025", "pop3": "127.0.0.1:10110"}[c.Protocol]
+		if c.Addr == "" {
+			c.Addr = "127.0.0.1:10143"
+		}
+	}
+	o := work.CrowdOptions{Protocol: c.Protocol, Mailbox: c.Mailbox, Connections: c.Connections, Sources: c.Sources, Width: c.Logins,
+		Hold: time.Duration(c.Seconds), Notify: c.Notify, ServerPIDs: c.ServerPID}
 	var err error
 	if o.Target, o.Users, err = c.target(c.Addr); err != nil {
 		return usageError{err}
@@ -142,6 +154,9 @@ func (c *fillCmd) Run(ctx context.Context) error {
 	o := work.FillOptions{Mailbox: c.Mailbox, Messages: c.Messages, Size: c.Size, Batch: c.Batch, Sessions: c.Sessions, Seed: c.Seed,
 		LMTP: c.LMTP, Rcpt: c.Rcpt, ServerPIDs: c.ServerPID}
 	t, users, err := c.target(c.Addr)
+	if err == nil && len(users) == 0 {
+		err = errors.New("no user to log in as: --user")
+	}
 	if err != nil {
 		return usageError{err}
 	}

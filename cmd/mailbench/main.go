@@ -9,7 +9,7 @@
 //
 // It is a tool for anyone with a server of any make: all commands but compare know nothing of Postrider. Its own
 // machinery stands in the packages below: load (SMTP and LMTP traffic), client (IMAP and POP3), work (their workloads,
-// idle crowds, the filler, the relay), sink (where relayed mail ends), gauge (what processes and disks do), peer (the
+// idle crowds, the filler, the relay), source (where connections come from), sink (where relayed mail ends), gauge (what processes and disks do), peer (the
 // systems that are compared), compare (the order of runs, and the report), plot (its drawings).
 //
 // Files here: main.go (the command line), flags.go (what several commands have), smtp.go (smtp, lmtp, relay), imap.go
@@ -40,7 +40,7 @@ type cli struct {
 	LMTP    lmtpCmd    `cmd:"" name:"lmtp" help:"The same by LMTP."`
 	Relay   relayCmd   `cmd:"" help:"Send through a system into our own receiver, and check that each message arrives once."`
 	IMAP    imapCmd    `cmd:"" name:"imap" help:"Do what IMAP programs do, over and over, and check each answer."`
-	Idle    idleCmd    `cmd:"" help:"Let a crowd of IMAP connections wait in IDLE, and measure what each costs."`
+	Idle    idleCmd    `cmd:"" help:"Let a crowd of IMAP, POP3 or SMTP connections wait, and measure what each costs."`
 	POP3    pop3Cmd    `cmd:"" name:"pop3" help:"Do what POP3 programs do, over and over, and check each answer."`
 	Fill    fillCmd    `cmd:"" help:"Fill a mailbox with messages to read and search."`
 	Compare compareCmd `cmd:"" help:"Run Postrider beside Postfix and Dovecot on this machine, as root, and write the table."`

@@ -90,10 +90,12 @@ func TestProgressIsForTerminals(t *testing.T) {
 		var b strings.Builder
 		show := &terminal{w: &b, live: live, what: "deliveries"}
 		show.load(load.Snapshot{Elapsed: 2 * time.Second, Messages: 3000, Behind: 12, Failed: 4, P50: time.Millisecond, P99: 2 * time.Millisecond})
+		show.load(load.Snapshot{Elapsed: time.Second, Messages: 3, Of: 5000, Memory: 3 << 20})
 		show.clear()
 		want := ""
 		if live {
-			want = "\r\x1b[K  2.0 s  3,000 deliveries  1500/s  p50 1.0 ms  p99 2.0 ms  12 on their way  4 failed\r\x1b[K"
+			want = "\r\x1b[K  2.0 s  3,000 deliveries  1500/s  p50 1.0 ms  p99 2.0 ms  12 on their way  4 failed" +
+				"\r\x1b[K  1.0 s  3 of 5,000 deliveries  3/s  p50 0.0 ms  p99 0.0 ms  server 3.0 MiB\r\x1b[K"
 		}
 		if b.String() != want {
 			t.Errorf("live %v: %q", live, b.String())

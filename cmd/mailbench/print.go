@@ -93,14 +93,15 @@ func printWork(out io.Writer, r work.Result) error {
 func printCrowd(out io.Writer, r work.Crowd) error {
 	s := newSheet(out)
 	s.row("connections", "%s in %.2f s, %.1f/s", load.Grouped(int64(r.Connections)), r.Seconds, r.Rate)
-	s.row("connect to IDLE", "%s", latency(r.Login))
+	s.row("until it waits", "%s", latency(r.Login))
 	s.row("held", "%.1f s; every connection answered afterwards", r.Held)
 	if r.Notified != nil {
 		s.row("APPEND to notice", "%s", latency(*r.Notified))
 	}
 	if r.Server != nil {
-		s.row("memory", "%s before, %s while idle: %.1f KiB for each connection", mebibytes(r.Server.Before), mebibytes(r.Memory),
-			float64(r.PerConn)/1024)
+		s.row("memory", "%s before, %s while idle: %.1f KiB for each connection (proportional set size)", mebibytes(r.Server.Before),
+			mebibytes(r.Memory), float64(r.PerConn)/1024)
+		s.row("resident", "%s while idle: %.1f KiB for each connection", mebibytes(r.Resident), float64(r.PerConnRSS)/1024)
 		s.row("CPU while idle", "%.2f s", r.HoldCPU)
 		s.server(r.Server, int64(r.Connections), "connection")
 	}

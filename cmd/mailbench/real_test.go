@@ -137,6 +137,16 @@ func TestMailboxWorkloadsBesideARealServer(t *testing.T) {
 	want(t, s.bench(t, append([]string{"pop3", "retr", "--operations", "2", "--batch", "60"}, pop3...)...), map[string]float64{"messages": 120})
 	r := s.bench(t, append([]string{"idle", "--connections", "12", "--seconds", "0.1", "--notify"}, imap...)...)
 	want(t, r, map[string]float64{"connections": 12})
+	want(t, s.bench(t, append([]string{"idle", "pop3", "--connections", "1", "--sources", "1", "--seconds", "0.1"}, pop3...)...), map[string]float64{"connections": 1})
+	for _, c := range [][]string{
+		{"smtp", "--addr", s.local("smtp"), "--starttls", "--ca", s.CA, "--connections", "150", "--sources", "3"}, // more than one address may have
+		{"pop3", "--addr", s.local("pop3s"), "--tls", "--ca", s.CA, "--connections", "20", "--sources", "20"},
+	} {
+		r := s.bench(t, append([]string{"idle", "--seconds", "0.1"}, c...)...)
+		if r["held_seconds"] != 0.1 || r["resident_while_idle_bytes"].(float64) < r["memory_while_idle_bytes"].(float64) {
+			t.Errorf("%q: %v", c, r)
+		}
+	}
 	if r["append_to_notice"] == nil || r["memory_while_idle_bytes"].(float64) < 1<<20 {
 		t.Errorf("%v", r)
 	}

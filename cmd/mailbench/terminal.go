@@ -27,8 +27,14 @@ func (t *terminal) load(s load.Snapshot) {
 		return
 	}
 	rate := float64(s.Messages) / s.Elapsed.Seconds()
-	fmt.Fprintf(t.w, "\r\x1b[K%s%5.1f s  %s %s  %.0f/s  p50 %.1f ms  p99 %.1f ms", t.label, s.Elapsed.Seconds(),
-		load.Grouped(s.Messages), t.what, rate, float64(s.P50.Microseconds())/1000, float64(s.P99.Microseconds())/1000)
+	count := load.Grouped(s.Messages)
+	if s.Of > 0 {
+		count += " of " + load.Grouped(s.Of)
+	}
+	fmt.Fprintf(t.w, "\r\x1b[K%s%5.1f s  %s %s  %.0f/s  p50 %.1f ms  p99 %.1f ms", t.label, s.Elapsed.Seconds(), count, t.what, rate, float64(s.P50.Microseconds())/1000, float64(s.P99.Microseconds())/1000)
+	if s.Memory > 0 {
+		fmt.Fprintf(t.w, "  server %s", mebibytes(s.Memory))
+	}
 	if s.Behind > 0 {
 		fmt.Fprintf(t.w, "  %s on their way", load.Grouped(s.Behind))
 	}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/postrider/postrider/cmd/mailbench/source"
 )
 
 // Target is where to connect, and how.
@@ -17,6 +19,7 @@ type Target struct {
 	TLS      *tls.Config // for either of the next two
 	Implicit bool        // TLS from the first byte (RFC 8314 §3)
 	StartTLS bool
+	Local    net.IP        // where to connect from; nil: wherever the system says
 	Buffer   int           // for reading; 0 is enough for everything
 	Timeout  time.Duration // for connecting, and for each command with its whole answer
 }
@@ -64,7 +67,7 @@ func (t *Target) connect(ctx context.Context) (*link, error) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	c, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, t.Addr)
+	c, err := source.Dialer(t.Local, timeout).DialContext(ctx, network, t.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // more than a delivery, and would be counted to it.
 type mailboxes struct {
 	readers []counter // one for each user
-	want    []int64 // messages that there must be
+	want    []int64   // messages that there must be
 }
 
 // counter is one user's INBOX.

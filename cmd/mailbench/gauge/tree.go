@@ -108,27 +108,50 @@ func CPU(roots []int) (time.Duration, error) {
 	return sum, nil
 }
 
-// Memory returns the proportional set size of the trees below roots: pages that several processes share count once.
-func Memory(roots []int) (int64, error) {
+// Footprint is memory in bytes.
+type Footprint struct {
+	PSS  int64 `json:"pss_bytes"`       // proportional set size: pages that several processes share count once
+	RSS  int64 `json:"rss_bytes"`       // resident set size: they count for each of them
+	Anon int64 `json:"anonymous_bytes"` // of PSS: what no file stands behind, such as heaps and stacks
+}
+
+// Footprints returns the memory of the trees below roots.
+func Footprints(roots []int) (f Footprint, err error) {
 	ps, err := tree(roots)
 	if err != nil {
-		return 0, err
+		return f, err
 	}
-	var sum int64
 	for _, p := range ps {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
-		if err != nil {
-			continue // it has ended
-		}
-		for line := range strings.Lines(string(b)) {
-			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-				kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-				n, _ := strconv.ParseInt(kb, 10, 64)
-				sum += n << 10
-			}
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid)); err == nil { // else it has ended
+			f.add(string(b))
 		}
 	}
-	return sum, nil
+	return f, nil
+}
+
+func (f *Footprint) add(rollup string) {
+	for line := range strings.Lines(rollup) {
+		name, rest, _ := strings.Cut(line, ":")
+		kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		n, err := strconv.ParseInt(kb, 10, 64)
+		if err != nil {
+			continue
+		}
+		switch name {
+		case "Pss":
+			f.PSS += n << 10
+		case "Rss":
+			f.RSS += n << 10
+		case "Pss_Anon":
+			f.Anon += n << 10
+		}
+	}
+}
+
+// Memory returns the proportional set size of the trees below roots.
+func Memory(roots []int) (int64, error) {
+	f, err := Footprints(roots)
+	return f.PSS, err
 }
 
 // Family names processes so surely that one may be ended later: a process id that was used anew is not mistaken.

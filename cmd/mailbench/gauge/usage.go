@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +14,7 @@ import (
 type Usage struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 	Before     int64   `json:"memory_before_bytes"` // proportional set size
-	Peak       int64   `json:"memory_peak_bytes"`   // of a sample each second
+	Peak       int64   `json:"memory_peak_bytes"`   // of the samples
 	After      int64   `json:"memory_after_bytes"`
 }
 
@@ -22,6 +23,7 @@ type Watcher struct {
 	roots []int
 	cpu   time.Duration
 	use   Usage
+	last  atomic.Int64 // the last sample
 	done  chan struct{}
 	wg    sync.WaitGroup
 }
@@ -46,21 +48,42 @@ func Watch(pids []int) (*Watcher, error) {
 		return nil, err
 	}
 	w.use.Peak = w.use.Before
+	w.last.Store(w.use.Before)
 	w.wg.Go(w.sample)
 	return w, nil
 }
 
+// Memory is the proportional set size at the last sample; a watcher of nothing says 0.
+func (w *Watcher) Memory() int64 {
+	if w == nil {
+		return 0
+	}
+	return w.last.Load()
+}
+
 func (w *Watcher) sample() {
-	t := time.NewTicker(time.Second)
+	Sample(time.Second, w.done, func() {
+		if m, err := Memory(w.roots); err == nil {
+			w.last.Store(m)
+			w.use.Peak = max(w.use.Peak, m)
+		}
+	})
+}
+
+// Sample calls look each interval until done is closed, more rarely if it takes long: looking at thousands of processes
+// must not take the CPU from what is measured.
+func Sample(interval time.Duration, done <-chan struct{}, look func()) {
+	const share = 20 // at most one part in so many of the time is spent in look
+	t := time.NewTimer(interval)
 	defer t.Stop()
 	for {
 		select {
-		case <-w.done:
+		case <-done:
 			return
 		case <-t.C:
-			if m, err := Memory(w.roots); err == nil {
-				w.use.Peak = max(w.use.Peak, m)
-			}
+			begin := time.Now()
+			look()
+			t.Reset(max(interval, share*time.Since(begin)))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +21,9 @@ const (
 
 // Config says what to send and to whom. The zero values of the optional fields are useful.
 type Config struct {
-	Addr string // host:port, or a path for a unix socket
-	LMTP bool
+	Addr  string // host:port, or a path for a unix socket
+	Local net.IP // where to connect from; nil: wherever the system says
+	LMTP  bool
 
 	Sessions int
 	Duration time.Duration // either this

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postrider/postrider/cmd/mailbench/source"
 )
 
 // Bounds on what a server may answer.
@@ -58,7 +60,7 @@ func dial(ctx context.Context, c *Config) (*conn, error) {
 	if strings.HasPrefix(c.Addr, "/") {
 		network = "unix"
 	}
-	nc, err := (&net.Dialer{Timeout: c.ReplyTimeout}).DialContext(ctx, network, c.Addr)
+	nc, err := source.Dialer(c.Local, c.ReplyTimeout).DialContext(ctx, network, c.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@
 // under the words of the server.
 //
 // Files: config.go (what to send), message.go (the bytes), conn.go (one connection), session.go (one closed loop),
-// run.go (all of them), record.go and histogram.go (what came of it).
+// run.go (all of them), guest.go (a connection that only waits), record.go and histogram.go (what came of it).
 //
 // Failure contract: Run returns an error only for a configuration that cannot be used. Failures of the server are
 // results: counted by reply, or, where the connection broke between the end of the data and its reply, as uncertain.

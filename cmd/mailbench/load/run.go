@@ -14,7 +14,9 @@ import (
 type Snapshot struct {
 	Elapsed  time.Duration
 	Messages int64
+	Of       int64 // how many there will be, if that is known
 	Failed   int64
+	Memory   int64         // of the server, if it is watched
 	Behind   int64         // promised and not yet there, of a relay
 	P50, P99 time.Duration // of Result.Data
 }

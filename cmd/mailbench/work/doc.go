@@ -7,7 +7,7 @@
 // are read must be quiet meanwhile.
 //
 // Files: options.go (what to do), run.go (sessions, time, figures), seat.go (one session's connection), fetch.go,
-// search.go, change.go (store, append, copy), growth.go (did a mailbox grow as it must?), pop3.go; idle.go (crowds),
+// search.go, change.go (store, append, copy), growth.go (did a mailbox grow as it must?), pop3.go; idle.go (crowds), guest.go (one of them),
 // fill.go (make a mailbox), corpus.go (its messages), relay.go and ledger.go (through a system into our own sink: did
 // each message arrive once?).
 //

@@ -4,31 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/postrider/postrider/cmd/mailbench/client"
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
 	"github.com/postrider/postrider/cmd/mailbench/load"
+	"github.com/postrider/postrider/cmd/mailbench/source"
 )
 
 // idleBuffer is small: the crowd's own memory must not be what ends first.
 const idleBuffer = 4 << 10
 
-// CrowdOptions describe connections that wait in IDLE.
+// CrowdOptions describe connections that wait.
 type CrowdOptions struct {
+	Protocol    string // imap (in IDLE), pop3 or smtp (after EHLO, and AUTH if there are users)
 	Target      client.Target
-	Users       []User // in turn
-	Mailbox     string
+	Users       []User // in turn; POP3 and SMTP connections without any wait before the login
+	Mailbox     string // of IMAP
 	Connections int
+	Sources     int           // addresses of loopback to come from, in turn; 0: the system's choice
 	Width       int           // logins at the same time
 	Hold        time.Duration // how long all of them wait
-	Notify      bool          // then append a message to each mailbox and wait until every connection was told of it
+	Notify      bool          // IMAP: then append a message to each mailbox and wait until every connection was told of it
 	ServerPIDs  []int
 }
 
-// Crowd is what came of it. All connections were alive at the end: each has answered DONE.
+// Crowd is what came of it. All connections were alive at the end: each has answered.
 type Crowd struct {
+	Protocol    string        `json:"protocol"`
 	Connections int           `json:"connections"`
 	Seconds     float64       `json:"connect_seconds"`
 	Rate        float64       `json:"connects_per_second"`
@@ -36,36 +43,60 @@ type Crowd struct {
 	Held        float64       `json:"held_seconds"`
 	Notified    *load.Latency `json:"append_to_notice,omitempty"`
 	Server      *gauge.Usage  `json:"server,omitempty"`
-	HoldCPU     float64       `json:"hold_cpu_seconds"`                // of the server, while nothing happened
-	Memory      int64         `json:"memory_while_idle_bytes"`         // of the server
-	PerConn     int64         `json:"memory_per_connection,omitempty"` // (while idle − before) ÷ connections
+	HoldCPU     float64       `json:"hold_cpu_seconds"`                  // of the server, while nothing happened
+	Memory      int64         `json:"memory_while_idle_bytes"`           // of the server: proportional set size
+	PerConn     int64         `json:"memory_per_connection,omitempty"`   // (while idle − before) ÷ connections
+	Resident    int64         `json:"resident_while_idle_bytes"`         // of the server: resident set size
+	PerConnRSS  int64         `json:"resident_per_connection,omitempty"` // the same of it
 }
 
 // Check tells what is wrong with the options; Idle begins with it.
 func (o *CrowdOptions) Check() error {
 	switch {
+	case !slices.Contains([]string{"imap", "pop3", "smtp"}, o.Protocol):
+		return fmt.Errorf("no crowd speaks %q; there are imap, pop3 and smtp", o.Protocol)
 	case o.Connections < 1 || o.Connections > maxSessions:
 		return fmt.Errorf("connections: %d is not between 1 and %d", o.Connections, maxSessions)
 	case o.Width < 1:
 		return errors.New("logins at the same time: at least one")
-	case len(o.Users) == 0:
-		return errors.New("no user to log in as")
+	case o.Sources < 0 || o.Sources > source.Most:
+		return fmt.Errorf("sources: %d is not between 0 and %d", o.Sources, source.Most)
+	case o.Protocol == "imap" && len(o.Users) == 0:
+		return errors.New("no user to log in as: --user")
+	case o.Protocol == "pop3" && len(o.Users) > 0 && len(o.Users) < o.Connections:
+		return fmt.Errorf("%d connections, %d users: POP3 locks a mailbox (RFC 1939 §3), so each connection needs its own user", o.Connections, len(o.Users))
+	case o.Notify && o.Protocol != "imap":
+		return errors.New("only IMAP tells of new mail")
 	}
-	return checkNames(o.Users, o.Mailbox)
+	return errors.Join(checkNames(o.Users, o.Mailbox), enoughFiles(o.Connections))
+}
+
+// enoughFiles makes sure that this process may open so many connections.
+func enoughFiles(connections int) error {
+	const others = 64
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if uint64(connections+others) > limit.Cur {
+		return fmt.Errorf("%d connections need more open files than the limit of %d: raise it (ulimit -n %d), or use several mailbenches",
+			connections, limit.Cur, connections+others)
+	}
+	return nil
 }
 
 // crowd is one run of Idle.
 type crowd struct {
 	o        CrowdOptions
 	fail     context.CancelCauseFunc
-	conns    []*client.IMAP
+	guests   []guest
 	login    load.Histogram
 	notice   load.Histogram
 	ready    atomic.Int64
 	appended []time.Time // for each user
 }
 
-// Idle makes connections that log in, open the mailbox and wait in IDLE (RFC 2177), and measures what they cost.
+// Idle makes connections that wait, and measures what they cost.
 func Idle(ctx context.Context, o CrowdOptions, progress func(load.Snapshot)) (Crowd, error) {
 	if err := o.Check(); err != nil {
 		return Crowd{}, err
@@ -75,35 +106,41 @@ func Idle(ctx context.Context, o CrowdOptions, progress func(load.Snapshot)) (Cr
 	if o.Target.Buffer == 0 {
 		o.Target.Buffer = idleBuffer
 	}
-	c := &crowd{o: o, fail: fail, conns: make([]*client.IMAP, o.Connections), appended: make([]time.Time, len(o.Users))}
+	c := &crowd{o: o, fail: fail, guests: make([]guest, o.Connections), appended: make([]time.Time, len(o.Users))}
 	defer c.close()
+	before, err := gauge.Footprints(o.ServerPIDs)
+	if err != nil {
+		return Crowd{}, err
+	}
 	server, err := gauge.Watch(o.ServerPIDs)
 	if err != nil {
 		return Crowd{}, err
 	}
-	res := Crowd{Connections: o.Connections}
+	res := Crowd{Protocol: o.Protocol, Connections: o.Connections}
 	stop := load.Every(func(elapsed time.Duration) load.Snapshot {
-		return load.Snapshot{Elapsed: elapsed, Messages: c.ready.Load(), P50: c.login.Quantile(0.5), P99: c.login.Quantile(0.99)}
+		return load.Snapshot{Elapsed: elapsed, Messages: c.ready.Load(), Of: int64(o.Connections), Memory: server.Memory(),
+			P50: c.login.Quantile(0.5), P99: c.login.Quantile(0.99)}
 	}, progress)
-	err = c.all(ctx, server, &res)
+	err = c.all(ctx, &res)
 	stop()
 	usage, serverErr := server.Stop()
 	if err := errors.Join(err, serverErr); err != nil {
 		return Crowd{}, err
 	}
 	if res.Server = usage; usage != nil {
-		res.PerConn = (res.Memory - usage.Before) / int64(o.Connections)
+		res.PerConn = (res.Memory - before.PSS) / int64(o.Connections)
+		res.PerConnRSS = (res.Resident - before.RSS) / int64(o.Connections)
 	}
 	return res, nil
 }
 
-func (c *crowd) all(ctx context.Context, server *gauge.Watcher, res *Crowd) error {
+func (c *crowd) all(ctx context.Context, res *Crowd) error {
 	start := time.Now()
-	if err := each(ctx, c.fail, c.o.Width, len(c.conns), c.join); err != nil {
+	if err := each(ctx, c.fail, c.o.Width, len(c.guests), c.join); err != nil {
 		return err
 	}
 	res.Seconds = time.Since(start).Seconds()
-	res.Rate = float64(len(c.conns)) / res.Seconds
+	res.Rate = float64(len(c.guests)) / res.Seconds
 	res.Login = c.login.Latency()
 	before, err := gauge.CPU(c.o.ServerPIDs)
 	if err != nil {
@@ -120,9 +157,11 @@ func (c *crowd) all(ctx context.Context, server *gauge.Watcher, res *Crowd) erro
 		return err
 	}
 	res.HoldCPU = (after - before).Seconds()
-	if res.Memory, err = gauge.Memory(c.o.ServerPIDs); err != nil {
+	memory, err := gauge.Footprints(c.o.ServerPIDs)
+	if err != nil {
 		return err
 	}
+	res.Memory, res.Resident = memory.PSS, memory.RSS
 	if c.o.Notify {
 		if err := c.notify(ctx); err != nil {
 			return err
@@ -131,48 +170,45 @@ func (c *crowd) all(ctx context.Context, server *gauge.Watcher, res *Crowd) erro
 		res.Notified = &l
 	}
 	// That each still answers is the proof that it was there all the time.
-	return each(ctx, c.fail, c.o.Width, len(c.conns), func(_ context.Context, i int) error {
-		return errors.Join(c.conns[i].Done(nil), c.conns[i].Logout())
+	return each(ctx, c.fail, c.o.Width, len(c.guests), func(_ context.Context, i int) error {
+		if err := c.guests[i].leave(); err != nil {
+			return fmt.Errorf("after waiting: %w", err)
+		}
+		return nil
 	})
 }
 
-// join brings one connection into IDLE.
+// join brings one connection to where it waits.
 func (c *crowd) join(ctx context.Context, i int) error {
 	begin := time.Now()
-	m, err := dialIMAP(ctx, c.o.Target, c.o.Users[i%len(c.o.Users)])
+	g, err := c.enter(ctx, i)
 	if err != nil {
 		return err
 	}
-	c.conns[i] = m
-	if _, err := m.Select(c.o.Mailbox, true); err != nil {
-		return err
-	}
-	if err := m.Send("IDLE"); err != nil {
-		return err
-	}
-	if err := m.Continue("IDLE"); err != nil {
-		return err
-	}
+	c.guests[i] = g
 	c.login.Add(time.Since(begin))
 	c.ready.Add(1)
-	return m.Extend(c.o.Hold)
+	return nil
 }
 
 // notify appends one message for each user, and waits until each connection was told by an EXISTS.
 func (c *crowd) notify(ctx context.Context) error {
-	told := make([]time.Time, len(c.conns))
+	told := make([]time.Time, len(c.guests))
 	heard := make(chan error, 1)
 	go func() { heard <- c.listen(ctx, told) }()
 	err := errors.Join(c.append(ctx), <-heard)
+	if err != nil {
+		return err
+	}
 	for i, at := range told {
 		c.notice.Add(at.Sub(c.appended[i%len(c.o.Users)]))
 	}
-	return err
+	return nil
 }
 
 func (c *crowd) append(ctx context.Context) error {
 	corpus := NewCorpus(1, load.MinSize)
-	for u := range c.o.Users[:min(len(c.o.Users), len(c.conns))] {
+	for u := range c.o.Users[:min(len(c.o.Users), len(c.guests))] {
 		m, err := dialIMAP(ctx, c.o.Target, c.o.Users[u])
 		if err == nil {
 			c.appended[u] = time.Now()
@@ -186,26 +222,18 @@ func (c *crowd) append(ctx context.Context) error {
 	return nil
 }
 
-// listen notes when each connection is told by an EXISTS.
+// listen notes when each connection is told.
 func (c *crowd) listen(ctx context.Context, told []time.Time) error {
-	return each(ctx, c.fail, len(c.conns), len(c.conns), func(_ context.Context, i int) error {
-		for {
-			a, err := c.conns[i].Await()
-			if err != nil {
-				return fmt.Errorf("waiting for news: %w", err)
-			}
-			if _, word, _, ok := a.Numbered(); ok && client.Is(word, "EXISTS") {
-				told[i] = time.Now()
-				return nil
-			}
-		}
+	return each(ctx, c.fail, len(c.guests), len(c.guests), func(_ context.Context, i int) (err error) {
+		told[i], err = c.guests[i].(*imapGuest).told()
+		return err
 	})
 }
 
 func (c *crowd) close() {
-	for _, m := range c.conns {
-		if m != nil {
-			m.Close()
+	for _, g := range c.guests {
+		if g != nil {
+			g.Close()
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (o *Options) Check() error {
 	case !slices.Contains(Workloads(o.Protocol), o.Workload):
 		return fmt.Errorf("no workload %q; there are %s", o.Workload, strings.Join(Workloads(o.Protocol), ", "))
 	case len(o.Users) == 0:
-		return errors.New("no user to log in as")
+		return errors.New("no user to log in as: --user")
 	case o.Sessions < 1 || o.Sessions > maxSessions:
 		return fmt.Errorf("sessions: %d is not between 1 and %d", o.Sessions, maxSessions)
 	case (o.Duration > 0) == (o.Operations > 0):
