@@ -42,7 +42,7 @@ func (c configCheckCmd) Run(a *app) error {
 	if err == nil {
 		result.Problems = append(result.Problems, unreadable(conf)...)
 		wrong, doubtful := certificates(conf, result.Problems)
-		result.Problems, result.Warnings = append(result.Problems, wrong...), doubtful
+		result.Problems, result.Warnings = append(result.Problems, wrong...), append(doubtful, limits(conf)...)
 	}
 	result.OK = len(result.Problems) == 0
 	if err := a.show(result, func(w io.Writer) {
@@ -80,6 +80,14 @@ func certificates(c *config.Config, said []problem) (wrong, doubtful []problem) 
 		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
 	}
 	return wrong, doubtful
+}
+
+// limits looks whether the system lets the server do what the configuration admits.
+func limits(c *config.Config) (doubtful []problem) {
+	for _, p := range node.CheckLimits(c) {
+		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
+	}
+	return doubtful
 }
 
 func (c configShowCmd) Run(a *app) error {

@@ -133,7 +133,7 @@ var errAuthRequired = status.Perm(530, 7, 0, "Authentication required (without A
 
 func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls.Config) *smtp.Config {
 	return &smtp.Config{
-		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger,
+		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger, Shared: n.shared,
 		LaxNewlines: func(a netip.Addr) bool { return c.SMTP.BareNewlineNetworks.Contains(a.Unmap()) },
 		Limits: smtp.Limits{Connections: c.SMTP.MaxConnections, PerAddress: c.SMTP.MaxConnectionsPerAddress,
 			MessageSize: int64(c.SMTP.MaxMessageSize), Recipients: c.SMTP.MaxRecipients, Messages: c.SMTP.MaxTransactions, Errors: c.SMTP.MaxErrors},
@@ -148,7 +148,7 @@ func (n *Node) imapAgent() *imapd.Agent {
 
 func (n *Node) imapConfig(c *config.Config) imap.Config {
 	return imap.Config{
-		Hostname: c.Hostname, TLS: n.certs.TLSConfig(certs.Login), SASL: n.saslServer(""), Observer: readers{n},
+		Hostname: c.Hostname, TLS: n.certs.TLSConfig(certs.Login), SASL: n.saslServer(""), Observer: readers{n}, Shared: n.shared,
 		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
 		MaxLine: int(c.IMAP.MaxCommandSize), MaxErrors: c.IMAP.MaxErrors,
 		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),

@@ -28,6 +28,7 @@ import (
 	"github.com/postrider/postrider/internal/state/intake"
 	"github.com/postrider/postrider/internal/state/mailstore"
 	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // Options of Open.
@@ -69,9 +70,11 @@ type Node struct {
 	intake    *intake.Intake
 	mta       *mta.Agent
 	reporter  *report.Reporter
-	registry  *registry // of connections
+	registry  *registry    // of connections
+	shared    *link.Shared // what all listeners have in common
 	logins    *lastLogins
 	space     *space
+	upkeep    *upkeep
 	certStore *certstore.Store
 	certs     *certs.Manager
 
@@ -94,11 +97,13 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
 	n.events = obs.All(o.Log, n.metrics)
 	n.registry = newRegistry()
+	n.shared = n.newShared(o.Config)
 	n.config.Store(o.Config)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)
+	n.upkeep = n.newUpkeep()
 	n.openCertificates()
 	if err := n.openQueue(o.Config); err != nil {
 		return nil, errors.Join(err, n.closeState(ctx))

@@ -17,7 +17,7 @@ func (n *Node) newPOP3(c *config.Config, tlsConfig *tls.Config) *pop3.Server {
 
 func (n *Node) pop3Config(c *config.Config, tlsConfig *tls.Config) pop3.Config {
 	return pop3.Config{
-		Hostname: c.Hostname, TLS: tlsConfig, SASL: n.saslServer(""), Observer: fetchers{n},
+		Hostname: c.Hostname, TLS: tlsConfig, SASL: n.saslServer(""), Observer: fetchers{n}, Shared: n.shared,
 		MaxConns: c.POP3.MaxConnections, MaxConnsPerIP: c.POP3.MaxConnectionsPerAddress, MaxErrors: c.POP3.MaxErrors,
 		LoginTimeout: c.POP3.LoginTimeout.D(), IdleTimeout: c.POP3.IdleTimeout.D(), LoginDelay: c.POP3.LoginDelay.D(),
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Limits of Conns.
 type Limits struct {
 	Total   int
 	PerSite int // see Site
+	Shared  *Shared
 }
 
 // Refusal is why a connection is not taken, in words for its client; empty: it is.
@@ -22,14 +25,25 @@ const (
 	SiteFull Refusal = "Too many connections from your address"
 )
 
+// place is what a connection takes.
+type place struct {
+	site   netip.Prefix
+	shared *Shared
+}
+
 // Conns are the connections of a server, each with the site it counts for. The zero value is empty. It is safe for
 // concurrent use; its functions stop and cutOff are called under its lock and must not block.
 type Conns[C comparable] struct {
 	mu      sync.Mutex
-	conns   map[C]netip.Prefix
+	conns   map[C]place
 	perSite map[netip.Prefix]int
 	closing bool
 	group   sync.WaitGroup
+	turned  atomic.Int32 // in TurnAway, under TLS
+
+	refused uint64 // for want of room
+	untold  int    // of them, not in the log yet
+	told    time.Time
 }
 
 // Admit counts a connection in, or says why not. What is not IP has no limit of its own.
@@ -37,18 +51,24 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 	site := Site(from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var why Refusal
 	switch {
 	case s.closing:
 		return Closing
-	case len(s.conns) >= l.Total:
-		return Full
 	case site.IsValid() && s.perSite[site] >= l.PerSite:
-		return SiteFull
+		why = SiteFull
+	case len(s.conns) >= l.Total || !l.Shared.take():
+		why = Full
+	}
+	if why != "" {
+		s.refused++
+		s.untold++
+		return why
 	}
 	if s.conns == nil {
-		s.conns, s.perSite = map[C]netip.Prefix{}, map[netip.Prefix]int{}
+		s.conns, s.perSite = map[C]place{}, map[netip.Prefix]int{}
 	}
-	s.conns[c] = site
+	s.conns[c] = place{site, l.Shared}
 	s.perSite[site]++
 	s.group.Add(1)
 	return ""
@@ -57,13 +77,35 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 // Dismiss counts an admitted connection out.
 func (s *Conns[C]) Dismiss(c C) {
 	s.mu.Lock()
-	site := s.conns[c]
+	at := s.conns[c]
+	site := at.site
+	at.shared.give()
 	delete(s.conns, c)
 	if s.perSite[site]--; s.perSite[site] == 0 {
 		delete(s.perSite, site)
 	}
 	s.mu.Unlock()
 	s.group.Done()
+}
+
+// Refused is how many there was no room for.
+func (s *Conns[C]) Refused() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
+// Tell returns how many there was no room for since it last said so; 0, that is: put nothing into the log, if that is not
+// long ago.
+func (s *Conns[C]) Tell(now time.Time) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.told.IsZero() && now.Sub(s.told) < tellEvery {
+		return 0
+	}
+	n := s.untold
+	s.told, s.untold = now, 0
+	return n
 }
 
 // Len is the number of connections.

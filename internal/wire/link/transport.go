@@ -81,7 +81,7 @@ func (t *Transport) In() int64 { return t.in }
 func (t *Transport) Out() int64 { return t.out }
 
 // StartTLS runs the server's side of a handshake, within TLSTimeout, and goes on under its protection.
-func (t *Transport) StartTLS(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
+func (t *Transport) StartTLS(ctx context.Context, config *tls.Config, shared *Shared) (*tls.ConnectionState, error) {
 	if config == nil {
 		return nil, errors.New("no TLS configuration")
 	}
@@ -91,8 +91,8 @@ func (t *Transport) StartTLS(ctx context.Context, config *tls.Config) (*tls.Conn
 	if err := t.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	up := tls.Server(t.Conn, config)
-	if err := up.HandshakeContext(ctx); err != nil {
+	up, err := shared.Handshake(ctx, t.Conn, config)
+	if err != nil {
 		return nil, err
 	}
 	state := up.ConnectionState()

@@ -292,7 +292,7 @@ func (c *conn) text(parts ...string) {
 
 // startTLS runs the server's side of a handshake.
 func (c *conn) startTLS(ctx context.Context) error {
-	state, err := c.t.StartTLS(ctx, c.cfg.TLS)
+	state, err := c.t.StartTLS(ctx, c.cfg.TLS, c.cfg.Shared)
 	if err != nil {
 		return err
 	}

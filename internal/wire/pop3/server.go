@@ -3,7 +3,6 @@ package pop3
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -31,7 +30,8 @@ type Config struct {
 
 	Clock func() time.Time // nil: time.Now; the deadlines of connections follow it
 
-	Observer Observer // nil: nobody
+	Observer Observer     // nil: nobody
+	Shared   *link.Shared // nil: what all services have in common is not bounded
 }
 
 func (c Config) withDefaults() *Config {
@@ -99,7 +99,8 @@ func (s *Server) SetConfig(config Config) { s.config.Store(config.withDefaults()
 // an error only if accepting failed for another reason. Connections go on: see Shutdown.
 func (s *Server) Serve(ctx context.Context, l net.Listener, mode Mode) error {
 	// A connection outlives ctx: Shutdown ends it.
-	return link.Accept(ctx, l, s.log, func(nc net.Conn) { s.ServeConn(context.WithoutCancel(ctx), nc, mode) })
+	return link.Accept(ctx, l, s.log, func(nc net.Conn) { s.ServeConn(context.WithoutCancel(ctx), nc, mode) },
+		func(nc net.Conn) { s.turnAway(nc, StartTLS, link.Full) }) // no handshake: this stops all others who knock
 }
 
 // ServeConn serves one connection to its end.
@@ -109,17 +110,30 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, mode Mode) {
 	defer cancel()
 	c := newConn(s, nc, mode, cancel)
 	from := link.AddrPort(nc.RemoteAddr()).Addr()
-	if refusal := s.conns.Admit(c, from, link.Limits{Total: c.cfg.MaxConns, PerSite: c.cfg.MaxConnsPerIP}); refusal != "" {
-		// No TLS handshake is spent on it; on an implicit listener the client sees a failed one.
-		_ = nc.SetWriteDeadline(c.cfg.Clock().Add(time.Second))
-		if mode != Implicit {
-			_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] "+string(refusal)+"\r\n")
+	limits := link.Limits{Total: c.cfg.MaxConns, PerSite: c.cfg.MaxConnsPerIP, Shared: c.cfg.Shared}
+	if refusal := s.conns.Admit(c, from, limits); refusal != "" {
+		if n := s.conns.Tell(c.cfg.Clock()); n > 0 {
+			s.log.Warn("connections are refused", "reason", string(refusal), "client", from.String(), "refused", n)
 		}
+		s.turnAway(nc, mode, refusal)
 		return
 	}
 	defer s.conns.Dismiss(c)
 	c.serve(ctx)
 }
+
+// turnAway says farewell to one for whom there is no room.
+func (s *Server) turnAway(nc net.Conn, mode Mode, why link.Refusal) {
+	cfg := s.config.Load()
+	var under *tls.Config
+	if mode == Implicit {
+		under = cfg.TLS
+	}
+	s.conns.TurnAway(nc, "-ERR [SYS/TEMP] "+string(why)+"\r\n", under, cfg.Shared)
+}
+
+// Refused is how many connections there was no room for since the start.
+func (s *Server) Refused() uint64 { return s.conns.Refused() }
 
 // Connections is the number of open connections.
 func (s *Server) Connections() int { return s.conns.Len() }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Log        *slog.Logger // nil: nothing is logged
 	Observer   Observer     // nil: nothing is counted
 	Register   Register     // nil: nobody knows of the sessions
+	Shared     *link.Shared // nil: what all services have in common is not bounded
 }
 
 // Limits of one Server; a zero field means the default named beside it.

@@ -2,12 +2,15 @@ package smtp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/link"
 )
 
@@ -61,34 +64,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, mode TLSMode) error 
 		delete(s.closers, l)
 		s.mu.Unlock()
 	}()
-	for {
-		conn, err := l.Accept()
-		switch {
-		case s.draining.Load() || ctx.Err() != nil:
-			if err == nil {
-				_ = conn.Close()
-			}
-			return ErrServerClosed
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil: // out of descriptors or the like: it passes
-			s.config.Load().Log.Error("smtp: accept", "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		}
-		s.start(ctx, conn, mode, true)
+	err := link.Accept(ctx, l, s.config.Load().Log, func(nc net.Conn) { s.ServeConn(ctx, nc, mode) },
+		func(nc net.Conn) { s.turnAway(nc, TLSStart, errCrowded) }) // no handshake: this stops all others who knock
+	if err == nil && (s.draining.Load() || ctx.Err() != nil) {
+		err = ErrServerClosed
 	}
+	return err
 }
 
 // ServeConn serves one connection and returns when it has ended.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, mode TLSMode) {
-	s.start(ctx, conn, mode, false)
-}
-
-func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, background bool) {
 	cfg := s.config.Load()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	one := &session{srv: s, cfg: cfg, ctx: ctx, cancel: cancel, conn: conn, in: input{pool: &s.buffers}}
@@ -96,30 +81,34 @@ func (s *Server) start(ctx context.Context, conn net.Conn, mode TLSMode, backgro
 		Activity: one.activity}
 	if err := s.admit(one); err != nil {
 		one.event(EventTooMany)
-		if mode != TLSImplicit { // no handshake for somebody we have no room for
-			one.fail(err)
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = conn.Write(one.out)
+		if n := s.sessions.Tell(time.Now()); n > 0 {
+			cfg.Log.Warn("smtp: connections are refused", "reason", err.Public, "client", one.peer.Remote.Addr().String(), "refused", n)
 		}
-		_ = conn.Close()
+		s.turnAway(conn, mode, err)
 		cancel()
 		return
 	}
-	serve := func() {
-		defer s.leave(one)
-		one.run(mode)
-	}
-	if background {
-		go serve()
-	} else {
-		serve()
-	}
+	defer s.leave(one)
+	one.run(mode)
 }
 
+// turnAway says farewell to one for whom there is no room.
+func (s *Server) turnAway(conn net.Conn, mode TLSMode, why *status.Error) {
+	cfg := s.config.Load()
+	var under *tls.Config
+	if mode == TLSImplicit {
+		under = cfg.TLS
+	}
+	s.sessions.TurnAway(conn, fmt.Sprintf("%d %s %s\r\n", why.Code, why.Enhanced, why.Public), under, cfg.Shared)
+}
+
+// Refused is how many connections there was no room for since the start.
+func (s *Server) Refused() uint64 { return s.sessions.Refused() }
+
 // admit counts a connection in, unless there are too many.
-func (s *Server) admit(one *session) error {
+func (s *Server) admit(one *session) *status.Error {
 	l := one.cfg.Limits
-	switch s.sessions.Admit(one, one.peer.Remote.Addr(), link.Limits{Total: l.Connections, PerSite: l.PerAddress}) {
+	switch s.sessions.Admit(one, one.peer.Remote.Addr(), link.Limits{Total: l.Connections, PerSite: l.PerAddress, Shared: one.cfg.Shared}) {
 	case link.Closing:
 		return errShutdown
 	case link.Full:

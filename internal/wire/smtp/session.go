@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -365,10 +364,10 @@ func (s *session) event(e Event) { s.cfg.Observer.Event(e, &s.peer) }
 // handshake puts TLS on the connection. Nothing said before counts any more (RFC 3207 §4.2).
 func (s *session) handshake() bool {
 	_ = s.conn.SetDeadline(time.Time{}) // ctx bounds it
-	up := tls.Server(s.conn, s.cfg.TLS)
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeouts.Handshake)
 	defer cancel()
-	if err := up.HandshakeContext(ctx); err != nil {
+	up, err := s.cfg.Shared.Handshake(ctx, s.conn, s.cfg.TLS)
+	if err != nil {
 		s.event(EventTLSFailed)
 		s.cfg.Log.Info("smtp: TLS handshake failed", "session", s.peer.ID, "client", s.peer.Remote.String(), "error", err)
 		s.end = EndTLS
