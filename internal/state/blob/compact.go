@@ -62,7 +62,8 @@ type compaction struct {
 
 	targets []*copies // the last one is being written
 	piece   []byte    // working space
-	body    []byte    // the same, for a body in memory
+	plain   []byte    // the same, for the plain bytes of a frame
+	frame   []byte    // the same, for the frame
 }
 
 func (c *compaction) run(ctx context.Context, live []recipe.BlobRef) (moved []Moved, err error) {
@@ -82,9 +83,6 @@ func (c *compaction) run(ctx context.Context, live []recipe.BlobRef) (moved []Mo
 				return nil, err
 			}
 		default:
-			return nil, err
-		}
-		if err := c.pace.wait(ctx, overhead+from.Length); err != nil {
 			return nil, err
 		}
 	}
@@ -136,20 +134,10 @@ func (c *compaction) copyRecord(ctx context.Context, ref recipe.BlobRef) (to rec
 
 // source reads the record that ref leads to and checks all of it.
 func (c *compaction) source(ctx context.Context, h *handle, ref recipe.BlobRef) (fr frame, trailer []byte, err error) {
-	if _, err = readRefHeader(h, ref); err != nil {
+	if fr, err = readRefFrame(h, ref); err != nil {
 		return fr, nil, err
 	}
-	size, err := h.file.Size()
-	if err != nil {
-		return fr, nil, err
-	}
-	if fr, err = readFrame(h.file, size, h.mark, ref.Offset); err != nil {
-		return fr, nil, err
-	}
-	if fr.bodyLen != ref.Length {
-		return fr, nil, damaged("its body has %d bytes", fr.bodyLen)
-	}
-	trailer, err = fr.verify(ctx, h.file, c.piece)
+	trailer, err = fr.verify(ctx, h.file, workspace{&c.s.codec, c.piece})
 	return fr, trailer, err
 }
 

@@ -23,10 +23,10 @@ type copies struct {
 
 // copied is what the copy of a record must be when it is read back.
 type copied struct {
-	off     int64
-	plain   int64  // length of the body
-	bodySum uint32 // of the plain body
-	trSum   uint32
+	off      int64
+	plain    int64 // length of the body
+	plainSum uint32
+	trSum    uint32
 }
 
 // record is a source: sound, as its frame says.
@@ -80,12 +80,24 @@ func (t *copies) add(ctx context.Context, c *compaction, r record) (int64, error
 		mark: t.p.mark, version: formatVersion, flags: r.flags &^ flagStreamed, id: r.id,
 		body: r.bodyLen, trailer: r.trailerLen, durable: t.synced,
 	}
-	foot := footer{body: r.bodyLen, trailer: r.trailerLen, trSum: r.foot.trSum}
+	foot := footer{body: r.bodyLen, trailer: r.trailerLen, bodySum: r.foot.bodySum, trSum: r.foot.trSum}
 	at := t.end + headerSize
-	if err := t.copyBody(ctx, c, r, at); err != nil {
-		return 0, err
+	compressed := false
+	if c.opt.Compress && r.flags&flagZstd == 0 && r.bodyLen >= minCompress {
+		b, sum, ok, err := t.compress(ctx, c, r, at)
+		if err != nil {
+			return 0, err
+		}
+		if compressed = ok; ok {
+			h.flags |= flagZstd
+			h.body, foot.body, foot.bodySum = b.length, b.length, sum
+		}
 	}
-	foot.bodySum = r.foot.bodySum
+	if !compressed {
+		if err := t.copyBody(ctx, c, r, at); err != nil {
+			return 0, err
+		}
+	}
 	var head [headerSize]byte
 	foot.header = h.put(head[:])
 	end := make([]byte, trailerHeadSize, trailerHeadSize+len(r.trailer)+footerSize)
@@ -100,8 +112,8 @@ func (t *copies) add(ctx context.Context, c *compaction, r record) (int64, error
 	}
 	off := t.end
 	t.end = at + h.body + int64(len(end))
-	t.list = append(t.list, copied{off: off, plain: r.bodyLen, bodySum: r.foot.bodySum, trSum: foot.trSum})
-	return off, t.syncSome()
+	t.list = append(t.list, copied{off: off, plain: r.stored.plain, plainSum: r.plainSum(), trSum: foot.trSum})
+	return off, c.step(ctx, t, int64(len(head)+len(end)))
 }
 
 // copyBody copies the body as it is stored, in pieces, and sees that it is still what was checked.
@@ -120,7 +132,7 @@ func (t *copies) copyBody(ctx context.Context, c *compaction, r record, to int64
 			return err
 		}
 		at += int64(len(b))
-		if err := t.syncSome(); err != nil {
+		if err := c.step(ctx, t, int64(len(b))); err != nil {
 			return err
 		}
 	}
@@ -128,6 +140,14 @@ func (t *copies) copyBody(ctx context.Context, c *compaction, r record, to int64
 		return damaged("body checksum, at the second reading")
 	}
 	return nil
+}
+
+// step comes after n bytes of a source were copied.
+func (c *compaction) step(ctx context.Context, t *copies, n int64) error {
+	if err := t.syncSome(); err != nil {
+		return err
+	}
+	return c.pace.wait(ctx, n)
 }
 
 func (t *copies) write(b []byte, at int64) error {
@@ -169,7 +189,7 @@ func (t *copies) finish(ctx context.Context, c *compaction) error {
 		if err := c.goOn(ctx); err != nil {
 			return err
 		}
-		if err := t.check(ctx, r, c.piece); err != nil {
+		if err := t.check(ctx, r, workspace{&c.s.codec, c.piece}); err != nil {
 			return errors.Join(t.s.Failed(), err)
 		}
 	}
@@ -177,12 +197,12 @@ func (t *copies) finish(ctx context.Context, c *compaction) error {
 	return nil
 }
 
-func (t *copies) check(ctx context.Context, r copied, buf []byte) error {
+func (t *copies) check(ctx context.Context, r copied, ws workspace) error {
 	fr, err := readFrame(t.p.file, t.end, t.p.mark, r.off)
 	if err == nil {
-		_, err = fr.verify(ctx, t.p.file, buf)
+		_, err = fr.verify(ctx, t.p.file, ws)
 	}
-	if err == nil && (fr.foot.trSum != r.trSum || fr.foot.bodySum != r.bodySum || fr.bodyLen != r.plain) {
+	if err == nil && (fr.foot.trSum != r.trSum || fr.plainSum() != r.plainSum || fr.stored.plain != r.plain) {
 		err = damaged("another record")
 	}
 	return err

@@ -214,7 +214,6 @@ func edit(b []byte, off int64, change func(header []byte)) {
 func TestLaterVersions(t *testing.T) {
 	for want, change := range map[string]func([]byte){
 		"version 2":       func(h []byte) { h[12] = 2 },
-		"flags zstd":      func(h []byte) { h[15] |= byte(flagZstd) },
 		"flags encrypted": func(h []byte) { h[15] |= byte(flagEncrypted) },
 		"flags bit 9":     func(h []byte) { h[14] |= 2 },
 		"key id 7":        func(h []byte) { h[55] = 7 },

@@ -56,10 +56,10 @@ type Flags uint16
 
 const (
 	flagStreamed  Flags = 1 << iota // the header has no lengths; the footer ends the file
-	flagZstd                        // reserved: the body is compressed
+	flagZstd                        // the body is compressed (zstd.go)
 	flagEncrypted                   // reserved: the body is encrypted under the key id
 
-	flagsKnown = flagStreamed
+	flagsKnown = flagStreamed | flagZstd
 )
 
 func (f Flags) String() string {

@@ -64,7 +64,7 @@ func checkScan(t *testing.T, data []byte, file vfs.File, m mark) {
 	type stretch struct{ from, to int64 }
 	var covered []stretch
 	size := int64(len(data))
-	sc := scanner{r: file, pack: 1, size: size, mark: m, buf: make([]byte, 512), v: Visitor{
+	sc := scanner{r: file, pack: 1, size: size, mark: m, codec: new(codec), buf: make([]byte, 512), v: Visitor{
 		Record: func(r Record) error {
 			covered = append(covered, stretch{r.Ref.Offset, r.End})
 			fr, err := readFrame(file, size, m, r.Ref.Offset)

@@ -13,6 +13,7 @@ import (
 // handle is a pack open for reading.
 type handle struct {
 	number int64
+	kind   Kind
 	mark   mark
 	file   vfs.File
 
@@ -118,30 +119,36 @@ func (s *Store) openHandle(pack int64) (*handle, error) {
 		}
 		return nil, err
 	}
-	m, err := readMark(f, pack)
+	m, kind, err := readMarkKind(f, pack)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &handle{number: pack, mark: m, file: f}, nil
+	return &handle{number: pack, kind: kind, mark: m, file: f}, nil
 }
 
-// readMark reads the pack's mark from its header or, if that is damaged, from its first record's.
-func readMark(f vfs.File, pack int64) (mark, error) {
+// readMarkKind reads the pack's mark from its header or, if that is damaged, from its first record's; its kind is then a guess.
+func readMarkKind(f vfs.File, pack int64) (mark, Kind, error) {
 	var b [packHeaderSize + headerSize]byte
 	n, err := f.ReadAt(b[:], 0)
 	if n < packHeaderSize && !isEOF(err) {
-		return mark{}, err
+		return mark{}, 0, err
 	}
 	h, err := parsePackHeader(b[:min(n, packHeaderSize)])
 	if err == nil && h.number != pack {
 		err = damaged("the file says that it is pack %d", h.number)
 	}
 	if err == nil || errors.Is(err, ErrUnsupported) || n < len(b) {
-		return h.mark, err
+		return h.mark, h.kind, err
 	}
 	m := mark(b[packHeaderSize+4 : packHeaderSize+12])
 	if _, rerr := parseHeader(b[packHeaderSize:], m); rerr != nil {
-		return mark{}, err
+		return mark{}, 0, err
 	}
-	return m, nil
+	return m, KindJournal, nil
+}
+
+// readMark is readMarkKind without the kind.
+func readMark(f vfs.File, pack int64) (mark, error) {
+	m, _, err := readMarkKind(f, pack)
+	return m, err
 }

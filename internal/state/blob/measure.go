@@ -57,8 +57,18 @@ func (s *Store) count(ctx context.Context, r Row) (n Contents, err error) {
 			return n, fmt.Errorf("blob: pack %d: %w", r.Pack, err)
 		}
 		n.Records++
-		n.Bodies += fr.bodyLen
+		n.Bodies += fr.stored.plain
 		at = fr.end
 	}
 	return n, nil
+}
+
+// Written is how much of a pack that this process writes holds records; 0 of any other.
+func (s *Store) Written(pack int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.packs[pack]; p != nil {
+		return p.end
+	}
+	return 0
 }

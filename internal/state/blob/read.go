@@ -21,8 +21,14 @@ func (s *Store) ReadBodyAt(ref recipe.BlobRef, p []byte, off int64) error {
 	h, err := s.handles.get(ref.Pack)
 	if err == nil {
 		defer s.handles.release(h)
-		if _, err = readRefHeader(h, ref); err == nil {
-			err = readFull(h.file, p, ref.Offset+headerSize+off)
+		var b stored
+		b, err = locate(h, ref)
+		switch {
+		case err != nil:
+		case b.frame > 0:
+			err = s.codec.readAt(h.file, &b, frameKey{pack: ref.Pack, offset: ref.Offset}, p, off)
+		default:
+			err = readFull(h.file, p, b.at+off)
 		}
 	}
 	if err != nil {
@@ -41,36 +47,27 @@ func (s *Store) Trailer(ctx context.Context, ref recipe.BlobRef) ([]byte, error)
 		return nil, readError(ref, err)
 	}
 	defer s.handles.release(h)
-	if _, err = readRefHeader(h, ref); err != nil {
+	at, err := locate(h, ref)
+	if err != nil {
 		return nil, readError(ref, err)
 	}
-	b, err := readTrailer(h.file, ref.Offset+headerSize+ref.Length)
+	b, err := readTrailer(h.file, at.at+at.length)
 	if err != nil {
 		return nil, readError(ref, err)
 	}
 	return b, nil
 }
 
-// Verify reads the whole record and checks every checksum.
+// Verify reads the whole record and checks every checksum; a compressed body is decompressed.
 func (s *Store) Verify(ctx context.Context, ref recipe.BlobRef) error {
 	h, err := s.handles.get(ref.Pack)
 	if err != nil {
 		return readError(ref, err)
 	}
 	defer s.handles.release(h)
-	if _, err := readRefHeader(h, ref); err != nil {
-		return readError(ref, err)
-	}
-	size, err := h.file.Size()
-	if err != nil {
-		return readError(ref, err)
-	}
-	fr, err := readFrame(h.file, size, h.mark, ref.Offset)
-	if err == nil && fr.bodyLen != ref.Length {
-		err = damaged("its body has %d bytes", fr.bodyLen)
-	}
+	fr, err := readRefFrame(h, ref)
 	if err == nil {
-		_, err = fr.verify(ctx, h.file, make([]byte, max(1, min(64<<10, ref.Length))))
+		_, err = fr.verify(ctx, h.file, workspace{&s.codec, make([]byte, max(1, min(64<<10, fr.bodyLen)))})
 	}
 	if err != nil {
 		return readError(ref, err)
@@ -108,28 +105,58 @@ func readHeader(r io.ReaderAt, m mark, off int64) (header, error) {
 	return parseHeader(b[:], m)
 }
 
-// readRefHeader reads the header that ref leads to and checks that it fits.
-func readRefHeader(h *handle, ref recipe.BlobRef) (header, error) {
+// locate reads the header that ref leads to, checks that it fits and tells where the body is.
+func locate(h *handle, ref recipe.BlobRef) (b stored, err error) {
 	hd, err := readHeader(h.file, h.mark, ref.Offset)
 	if err != nil {
-		return hd, err
+		return b, err
 	}
 	if err := hd.supported(); err != nil {
-		return hd, err
+		return b, err
 	}
-	if hd.flags&flagStreamed == 0 {
-		if hd.body != ref.Length {
-			err = damaged("its body has %d bytes", hd.body)
+	b = stored{at: ref.Offset + headerSize, length: hd.body, plain: hd.body}
+	switch {
+	case hd.flags&flagStreamed == 0 && hd.flags&flagZstd == 0:
+	case hd.flags&flagStreamed == 0:
+		b, err = readJump(h.file, b.at, hd.body)
+	case hd.flags&flagZstd == 0:
+		// A streamed record's length shows in where its trailer begins.
+		var t [trailerHeadSize]byte
+		if err := readFull(h.file, t[:], b.at+ref.Length); err != nil {
+			return b, err
 		}
-		return hd, err
+		b.length, b.plain = ref.Length, ref.Length
+		_, _, err = parseTrailerHead(t[:])
+	default:
+		var fr frame
+		fr, err = readSizedFrame(h, ref.Offset)
+		b = fr.stored
 	}
-	// A streamed record's length shows in where its trailer begins.
-	var b [trailerHeadSize]byte
-	if err := readFull(h.file, b[:], ref.Offset+headerSize+ref.Length); err != nil {
-		return hd, err
+	if err == nil && b.plain != ref.Length {
+		err = damaged("its body has %d bytes", b.plain)
 	}
-	_, _, err = parseTrailerHead(b[:])
-	return hd, err
+	return b, err
+}
+
+// readSizedFrame reads the frame of the record at an offset.
+func readSizedFrame(h *handle, off int64) (frame, error) {
+	size, err := h.file.Size()
+	if err != nil {
+		return frame{}, err
+	}
+	return readFrame(h.file, size, h.mark, off)
+}
+
+// readRefFrame reads the frame of the record that ref leads to and checks that it fits.
+func readRefFrame(h *handle, ref recipe.BlobRef) (fr frame, err error) {
+	if _, err := locate(h, ref); err != nil {
+		return fr, err
+	}
+	fr, err = readSizedFrame(h, ref.Offset)
+	if err == nil && fr.stored.plain != ref.Length {
+		err = damaged("its body has %d bytes", fr.stored.plain)
+	}
+	return fr, err
 }
 
 // readTrailer reads the trailer whose head is at off.
@@ -156,8 +183,9 @@ func readTrailer(r io.ReaderAt, off int64) ([]byte, error) {
 type frame struct {
 	header
 	off        int64
-	bodyLen    int64
+	bodyLen    int64 // as stored
 	trailerLen int64
+	stored     stored
 	foot       footer
 	end        int64
 }
@@ -190,17 +218,35 @@ func readFrame(r io.ReaderAt, size int64, m mark, off int64) (fr frame, err erro
 		off+overhead+fr.bodyLen+fr.trailerLen != fr.end {
 		return fr, damaged("the footer belongs to another record")
 	}
-	return fr, nil
+	fr.stored = stored{at: off + headerSize, length: fr.bodyLen, plain: fr.bodyLen}
+	if fr.flags&flagZstd != 0 && fr.supported() == nil {
+		fr.stored, err = readJump(r, fr.stored.at, fr.bodyLen)
+	}
+	return fr, err
 }
 
-// verify reads body and trailer, checks them against the footer and returns the trailer. buf is working space.
-func (fr *frame) verify(ctx context.Context, r io.ReaderAt, buf []byte) ([]byte, error) {
+// plainSum is the checksum of the body.
+func (fr *frame) plainSum() uint32 {
+	if fr.stored.frame > 0 {
+		return fr.stored.sum
+	}
+	return fr.foot.bodySum
+}
+
+// workspace is what checking a record needs.
+type workspace struct {
+	codec *codec
+	buf   []byte
+}
+
+// verify reads body and trailer, checks them against the footer and returns the trailer. A compressed body is decompressed.
+func (fr *frame) verify(ctx context.Context, r io.ReaderAt, ws workspace) ([]byte, error) {
 	var sum uint32
 	for at := int64(0); at < fr.bodyLen; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		b := buf[:min(int64(len(buf)), fr.bodyLen-at)]
+		b := ws.buf[:min(int64(len(ws.buf)), fr.bodyLen-at)]
 		if err := readFull(r, b, fr.off+headerSize+at); err != nil {
 			return nil, err
 		}
@@ -209,6 +255,11 @@ func (fr *frame) verify(ctx context.Context, r io.ReaderAt, buf []byte) ([]byte,
 	}
 	if sum != fr.foot.bodySum {
 		return nil, damaged("body checksum")
+	}
+	if fr.stored.frame > 0 {
+		if err := ws.codec.verify(ctx, r, &fr.stored); err != nil {
+			return nil, err
+		}
 	}
 	t, err := readTrailer(r, fr.off+headerSize+fr.bodyLen)
 	if err != nil {

@@ -76,18 +76,14 @@ func peek(ctx context.Context, h *handle, ref recipe.BlobRef) (id queueid.ID, er
 	if err := hd.supported(); err != nil {
 		return hd.id, err
 	}
-	size, err := h.file.Size()
-	if err != nil {
-		return hd.id, err
-	}
-	fr, err := readFrame(h.file, size, h.mark, ref.Offset)
-	if err == nil && fr.bodyLen != ref.Length {
-		err = damaged("its body has %d bytes", fr.bodyLen)
+	fr, err := readSizedFrame(h, ref.Offset)
+	if err == nil && fr.stored.plain != ref.Length {
+		err = damaged("its body has %d bytes", fr.stored.plain)
 	}
 	if err != nil {
 		return hd.id, err
 	}
-	t, err := readTrailer(h.file, ref.Offset+headerSize+ref.Length)
+	t, err := readTrailer(h.file, fr.stored.at+fr.bodyLen)
 	if err == nil && (int64(len(t)) != fr.trailerLen || crc(t) != fr.foot.trSum) {
 		err = damaged("the trailer belongs to another record")
 	}

@@ -56,7 +56,7 @@ func (s *Store) Scan(ctx context.Context, pack, from int64, v Visitor) (Tail, er
 	if err != nil {
 		return Tail{}, fmt.Errorf("blob: scan pack %d: %w", pack, err)
 	}
-	sc := scanner{r: h.file, pack: pack, size: size, mark: h.mark, v: v, buf: make([]byte, 64<<10)}
+	sc := scanner{r: h.file, pack: pack, size: size, mark: h.mark, v: v, kind: h.kind, codec: &s.codec, buf: make([]byte, 64<<10)}
 	if err := sc.run(ctx, max(from, packHeaderSize)); err != nil {
 		return Tail{}, fmt.Errorf("blob: scan pack %d: %w", pack, err)
 	}
@@ -68,8 +68,11 @@ type scanner struct {
 	pack int64
 	size int64
 	mark mark
+	kind Kind
 	v    Visitor
-	buf  []byte
+
+	codec *codec
+	buf   []byte
 
 	pending []Damage // torn, unless a later record says that it was durable
 	tail    Tail
@@ -104,7 +107,7 @@ func (sc *scanner) step(ctx context.Context, at int64) (int64, error) {
 	}
 	var trailer []byte
 	if err == nil {
-		trailer, err = fr.verify(ctx, sc.r, sc.buf)
+		trailer, err = fr.verify(ctx, sc.r, workspace{sc.codec, sc.buf})
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -121,7 +124,7 @@ func (sc *scanner) step(ctx context.Context, at int64) (int64, error) {
 	if sc.v.Record == nil {
 		return fr.end, nil
 	}
-	ref := recipe.BlobRef{Pack: sc.pack, Offset: at, Length: fr.bodyLen}
+	ref := recipe.BlobRef{Pack: sc.pack, Offset: at, Length: fr.stored.plain}
 	return fr.end, sc.v.Record(Record{Ref: ref, ID: fr.id, Trailer: trailer, End: fr.end})
 }
 
@@ -149,6 +152,9 @@ func (sc *scanner) bad(at int64, fr frame, headed bool, cause error) (int64, err
 		if err != nil || unused {
 			return sc.size, err
 		}
+	}
+	if sc.kind == KindCopies { // complete before anything leads there: nothing in it is a write that did not end
+		return d.To, sc.damage(d)
 	}
 	sc.pending = append(sc.pending, d)
 	return d.To, nil

@@ -88,6 +88,7 @@ type Store struct {
 	log     *slog.Logger
 	bufs    *buffers
 	handles *handles
+	codec   codec
 	stats   counters
 
 	groupBytes atomic.Int64 // of a group, moving average

@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"Reopen":        reopen,
 		"Lifecycle":     lifecycle,
 		"Compact":       compact,
+		"Compressed":    compressed,
 		"Close":         closing,
 	} {
 		t.Run(name, func(t *testing.T) {

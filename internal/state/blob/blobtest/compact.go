@@ -1,8 +1,10 @@
 package blobtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/postrider/postrider/internal/mail/recipe"
@@ -112,4 +114,99 @@ func packs(items []*Item) map[int64]bool {
 		out[it.Ref.Pack] = true
 	}
 	return out
+}
+
+// NewText makes an item whose body shrinks when it is compressed.
+func NewText(n int64, body, trailer int) *Item {
+	it := NewItem(n, body, trailer)
+	for i := 0; i < body; i += 64 {
+		copy(it.Body[i:], fmt.Sprintf("%08x line %d of message %d, which says much the same again\r\n", i*i, i, n))
+	}
+	return it
+}
+
+func compressed(t *testing.T, e *env) {
+	s := e.open()
+	ctx := context.Background()
+	const frame = 128 << 10
+	var items []*Item
+	var plain int64
+	for _, body := range []int{300, 5000, frame - 1, frame, frame + 1, 3*frame + 7, 700, 40 * frame} {
+		e.ids++
+		it := NewText(e.ids, body, 50)
+		if err := it.Put(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		items, plain = append(items, it), plain+int64(body)
+	}
+	noise := e.put(3*frame, 20) // its first frame tells
+	late := NewItem(99, 5*frame, 20)
+	copy(late.Body, NewText(99, frame, 0).Body) // its first frame deceives
+	if err := late.Put(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	items = append(items, noise, late)
+	s = e.settled(items...)
+	compactAll := func(opt blob.CompactOptions) (size int64) {
+		t.Helper()
+		var live []recipe.BlobRef
+		for _, it := range items {
+			live = append(live, it.Ref)
+		}
+		moved, err := s.Compact(ctx, live, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.move(items, moved)
+		e.check(items...)
+		found := e.scanAll(items)
+		if len(found) != len(items) {
+			t.Fatalf("%d records", len(found))
+		}
+		for pack := range packs(items) {
+			tail, err := s.Scan(ctx, pack, 0, blob.Visitor{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			size += tail.Size - 64 // without the header of the pack
+		}
+		return size
+	}
+	size := compactAll(blob.CompactOptions{Compress: true})
+	if want := int64(len(noise.Body)+len(late.Body)) + plain/2; size > want {
+		t.Fatalf("%d bytes, want at most %d", size, want)
+	}
+	for _, it := range items {
+		n := int64(len(it.Body))
+		for _, r := range [][2]int64{{0, 1}, {n - 1, 1}, {n / 2, n / 3}, {frame - 3, 7}, {frame, frame}, {1, n - 2}, {n, 0}} {
+			if r[0]+r[1] > n || r[1] < 0 {
+				continue
+			}
+			p := make([]byte, r[1])
+			if err := s.ReadBodyAt(it.Ref, p, r[0]); err != nil || !bytes.Equal(p, it.Body[r[0]:r[0]+r[1]]) {
+				t.Fatalf("%v, range %v: %v", it.Ref, r, err)
+			}
+		}
+		for _, d := range []int64{-1, 1} {
+			ref := it.Ref
+			ref.Length += d
+			if err := s.ReadBodyAt(ref, make([]byte, 1), 0); !errors.Is(err, blob.ErrDamaged) {
+				t.Fatalf("%v: %v", ref, err)
+			}
+		}
+		if err := s.ReadBodyAt(it.Ref, make([]byte, 2), n-1); !errors.Is(err, recipe.ErrInvalid) {
+			t.Fatal(err)
+		}
+	}
+	// What is compressed stays as it is stored.
+	for _, compress := range []bool{false, true} {
+		if again := compactAll(blob.CompactOptions{Compress: compress}); again != size {
+			t.Fatalf("%d bytes, and %d copied again", size, again)
+		}
+	}
+	e.close()
+	if got := e.replay(); len(got) != 0 {
+		t.Fatalf("%d copies replayed", len(got))
+	}
+	e.check(items...)
 }
