@@ -39,6 +39,7 @@ type cli struct {
 	Queue      queueCmd      `cmd:"" help:"Messages on their way."`
 	Mail       mailCmd       `cmd:"" help:"Read, search and change the mail of an account, postmaster's for instance."`
 	Check      checkCmd      `cmd:"" help:"Look at everything that is stored, and mend it. Mail goes on meanwhile."`
+	Store      storeCmd      `cmd:"" help:"What the packs of messages hold, and giving space back to the disk."`
 	Session    sessionCmd    `cmd:"" help:"Connections of clients."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`

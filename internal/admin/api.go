@@ -52,6 +52,10 @@ type API interface {
 	// Check looks at everything that is stored, and calls each with what it finds and how far it is; the last call has the
 	// summary. Faults are no error.
 	Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error
+
+	StoreStats(ctx context.Context) (StoreStats, error)
+	// Upkeep looks after the packs now, and calls each with how far it is; the last call has the summary.
+	Upkeep(ctx context.Context, q UpkeepQuery, each func(UpkeepEvent) error) error
 }
 
 // Status tells what runs.

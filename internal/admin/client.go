@@ -201,3 +201,10 @@ func (c *Client) Kick(ctx context.Context, q SessionQuery) (Kicked, error) {
 func (c *Client) Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error {
 	return receive(ctx, c, opCheck, q, each)
 }
+
+func (c *Client) StoreStats(ctx context.Context) (StoreStats, error) {
+	return get[StoreStats](ctx, c, opStoreStats, nil)
+}
+func (c *Client) Upkeep(ctx context.Context, q UpkeepQuery, each func(UpkeepEvent) error) error {
+	return receive(ctx, c, opUpkeep, q, each)
+}

@@ -46,6 +46,8 @@ func operations() map[string]operation {
 		"sessions":       call(API.Sessions),
 		"session-kick":   call(API.Kick),
 		opCheck:          live(API.Check),
+		opStoreStats:     ask(API.StoreStats),
+		opUpkeep:         live(API.Upkeep),
 	}
 }
 

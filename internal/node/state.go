@@ -48,7 +48,7 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		Lane: passwordChecks(c), System: systemAuth{&n.config}}); err != nil {
 		return fmt.Errorf("open the directory: %w", err)
 	}
-	n.store = mailstore.New(mailstore.Options{DB: n.db, Blobs: n.blobs, Now: n.opt.Now})
+	n.store = mailstore.New(mailstore.Options{DB: n.db, Blobs: n.blobs, Now: n.opt.Now, Referable: blob.CheckReferable})
 	return n.firstStart(ctx, c)
 }
 

@@ -57,7 +57,7 @@ func (s *Store) count(ctx context.Context, r Row) (n Contents, err error) {
 			return n, fmt.Errorf("blob: pack %d: %w", r.Pack, err)
 		}
 		n.Records++
-		n.Bodies += fr.stored.plain
+		n.Bodies += fr.bodyLen
 		at = fr.end
 	}
 	return n, nil

@@ -167,6 +167,9 @@ func (t *txn) newEmails(account int64, list []*NewEmail) (modseq, first int64, e
 }
 
 func (t *txn) insertEmail(account, id int64, e *NewEmail) error {
+	if err := t.referable(e.Ref.Pack); err != nil {
+		return err
+	}
 	thread, err := t.thread(account, id, &e.Thread)
 	if err != nil {
 		return err
