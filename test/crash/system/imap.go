@@ -20,6 +20,7 @@ type IMAP struct {
 	conn    *tls.Conn
 	in      *bufio.Reader
 	tag     int
+	before  []byte // the end of the reply before the last command, as it was on the wire
 }
 
 // Response is an untagged response or the tagged one; in Text each literal is replaced by "{}".
@@ -70,6 +71,7 @@ func (c *IMAP) Do(text string, literals ...[]byte) ([]Response, error) {
 		fmt.Fprintf(&b, " {%d+}\r\n%s", len(l), l) // RFC 7888
 	}
 	b.WriteString("\r\n")
+	c.before = c.tap.Reply(1 << 10)
 	c.tap.Mark()
 	if _, err := io.WriteString(c.conn, b.String()); err != nil {
 		return nil, err
@@ -95,7 +97,14 @@ func (c *IMAP) Do(text string, literals ...[]byte) ([]Response, error) {
 
 // ack is an acknowledgement by the last reply.
 func (c *IMAP) ack(id, kind, mark string) ledger.Ack {
-	return ledger.Ack{ID: id, Kind: kind, Marks: []string{mark}, Reply: c.tap.Reply(1 << 10), Peer: c.tap.Peer()}
+	return ledger.Ack{ID: id, Kind: kind, Marks: []string{mark}, Reply: c.tap.Reply(1 << 10), Before: c.before, Peer: c.tap.Peer()}
+}
+
+// gone is an acknowledgement that what id names is there no more.
+func (c *IMAP) gone(id, kind, mark string) ledger.Ack {
+	a := c.ack(id, kind, mark)
+	a.Gone = true
+	return a
 }
 
 func (c *IMAP) response() (r Response, err error) {

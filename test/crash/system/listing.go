@@ -125,36 +125,66 @@ func fetched(text string) (uid uint32, flags []string, ok bool) {
 	return uint32(n), flags, true
 }
 
+// Names lists the account's mailboxes.
+func (c *IMAP) Names() (names []string, err error) {
+	all, err := c.Do(`LIST "" "*"`)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if fields := strings.Fields(r.Text); len(fields) > 3 && fields[1] == "LIST" {
+			names = append(names, strings.Trim(fields[len(fields)-1], `"`))
+		}
+	}
+	return names, nil
+}
+
 // ListAll lists the mailboxes of accounts, with all bodies. Each message that cannot be read is an error.
 func ListAll(p *Process, accounts []string) (all []Found, err error) {
+	all, _, err = listAll(p, accounts)
+	return all, err
+}
+
+// listAll also names the mailboxes, as account/mailbox.
+func listAll(p *Process, accounts []string) (all []Found, mailboxes []string, err error) {
 	for _, account := range accounts {
 		c, err := DialIMAP(p.Addr["imaps"], account)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer c.Close()
-		for _, mailbox := range Mailboxes {
+		names, err := c.Names()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, mailbox := range names {
 			list, err := c.List(mailbox, nil)
 			if err != nil {
-				return nil, fmt.Errorf("%s/%s: %w", account, mailbox, err)
+				return nil, nil, fmt.Errorf("%s/%s: %w", account, mailbox, err)
 			}
-			all = append(all, list...)
+			all, mailboxes = append(all, list...), append(mailboxes, account+"/"+mailbox)
 		}
 	}
-	return all, nil
+	return all, mailboxes, nil
 }
 
 // Recover starts the server on a directory as it was left, waits until everything accepted is delivered, lists the
 // mailboxes, and stops the server, which checks its own invariants.
 func Recover(ctx context.Context, s Server) ([]Found, error) {
+	all, _, err := recovered(ctx, s)
+	return all, err
+}
+
+// recovered is Recover that also names the mailboxes.
+func recovered(ctx context.Context, s Server) ([]Found, []string, error) {
 	p, err := s.Start(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer p.Kill()
 	if err := p.Quiet(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, err := ListAll(p, s.Accounts)
-	return all, errors.Join(err, p.Stop())
+	all, mailboxes, err := listAll(p, s.Accounts)
+	return all, mailboxes, errors.Join(err, p.Stop())
 }

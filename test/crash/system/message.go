@@ -10,11 +10,18 @@ import (
 // tokenField begins every message made here.
 const tokenField = "X-Token: "
 
+// submitted begins the token of a message from alice, who may not write in another's name.
+const submitted = "submitted-"
+
 // Make makes the message of a token: about size bytes (at least some hundred), the same at every call. The token stands
 // in the subject and in every line of the body, so that each write of a long message carries it.
 func Make(token string, size int) []byte {
-	b := fmt.Appendf(nil, "%s%s\r\nX-Size: %d\r\nFrom: <sender@far.example>\r\nTo: <reader@here.example>\r\nSubject: %s\r\n"+
-		"Message-ID: <%s@far.example>\r\nDate: Mon, 02 Jan 2006 15:04:05 +0000\r\n\r\n", tokenField, token, size, token, token)
+	from := "sender@far.example"
+	if strings.HasPrefix(token, submitted) {
+		from = "alice@here.example"
+	}
+	b := fmt.Appendf(nil, "%s%s\r\nX-Size: %d\r\nFrom: <%s>\r\nTo: <reader@here.example>\r\nSubject: %s\r\n"+
+		"Message-ID: <%s@far.example>\r\nDate: Mon, 02 Jan 2006 15:04:05 +0000\r\n\r\n", tokenField, token, size, from, token, token)
 	for line := 0; len(b) < size; line++ {
 		if line%7 == 3 {
 			b = append(b, ".a line that begins with a dot\r\n"...)

@@ -19,6 +19,7 @@ const (
 	imapSessions = 2
 	perSession   = 10
 
+	handedOver       = 5         // messages of the LMTP and of the submission session
 	appendedTogether = 3         // messages of a MULTIAPPEND
 	large            = 300 << 10 // beyond what a pack's groups take: a stream into a pack of its own
 )
@@ -61,7 +62,8 @@ func TestOrderOfSyncs(t *testing.T) {
 				kinds[a.Kind]++
 			}
 			t.Log("acknowledgements by kind:", kinds)
-			if report.Acks != len(run.Acks) || kinds["250"] < smtpSessions*perSession || kinds["APPENDUID"] != imapSessions*(perSession+appendedTogether+1) || kinds["STORE"] == 0 {
+			if report.Acks != len(run.Acks) || kinds["250"] < smtpSessions*perSession || kinds["APPENDUID"] != imapSessions*(perSession+appendedTogether+1+filed) ||
+				kinds["STORE"]*kinds["COPY"]*kinds["MOVE"]*kinds["EXPUNGE"]*kinds["CREATE"]*kinds["RENAME"]*kinds["DELETE"] == 0 {
 				t.Errorf("judged too little: %v, %s", kinds, report)
 			}
 			// Each large message has a pack of its own, made during the run: its name counts too.
@@ -115,18 +117,55 @@ func tracedIn(t *testing.T, s Server, initial string, clients func(addr map[stri
 	return run
 }
 
-// load is all sessions at once.
+// load is all sessions at once; then, with nobody else, one account's client that files its mail.
 func load(addr map[string]string, book *ledger.Book) error {
-	var wg sync.WaitGroup
-	errs := make([]error, smtpSessions+imapSessions)
+	var clients []func() error
 	for i := range smtpSessions {
-		wg.Go(func() { errs[i] = deliver(addr["smtp"], i, book) })
+		clients = append(clients, func() error { return deliver(addr["smtp"], i, book) })
 	}
 	for i := range imapSessions {
-		wg.Go(func() { errs[smtpSessions+i] = file(addr["imaps"], accounts[i], book) })
+		clients = append(clients, func() error { return file(addr["imaps"], accounts[i], book) })
+	}
+	clients = append(clients, func() error { return handOver(addr["lmtp"], "", book) },
+		func() error { return handOver(addr["submissions"], accounts[0], book) },
+		func() error { return filing(addr["imaps"], accounts[0], book) })
+	errs := make([]error, len(clients))
+	var wg sync.WaitGroup
+	for i, client := range clients {
+		wg.Go(func() { errs[i] = client() })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return filing(addr["imaps"], accounts[1], book)
+}
+
+// handOver is one session of LMTP, or of submission by an account: some messages to all accounts.
+func handOver(addr, account string, book *ledger.Book) error {
+	dial := DialLMTP
+	if account != "" {
+		dial = func(addr string) (*SMTP, error) { return DialSubmission(addr, account) }
+	}
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for n := range handedOver {
+		m := Mail{Token: fmt.Sprintf("lmtp-%02d-end", n), Size: 500 + n*3000, To: accounts, Bdat: n%2 == 1}
+		if account != "" {
+			m.Token = submitted + m.Token
+		}
+		acks, err := c.Send(m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Token, err)
+		}
+		for _, a := range acks {
+			book.Add(a)
+		}
+	}
+	return nil
 }
 
 // deliver is one SMTP session: messages of very different sizes, to one or two recipients, by DATA and by BDAT.

@@ -139,9 +139,12 @@ func powerCuts(t *testing.T, run *crash.Run, n int) *crash.CutReport {
 func underTest(s Server) crash.System {
 	pack := order.Promise{Name: "pack", Files: func(p string) bool { return strings.HasSuffix(p, ".pack") }}
 	wal := order.Promise{Name: "wal", Files: func(p string) bool { return p == "store.db-wal" }, WAL: true}
+	since := wal
+	since.Since = true
 	return crash.System{
-		Root:  s.Dir,
-		Rules: map[string][]order.Promise{"250": {pack}, "APPENDUID": {pack, wal}, "STORE": {wal}},
+		Root: s.Dir,
+		Rules: map[string][]order.Promise{"250": {pack}, "APPENDUID": {pack, wal}, "STORE": {wal}, "CREATE": {wal}, "RENAME": {wal},
+			"COPY": {since}, "MOVE": {since}, "EXPUNGE": {since}, "DELETE": {since}, "COMPACT": {since}},
 		List: func(dirs []string) ([]crash.Listing, error) {
 			out := make([]crash.Listing, len(dirs))
 			next := make(chan int)
@@ -165,17 +168,25 @@ func underTest(s Server) crash.System {
 	}
 }
 
-// listing recovers a directory and names what is there: each message as account/token, so that one that is there twice is
-// seen; one that a client appended by its place too; and every keyword.
+// copied begins the token of a message that is in several places on purpose.
+const copied = "copied-"
+
+// listing recovers a directory and names what is there: each mailbox; each message as account/token, so that one that is
+// there twice is seen; one that a client put there by its place too; and every keyword.
 func listing(ctx context.Context, s Server) (l crash.Listing) {
-	found, err := Recover(ctx, s)
+	found, mailboxes, err := recovered(ctx, s)
 	l.Err = err
+	for _, name := range mailboxes {
+		l.IDs = append(l.IDs, "mailbox "+name)
+	}
 	for _, f := range found {
 		if f.Err != nil {
 			l.Err = errors.Join(l.Err, fmt.Errorf("%s: %w", f.Place, f.Err))
 			continue
 		}
-		l.IDs = append(l.IDs, f.Account+"/"+f.Token)
+		if !strings.HasPrefix(f.Token, copied) {
+			l.IDs = append(l.IDs, f.Account+"/"+f.Token)
+		}
 		if !f.Delivered {
 			l.IDs = append(l.IDs, appended(f.Account, f.Mailbox, f.UID, f.Token))
 		}

@@ -62,12 +62,15 @@ type Server struct {
 	Speed    int           // of its clock; 0: the real one's
 	Ahead    time.Duration // how far ahead its clock starts
 	Sets     []string      // key=TOML-value
+
+	Pack, Fill, Checkpoint int64 // node.Sizes
 }
 
 // Args are the arguments of its command line.
 func (s Server) Args() []string {
 	return append([]string{"-dir", s.Dir, "-accounts", strings.Join(s.Accounts, ","), "-forward", s.Forward, "-speed", strconv.Itoa(max(1, s.Speed)),
-		"-ahead", s.Ahead.String()}, s.Sets...)
+		"-ahead", s.Ahead.String(), "-pack", strconv.FormatInt(s.Pack, 10), "-fill", strconv.FormatInt(s.Fill, 10),
+		"-checkpoint", strconv.FormatInt(s.Checkpoint, 10)}, s.Sets...)
 }
 
 // Process is a running server.

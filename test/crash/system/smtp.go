@@ -3,7 +3,11 @@ package system
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -14,10 +18,13 @@ import (
 // patience bounds every wait for an answer.
 const patience = time.Minute
 
-// SMTP is a client's connection to port 25.
+// SMTP is a client's connection for SMTP, LMTP or submission.
 type SMTP struct {
-	tap *ledger.Tap
-	in  *bufio.Reader
+	tap  *ledger.Tap
+	conn net.Conn // tap, or TLS over it
+	in   *bufio.Reader
+	lmtp bool
+	from string
 }
 
 // Mail is one transaction.
@@ -34,16 +41,50 @@ type Refused struct{ Reply string }
 
 func (r *Refused) Error() string { return "refused: " + r.Reply }
 
-// DialSMTP connects and says EHLO.
+// DialSMTP connects to port 25 and says EHLO.
 func DialSMTP(addr string) (*SMTP, error) {
+	return dialSMTP(addr, "EHLO", nil)
+}
+
+// DialLMTP connects for LMTP: each recipient has a reply of its own (RFC 2033 §4.2).
+func DialLMTP(addr string) (*SMTP, error) {
+	c, err := dialSMTP(addr, "LHLO", nil)
+	if err == nil {
+		c.lmtp = true
+	}
+	return c, err
+}
+
+// DialSubmission connects for submission under TLS and logs in to an account.
+func DialSubmission(addr, account string) (*SMTP, error) {
+	c, err := dialSMTP(addr, "EHLO", &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return nil, err
+	}
+	c.from = account + "@here.example"
+	if _, err := c.command("AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+account+"\x00secret"))); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func dialSMTP(addr, hello string, secure *tls.Config) (*SMTP, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	tap := &ledger.Tap{Conn: conn}
-	c := &SMTP{tap, bufio.NewReader(tap)}
-	if _, err = c.reply(); err == nil {
-		_, err = c.command("EHLO client.far.example")
+	c := &SMTP{tap: tap, conn: tap, from: "sender@far.example"}
+	if secure != nil {
+		c.conn = tls.Client(tap, secure)
+	}
+	c.in = bufio.NewReader(c.conn)
+	if err = tap.SetDeadline(time.Now().Add(patience)); err == nil {
+		_, err = c.reply()
+	}
+	if err == nil {
+		_, err = c.command(hello + " client.far.example")
 	}
 	if err != nil {
 		conn.Close()
@@ -59,7 +100,7 @@ func (c *SMTP) Close() error { return c.tap.Close() }
 // is not a *Refused leaves open whether the message was accepted.
 func (c *SMTP) Send(m Mail) ([]ledger.Ack, error) {
 	text := Make(m.Token, m.Size)
-	from := "MAIL FROM:<sender@far.example>"
+	from := "MAIL FROM:<" + c.from + ">"
 	if m.Hint {
 		from += fmt.Sprintf(" SIZE=%d", len(text))
 	}
@@ -76,7 +117,14 @@ func (c *SMTP) Send(m Mail) ([]ledger.Ack, error) {
 	if m.Bdat {
 		body = c.bdat
 	}
-	if err := body(text); err != nil {
+	err := body(text)
+	for range m.To[1:] { // the others' replies
+		if c.lmtp {
+			_, other := c.reply()
+			err = errors.Join(err, other)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	var acks []ledger.Ack
@@ -128,7 +176,7 @@ func (c *SMTP) write(s string) error {
 	if err := c.tap.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	_, err := c.tap.Write([]byte(s))
+	_, err := io.WriteString(c.conn, s)
 	if err != nil {
 		if _, rerr := c.reply(); rerr != nil {
 			if _, refused := rerr.(*Refused); refused {
