@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,18 +121,21 @@ func (s *search) run(ctx context.Context, box mailstore.Mailbox, criteria string
 		if err != nil {
 			return apiError(err)
 		}
-		top := make(map[uint32]*mime.Envelope, len(batch)) // without the parts, of which there may be many
-		if _, err := imap.EachMessage(ctx, m, batch, imap.WantStructure, nil, func(msg *imap.Message) error {
-			if msg.MIME != nil {
-				env := msg.MIME.Envelope
-				top[msg.UID] = &env
+		list := make([]admin.Found, len(entries))
+		for i, e := range entries {
+			list[i] = found(box, e, nil)
+		}
+		if err := m.Messages(ctx, batch, imap.WantEnvelope, func(msg *imap.Message) error {
+			i, ok := slices.BinarySearchFunc(entries, msg.UID, func(e mailstore.Entry, uid uint32) int { return cmp.Compare(e.UID, uid) })
+			if ok && msg.MIME != nil {
+				list[i] = found(box, entries[i], &msg.MIME.Envelope)
 			}
 			return nil
 		}); err != nil {
 			return apiError(err)
 		}
-		for _, e := range entries {
-			if err := each(found(box, e, top[e.UID])); err != nil {
+		for _, f := range list {
+			if err := each(f); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ package imapd
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/queueid"
@@ -27,6 +28,8 @@ type Agent struct {
 	IDs    *queueid.Source
 	Now    func() time.Time
 	Log    *slog.Logger
+
+	fetches sync.Pool // *fetch
 }
 
 var _ imap.Backend = (*Agent)(nil)

@@ -41,6 +41,13 @@ func (p *packs) Trailer(ctx context.Context, ref recipe.BlobRef) ([]byte, error)
 	return p.Store.Trailer(ctx, ref)
 }
 
+func (p *packs) Record(ctx context.Context, ref recipe.BlobRef, buf *[]byte) (body, trailer []byte, err error) {
+	if p.broken[ref] {
+		return nil, nil, errors.New("damaged")
+	}
+	return p.Store.Record(ctx, ref, buf)
+}
+
 type anyone struct{}
 
 func (anyone) Password(context.Context, string, string) (sasl.Identity, error) {

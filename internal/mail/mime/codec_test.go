@@ -121,9 +121,21 @@ func TestSection(t *testing.T) {
 
 // What is decoded can be stored again and is the same; nothing hostile costs more than its length.
 func FuzzDecode(f *testing.F) {
-	f.Add(Parse([]byte(crlf(alternative))).Encode())
+	before := string(Parse([]byte(crlf(alternative))).Encode())
+	f.Add([]byte(before))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Decode(b)
+		// Memory that was used before changes nothing.
+		var used Decoder
+		for range 2 {
+			if _, err := used.Decode(before); err != nil {
+				t.Fatal(err)
+			}
+			again, err2 := used.Decode(string(b))
+			if (err == nil) != (err2 == nil) || err == nil && !reflect.DeepEqual(again, m) {
+				t.Fatalf("%v, %v\n%+v\n%+v", err, err2, m, again)
+			}
+		}
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatal(err)

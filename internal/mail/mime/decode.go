@@ -7,38 +7,99 @@ import (
 )
 
 // Decode reads the stored form.
-func Decode(b []byte) (*Message, error) {
-	d, facts, envelope := open(b)
-	m := &Message{}
-	facts.facts(m)
-	m.Envelope = envelope.envelope()
-	d.parts = MaxParts + MaxDepth
-	m.Root = d.part(0, 1)
-	if d.bad || facts.bad || envelope.bad || d.s != "" || facts.s != "" || envelope.s != "" {
-		return nil, ErrCorrupt
-	}
-	return m, nil
-}
+func Decode(b []byte) (*Message, error) { return new(Decoder).Decode(string(b)) }
 
 // DecodeEnvelope reads the top ENVELOPE alone, which is what listing a mailbox needs.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
-	_, _, d := open(b)
-	e := d.envelope()
-	if d.bad || d.s != "" {
-		return nil, ErrCorrupt
+	m, err := new(Decoder).Envelope(string(b))
+	if err != nil {
+		return nil, err
 	}
-	return &e, nil
+	return &m.Envelope, nil
 }
 
 // DecodeFacts reads flags, References and preview alone: Root is nil and the Envelope empty.
-func DecodeFacts(b []byte) (*Message, error) {
-	_, d, _ := open(b)
-	m := &Message{}
-	d.facts(m)
-	if d.bad || d.s != "" {
+func DecodeFacts(b []byte) (*Message, error) { return new(Decoder).Facts(string(b)) }
+
+// Decoder reads one stored form after the other into the same memory: what a method returns is good until the next call,
+// but for its strings, which are parts of s. The zero value is ready.
+type Decoder struct {
+	message   Message
+	parts     slab[Part]
+	children  slab[*Part]
+	params    slab[header.Param]
+	mailboxes slab[header.Mailbox]
+}
+
+// Decode reads everything.
+func (d *Decoder) Decode(s string) (*Message, error) {
+	d.reset()
+	parts, facts, envelope := d.open(s)
+	m := &d.message
+	facts.facts(m)
+	m.Envelope = envelope.envelope()
+	parts.parts = MaxParts + MaxDepth
+	m.Root = parts.part(0, 1)
+	if parts.bad || facts.bad || envelope.bad || parts.s != "" || facts.s != "" || envelope.s != "" {
 		return nil, ErrCorrupt
 	}
 	return m, nil
+}
+
+// Envelope reads the top ENVELOPE alone: Root is nil.
+func (d *Decoder) Envelope(s string) (*Message, error) {
+	d.reset()
+	_, _, envelope := d.open(s)
+	d.message.Envelope = envelope.envelope()
+	if envelope.bad || envelope.s != "" {
+		return nil, ErrCorrupt
+	}
+	return &d.message, nil
+}
+
+// Facts reads flags, References and preview alone: Root is nil and the Envelope empty.
+func (d *Decoder) Facts(s string) (*Message, error) {
+	d.reset()
+	_, facts, _ := d.open(s)
+	facts.facts(&d.message)
+	if facts.bad || facts.s != "" {
+		return nil, ErrCorrupt
+	}
+	return &d.message, nil
+}
+
+func (d *Decoder) reset() {
+	d.message = Message{}
+	d.parts.reset()
+	d.children.reset()
+	d.params.reset()
+	d.mailboxes.reset()
+}
+
+// slab lends memory that is used again after reset.
+type slab[T any] struct{ free, all []T }
+
+// keepSlab is how many elements are kept for the next message: a message with ten thousand parts is rare.
+const keepSlab = 256
+
+// take lends n elements, all zero.
+func (s *slab[T]) take(n int) []T {
+	if n > len(s.free) {
+		// What was lent stays with who has it.
+		s.free = make([]T, max(n, min(2*len(s.all), keepSlab), 8))
+		s.all = s.free
+	}
+	out := s.free[:n:n]
+	s.free = s.free[n:]
+	return out
+}
+
+func (s *slab[T]) reset() {
+	if len(s.all) > keepSlab {
+		s.all, s.free = nil, nil
+	}
+	clear(s.all[:len(s.all)-len(s.free)])
+	s.free = s.all
 }
 
 // decoder reads with one sticky failure. Strings are parts of one string, so that they cost nothing each.
@@ -46,19 +107,22 @@ type decoder struct {
 	s     string
 	bad   bool
 	parts int // that may still come
+	mem   *Decoder
 }
 
 // open splits the stored form into parts, facts and envelope.
-func open(b []byte) (parts, facts, envelope decoder) {
-	if len(b) == 0 || len(b) > maxEncoded || b[0] != version {
-		return decoder{bad: true}, decoder{bad: true}, decoder{bad: true}
+func (d *Decoder) open(s string) (parts, facts, envelope decoder) {
+	parts, facts, envelope = decoder{mem: d}, decoder{mem: d}, decoder{mem: d}
+	if len(s) == 0 || len(s) > maxEncoded || s[0] != version {
+		parts.bad, facts.bad, envelope.bad = true, true, true
+		return parts, facts, envelope
 	}
-	d := decoder{s: string(b[1:])}
-	facts.s = d.bytes(d.num())
-	facts.bad = d.bad
-	envelope.s = d.bytes(d.num())
-	envelope.bad = d.bad
-	return d, facts, envelope
+	parts.s = s[1:]
+	facts.s = parts.bytes(parts.num())
+	facts.bad = parts.bad
+	envelope.s = parts.bytes(parts.num())
+	envelope.bad = parts.bad
+	return parts, facts, envelope
 }
 
 func (d *decoder) fail() {
@@ -138,7 +202,7 @@ func (d *decoder) envelope() Envelope {
 		if n == 0 {
 			continue
 		}
-		*list = make([]header.Mailbox, n)
+		*list = d.mem.mailboxes.take(n)
 		for i := range *list {
 			kind := d.num()
 			if kind > uint64(header.GroupEnd) {
@@ -155,7 +219,7 @@ func (d *decoder) params() []header.Param {
 	if n == 0 {
 		return nil
 	}
-	list := make([]header.Param, n)
+	list := d.mem.params.take(n)
 	for i := range list {
 		list[i] = header.Param{Name: d.str(), Value: d.str()}
 	}
@@ -173,7 +237,8 @@ func (d *decoder) offset(from int64) int64 {
 }
 
 func (d *decoder) part(cursor int64, depth int) *Part {
-	p := &Part{Encoding: "7bit"}
+	p := &d.mem.parts.take(1)[0]
+	p.Encoding = "7bit"
 	bits := d.num()
 	d.parts--
 	if p.Kind = Kind(bits & 3); p.Kind > Rfc822 || depth > MaxDepth+1 || d.parts < 0 || d.bad {
@@ -228,7 +293,7 @@ func (d *decoder) children(p *Part, depth int) {
 		d.fail()
 		return
 	}
-	p.Children = make([]*Part, 0, n)
+	p.Children = d.mem.children.take(n)[:0]
 	cursor := p.Body
 	for range n {
 		c := d.part(cursor, depth+1)

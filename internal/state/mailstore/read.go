@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/db"
 )
@@ -86,10 +85,7 @@ func (s *Store) Emails(ctx context.Context, account int64, ids []int64, fn func(
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
 			for len(slice) > 0 {
 				// Numbers without a gap are one range; most mailboxes are a few.
-				run := 1
-				for run < len(slice) && slice[run] == slice[run-1]+1 {
-					run++
-				}
+				run := runOf(slice)
 				rows := tx.Query("SELECT "+emailColumns+" FROM email WHERE account_id = ? AND email_id BETWEEN ? AND ? ORDER BY email_id",
 					account, slice[0], slice[run-1])
 				for rows.Next() {
@@ -129,15 +125,7 @@ func (s *Store) Message(ctx context.Context, e *Email) (recipe.Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := flow.DecodeMessage(trailer, e.Ref)
-	if err != nil {
-		return nil, fmt.Errorf("email %d of account %d: %w", e.ID, e.Account, err)
-	}
-	r = r.Prepend(append([]byte(nil), e.Literals...))
-	if r.Size() != e.Size {
-		return nil, fmt.Errorf("email %d of account %d: recipe of %d bytes, size %d", e.ID, e.Account, r.Size(), e.Size)
-	}
-	return r, nil
+	return e.recipe(trailer)
 }
 
 // verifyMax is the longest body whose checksum Open looks at. A client may fetch a larger one in many pieces, each an Open:

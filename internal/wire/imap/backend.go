@@ -154,10 +154,10 @@ type Mailbox interface {
 	ID() MailboxID
 	// ReadOnly tells whether the account may not change this mailbox at all. It does not block.
 	ReadOnly() bool
-	// Messages appends what is wanted of each message to dst, ascending by UID. The engine asks for at most MaxBatch at
-	// once, and no transaction may stay open when the call returns. A Body is read at any time until the next call. Messages
-	// that would take too much memory together with those before them are marked Later, never the first one.
-	Messages(ctx context.Context, uids []uint32, want Want, dst []Message) ([]Message, error)
+	// Messages calls fn with what is wanted of each message, ascending by UID. The engine asks for at most MaxBatch at once.
+	// What fn is given is good until it returns. It may block for long: no transaction, no lock and no memory that grows with
+	// the number of messages may be held meanwhile. An error of fn ends the call and is returned as it is.
+	Messages(ctx context.Context, uids []uint32, want Want, fn func(*Message) error) error
 	// Store changes flags.
 	Store(ctx context.Context, uids []uint32, change StoreChange) (StoreResult, error)
 	// Expunge removes those of the messages that have \Deleted when it happens, durably: another session may have taken the
@@ -187,7 +187,7 @@ const (
 )
 
 // MaxBatch is the most messages that one call of Mailbox.Messages is asked for.
-const MaxBatch = 128
+const MaxBatch = 512
 
 // Want says which fields of Message are needed.
 type Want uint8
@@ -199,6 +199,7 @@ const (
 	WantEmail                      // Email
 	WantThread                     // Thread
 	WantPreview                    // Preview
+	WantEnvelope                   // MIME, of which only Envelope is set unless WantStructure is there too
 	WantStructure                  // MIME
 	WantBody                       // Body
 )
@@ -215,37 +216,12 @@ type Message struct {
 	MIME         *mime.Message
 	Body         Body
 	Damaged      bool // it is there, but what is wanted of it cannot be read; nothing but UID is set then
-	Later        bool // it is there, and must be asked for again; nothing but UID is set then
 }
 
 // Body is the bytes of a message, as stored. *recipe.Reader is one.
 type Body interface {
 	io.ReaderAt
 	Size() int64
-}
-
-// EachMessage calls fn for each of the messages that are there, as Mailbox.Messages tells them, and asks again for those
-// that it leaves for later. It returns memory for the next call's buffer.
-func EachMessage(ctx context.Context, m Mailbox, uids []uint32, want Want, buffer []Message, fn func(*Message) error) ([]Message, error) {
-	for len(uids) > 0 {
-		list, err := m.Messages(ctx, uids, want, buffer[:0])
-		if err != nil {
-			return buffer, err
-		}
-		buffer, uids = list, nil
-		for i := range list {
-			if list[i].Later && i > 0 {
-				for _, msg := range list[i:] {
-					uids = append(uids, msg.UID)
-				}
-				break
-			}
-			if err := fn(&list[i]); err != nil {
-				return buffer, err
-			}
-		}
-	}
-	return buffer, nil
 }
 
 // StoreOp is what STORE does with its flags.

@@ -148,11 +148,7 @@ func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	size := rowBatch
-	if f.want != 0 || f.seen {
-		size = MaxBatch
-	}
-	b := &fetchBatch{rows: make([]view.Row, 0, min(size, spans.Len()))}
+	b := &fetchBatch{rows: make([]view.Row, 0, min(MaxBatch, spans.Len()))}
 	gone := false
 	for _, sp := range spans {
 		for sp.From < sp.To {
@@ -181,7 +177,6 @@ func (f *fetchCommand) run(ctx context.Context, c *conn) (done, error) {
 // fetchBatch is the memory of one FETCH, used again for each batch.
 type fetchBatch struct {
 	rows []view.Row
-	msgs []Message
 	uids []uint32
 	cur  fetched
 
@@ -212,7 +207,10 @@ func (f *fetchCommand) batch(ctx context.Context, c *conn, b *fetchBatch) (gone 
 		}
 	}
 	i, shown := 0, 0
-	b.msgs, err = EachMessage(ctx, c.sel.mailbox, b.uids, f.want, b.msgs, func(msg *Message) error {
+	if len(b.uids) == 0 {
+		return gone, nil
+	}
+	err = c.sel.mailbox.Messages(ctx, b.uids, f.want, func(msg *Message) error {
 		for b.rows[i].UID != msg.UID {
 			i++
 		}

@@ -19,7 +19,7 @@ func fetchItems() map[string]fetchItem {
 			c.out.num(uint64(m.msg.Size))
 			return nil
 		}),
-		"ENVELOPE": simple("ENVELOPE", WantStructure, func(c *conn, m *fetched) error {
+		"ENVELOPE": simple("ENVELOPE", WantEnvelope, func(c *conn, m *fetched) error {
 			c.out.envelope(&m.msg.MIME.Envelope)
 			return nil
 		}),

@@ -151,7 +151,7 @@ func addDates(keys map[string]searchKey) {
 		keys["SENT"+name] = func(p *parser, _ int) *searchNode {
 			p.sp()
 			arg := p.date()
-			return &searchNode{want: WantStructure, match: func(m *candidate) (bool, error) {
+			return &searchNode{want: WantEnvelope, match: func(m *candidate) (bool, error) {
 				sent, ok := m.msg.MIME.Envelope.Time()
 				return ok && match(dayOf(sent), arg), nil
 			}}
@@ -188,7 +188,7 @@ func headerNode(name, text string) *searchNode {
 	name = strings.ToUpper(name)
 	n := &searchNode{needle: fold(text), field: TextField{Header: name}}
 	if values, ok := envelopeFields[name]; ok && text != "" {
-		n.want, n.match = WantStructure, func(m *candidate) (bool, error) {
+		n.want, n.match = WantEnvelope, func(m *candidate) (bool, error) {
 			return containsFold(values(&m.msg.MIME.Envelope), n.needle), nil
 		}
 		return n

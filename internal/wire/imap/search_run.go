@@ -270,7 +270,6 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 	}
 	out = in[:0]
 	var uids []uint32
-	var msgs []Message
 	for len(in) > 0 {
 		batch := in[:min(len(in), MaxBatch)]
 		in = in[len(batch):]
@@ -296,7 +295,7 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 			return err
 		}
 		if want != 0 {
-			msgs, err = EachMessage(ctx, c.sel.mailbox, uids, want, msgs, func(msg *Message) error { return decide(msg.UID, msg) })
+			err = c.sel.mailbox.Messages(ctx, uids, want, func(msg *Message) error { return decide(msg.UID, msg) })
 		} else {
 			for _, uid := range uids {
 				err = errors.Join(err, decide(uid, nil))

@@ -66,11 +66,13 @@ func (a hugeAccount) Select(ctx context.Context, n imap.Name) (imap.Mailbox, err
 
 type hugeMailbox struct{ imap.Mailbox }
 
-func (hugeMailbox) Messages(_ context.Context, uids []uint32, _ imap.Want, dst []imap.Message) ([]imap.Message, error) {
+func (hugeMailbox) Messages(_ context.Context, uids []uint32, _ imap.Want, fn func(*imap.Message) error) error {
 	for _, uid := range uids {
-		dst = append(dst, imap.Message{UID: uid, Size: huge, Body: hugeBody{}, MIME: &mime.Message{Root: &mime.Part{End: huge}}})
+		if err := fn(&imap.Message{UID: uid, Size: huge, Body: hugeBody{}, MIME: &mime.Message{Root: &mime.Part{End: huge}}}); err != nil {
+			return err
+		}
 	}
-	return dst, nil
+	return nil
 }
 
 // TestHugeMessageIsStreamed: DESIGN §5, a 50 MiB message costs less than 1 MiB of heap in flight, in and out. Everything

@@ -41,20 +41,30 @@ func (m *mailbox) index(uid uint32) (int, bool) {
 	})
 }
 
-func (o *open) Messages(_ context.Context, uids []uint32, _ imap.Want, dst []imap.Message) ([]imap.Message, error) {
-	err := o.begin()
+func (o *open) Messages(_ context.Context, uids []uint32, _ imap.Want, fn func(*imap.Message) error) error {
+	list, err := o.messages(uids)
+	for i := range list {
+		if err := fn(&list[i]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (o *open) messages(uids []uint32) (list []imap.Message, err error) {
+	err = o.begin()
 	defer o.s.mu.Unlock()
 	if err != nil {
-		return dst, err
+		return nil, err
 	}
 	for _, uid := range uids {
 		if i, ok := o.m.index(uid); ok {
 			msg := &o.m.list[i]
-			dst = append(dst, imap.Message{UID: uid, Size: int64(len(msg.raw)), InternalDate: msg.date, Saved: msg.saved,
+			list = append(list, imap.Message{UID: uid, Size: int64(len(msg.raw)), InternalDate: msg.date, Saved: msg.saved,
 				Email: msg.number, Thread: msg.number, Preview: msg.mime.Preview, MIME: msg.mime, Body: bytes.NewReader(msg.raw)})
 		}
 	}
-	return dst, nil
+	return list, nil
 }
 
 func (o *open) Store(_ context.Context, uids []uint32, change imap.StoreChange) (res imap.StoreResult, err error) {
