@@ -48,6 +48,8 @@ func TestOrderOfSyncs(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Log(report)
+			below := judgeStorage(t, run)
+			t.Log(below)
 			if v.order != "" {
 				if !strings.Contains(report.String(), v.order) {
 					t.Errorf("the missing sync is not seen: %s", report)
@@ -56,6 +58,9 @@ func TestOrderOfSyncs(t *testing.T) {
 			}
 			if err := report.Err(); err != nil {
 				t.Fatal(err)
+			}
+			if len(below.Faults) > 0 || below.Records < len(run.Acks)/4 || below.Database.Checkpoints == 0 {
+				t.Errorf("below the acknowledgements: %s", below)
 			}
 			kinds := map[string]int{}
 			for _, a := range run.Acks {
@@ -77,7 +82,7 @@ func TestOrderOfSyncs(t *testing.T) {
 // traced runs a build of the server under strace in a directory of its own, with clients on it, and loads the trace.
 func traced(t *testing.T, tag string, clients func(addr map[string]string, book *ledger.Book) error) *crash.Run {
 	t.Helper()
-	return tracedIn(t, Server{Bin: build(t, tag), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts}, "", clients)
+	return tracedIn(t, Server{Bin: build(t, tag), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts, Checkpoint: 128 << 10}, "", clients)
 }
 
 // realDir is a directory of the test without symbolic links in its name.
