@@ -15,7 +15,7 @@ type pace struct {
 }
 
 // paceStep is how much is copied between two waits, bytes.
-const paceStep = 256 << 10
+const paceStep = 64 << 10
 
 func newPace(s *Store, opt CompactOptions) *pace {
 	p := &pace{s: s, rate: opt.Rate, sleep: opt.Sleep, commits: s.stats.commits.Load()}
