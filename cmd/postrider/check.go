@@ -28,6 +28,7 @@ func (c checkCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	c.Repair = c.Repair || c.Rebuild
 	ctx := context.Background()
 	var result checked
 	result.List = []admin.Fault{}
@@ -47,7 +48,7 @@ func (c checkCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	err = a.check(ctx, conf, admin.CheckQuery{Deep: c.Deep, Repair: c.Repair}, each)
+	err = a.check(ctx, conf, admin.CheckQuery{Deep: c.Deep, Repair: c.Repair, Rebuild: c.Rebuild}, each)
 	p.clear()
 	if err != nil {
 		return err

@@ -1,12 +1,14 @@
 package admin
 
-// opCheck is the one operation without a time limit.
+// opCheck has no time limit.
 const opCheck = "check"
 
 // CheckQuery says how to check.
 type CheckQuery struct {
 	Repair bool `json:"repair,omitempty"` // mend what can be derived, set aside what cannot
 	Deep   bool `json:"deep,omitempty"`   // read every record
+	// Rebuild makes a lost or damaged database anew out of the packs; no server must run. It implies Repair.
+	Rebuild bool `json:"rebuild,omitempty"`
 }
 
 // CheckEvent has one of its fields.

@@ -51,6 +51,9 @@ type checker struct {
 }
 
 func (a *api) Check(ctx context.Context, q admin.CheckQuery, each func(admin.CheckEvent) error) error {
+	if q.Rebuild {
+		return admin.Errorf(admin.InUse, "the server runs, so its database is there; stop it first to have it made anew")
+	}
 	reader := blob.NewReader(vfs.OS{}, filepath.Join(a.Node.Config().DataDir, "packs"))
 	k := &checker{query: q, each: each, now: a.opt.Now, dir: a.Node.Config().DataDir, db: a.db, reader: reader,
 		catalog: newCatalog(a.db), store: a.store, people: a.directory, queue: a.queue, journal: a.blobs}
@@ -77,6 +80,13 @@ func installationOf(id string) (i blob.Installation) {
 func (k *checker) run(ctx context.Context) error {
 	began := k.now()
 	k.resumed = began
+	if err := k.stages(ctx); err != nil {
+		return err
+	}
+	return k.finish(began)
+}
+
+func (k *checker) stages(ctx context.Context) error {
 	for _, s := range []struct {
 		name string
 		run  func(context.Context) error
@@ -90,14 +100,13 @@ func (k *checker) run(ctx context.Context) error {
 		}
 		err := s.run(ctx)
 		if errors.Is(err, status.ErrFatal) { // the database cannot be read here; nothing behind it can be trusted
-			err = k.report(fault.Fault{Kind: fault.DatabaseDamaged, Text: fmt.Sprintf("store.db (%s): %v", s.name, err)})
-			return errors.Join(err, k.finish(began))
+			return k.report(fault.Fault{Kind: fault.DatabaseDamaged, Text: fmt.Sprintf("store.db (%s): %v", s.name, err)})
 		}
 		if err != nil {
 			return fmt.Errorf("check: %s: %w", s.name, err)
 		}
 	}
-	return k.finish(began)
+	return nil
 }
 
 func (k *checker) finish(began time.Time) error {

@@ -36,6 +36,10 @@ func CheckOffline(ctx context.Context, o Options, q admin.CheckQuery, each func(
 	reader := blob.NewReader(vfs.OS{}, filepath.Join(c.DataDir, "packs"))
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	k := &checker{query: q, each: each, now: o.Now, dir: c.DataDir, reader: reader}
+	if q.Rebuild {
+		k.query.Repair = true
+		return k.rebuild(ctx, c)
+	}
 	d, f, err := openToCheck(ctx, c, o.Now)
 	if err != nil {
 		return err
@@ -43,14 +47,19 @@ func CheckOffline(ctx context.Context, o Options, q admin.CheckQuery, each func(
 	if f != nil {
 		return k.packsAlone(ctx, *f)
 	}
+	return k.withDatabase(ctx, c, d)
+}
+
+// withDatabase checks all there is, and closes the database.
+func (k *checker) withDatabase(ctx context.Context, c *config.Config, d *db.DB) (err error) {
 	defer func() {
 		if cerr := d.Close(); err == nil && !errors.Is(cerr, status.ErrFatal) { // what failed it was reported
 			err = cerr
 		}
 	}()
 	k.db, k.catalog = d, newCatalog(d)
-	k.store = mailstore.New(mailstore.Options{DB: d, Blobs: reader, Now: o.Now})
-	if k.people, err = directory.New(ctx, d, directory.Options{HostDomain: c.Domain, Now: o.Now}); err != nil {
+	k.store = mailstore.New(mailstore.Options{DB: d, Blobs: k.reader, Now: k.now})
+	if k.people, err = directory.New(ctx, d, directory.Options{HostDomain: c.Domain, Now: k.now}); err != nil {
 		return k.packsAlone(ctx, fault.Fault{Kind: fault.DatabaseDamaged, Text: fmt.Sprintf("the directory cannot be read: %v", err)})
 	}
 	return k.run(ctx)

@@ -10,8 +10,10 @@ import (
 	"strings"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/schema"
+	"github.com/postrider/postrider/internal/vfs"
 )
 
 const (
@@ -39,6 +41,9 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 		if n.db, err = db.Open(ctx, file, opt); err != nil {
 			return boot, fmt.Errorf("open the database: %w", err)
 		}
+		if err := n.refusePacks(ctx, c.DataDir); err != nil {
+			return boot, err
+		}
 		return n.countStart(ctx)
 	}
 	if _, err := os.Stat(file); err == nil {
@@ -52,8 +57,16 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 	if n.db, err = db.OpenPostgres(ctx, url, opt); err != nil {
 		return boot, fmt.Errorf("open the database: %w", err)
 	}
-	if boot, err = n.countStart(ctx); err != nil || whose == boot.Installation {
+	if whose != "" { // with packs and without, the database has been here before
+		if err := n.refuseEmpty(ctx, c.DataDir, whose); err != nil {
+			return boot, err
+		}
+	}
+	if boot, err = n.countStart(ctx); err != nil {
 		return boot, err
+	}
+	if whose == boot.Installation {
+		return boot, n.refusePacks(ctx, c.DataDir)
 	}
 	used := false
 	if err := n.db.Read(ctx, func(tx *db.Tx) error {
@@ -75,6 +88,9 @@ var ErrNoDatabase = errors.New(databaseFile + " is missing")
 // refuseLostDatabase refuses a data directory with packs and without a database: a start would make an empty one, and mail
 // would go into it as if nothing had been lost.
 func refuseLostDatabase(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, rebuiltFile)); err == nil {
+		return fmt.Errorf("%s: a rebuild of the database was cut off at its end; `postrider check --rebuild` finishes it", dir)
+	}
 	if _, err := os.Stat(filepath.Join(dir, databaseFile)); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -82,8 +98,51 @@ func refuseLostDatabase(dir string) error {
 	if err != nil || len(packs) == 0 {
 		return err
 	}
-	return fmt.Errorf("%s: %w, and there are %d packs of messages: put back a backup of it, or move the packs away to begin anew; "+
-		"`postrider check` tells more", dir, ErrNoDatabase, len(packs))
+	return fmt.Errorf("%s: %w, and there are %d packs of messages: put back a backup of it; without one, "+
+		"`postrider check --rebuild` makes it anew out of the packs; or move the packs away to begin anew", dir, ErrNoDatabase, len(packs))
+}
+
+// refuseEmpty refuses a database that no installation has, beside packs: they had another one, which is lost.
+func (n *Node) refuseEmpty(ctx context.Context, dir, whose string) error {
+	id, err := n.db.Installation(ctx)
+	if err != nil || id != "" {
+		return err
+	}
+	packs, err := filepath.Glob(filepath.Join(dir, "packs", "*.pack"))
+	if err != nil || len(packs) == 0 && whose == "" {
+		return err
+	}
+	return fmt.Errorf("%s: the database is empty, and here are %d packs of messages of another one (%w): put back a backup of it; "+
+		"without one, `postrider check --rebuild` makes it anew out of the packs", dir, len(packs), ErrNoDatabase)
+}
+
+// refusePacks refuses to begin where database and packs are of two installations. It looks at the oldest and the newest
+// pack; `postrider check` looks at all.
+func (n *Node) refusePacks(ctx context.Context, dir string) (err error) {
+	if err := n.refuseEmpty(ctx, dir, ""); err != nil {
+		return err
+	}
+	id, err := n.db.Installation(ctx)
+	if err != nil || id == "" {
+		return err
+	}
+	reader := blob.NewReader(vfs.OS{}, filepath.Join(dir, "packs"))
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	packs, err := reader.Packs()
+	if err != nil || len(packs) == 0 {
+		return err
+	}
+	for _, p := range []int64{packs[0], packs[len(packs)-1]} {
+		h, err := reader.Head(p)
+		if err != nil {
+			continue // damage is the replay's and the check's business
+		}
+		if h.Owner != (blob.Installation{}) && h.Owner != installationOf(id) {
+			return fmt.Errorf("pack %d in %s was written by another installation (%x…) than the database's (%s): "+
+				"the database or the packs come from another system; give each the one it belongs to", p, dir, h.Owner[:4], id)
+		}
+	}
+	return nil
 }
 
 func (n *Node) countStart(ctx context.Context) (db.Boot, error) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/db/dbtest"
@@ -55,8 +57,26 @@ func packsAndRowsBelongTogether(t testing.TB, server string) {
 	arrived(t, c, "INBOX", 1)
 	c.Close()
 	stop()
-	other := dbtest.NewSchema(t, server)
-	refused(testConfig(t, first, `database.engine = "postgres"`, fmt.Sprintf("database.url = %q", other)), "is not its data_dir")
+	// The database is lost, and a new one is in its place.
+	other := testConfig(t, first, `database.engine = "postgres"`, fmt.Sprintf("database.url = %q", dbtest.NewSchema(t, server)))
+	refused(other, "the database is empty")
+	for range 2 { // cut off at its end, and again
+		rebuildOnPostgreSQL(t, other)
+		refused(other, "the database is empty")
+	}
+	err := CheckOffline(t.Context(), Options{Config: other}, admin.CheckQuery{Rebuild: true}, func(e admin.CheckEvent) error {
+		if e.Summary != nil && !e.Summary.Clean {
+			t.Errorf("%+v", e.Summary)
+		}
+		return nil
+	})
+	must(t, err)
+	n, stop = start(t, other)
+	if got := readAll(t, n); len(got) != 1 || got["x"] == nil {
+		t.Errorf("rebuilt: %v", got)
+	}
+	stop()
+	refused(postgres(second), "its messages belong to SQLite")
 	if err := os.WriteFile(file, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,4 +85,19 @@ func packsAndRowsBelongTogether(t testing.TB, server string) {
 		t.Fatal(err)
 	}
 	refused(postgres(first), "no such file")
+}
+
+// rebuildOnPostgreSQL ends a rebuild before it is done.
+func rebuildOnPostgreSQL(t testing.TB, c *config.Config) {
+	t.Helper()
+	cut := errors.New("cut off")
+	err := CheckOffline(t.Context(), Options{Config: c}, admin.CheckQuery{Rebuild: true}, func(e admin.CheckEvent) error {
+		if e.Progress != nil && e.Progress.Stage == "rebuild: installation" {
+			return cut
+		}
+		return nil
+	})
+	if !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
 }

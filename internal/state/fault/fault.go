@@ -51,8 +51,9 @@ const (
 	AccountNumbers  Kind = "account-numbers"  // the next email's or mailbox's number is taken
 	AccountNoState  Kind = "account-no-state" // mailboxes without the account's row
 	AccountNoInbox  Kind = "account-no-inbox"
-	AccountUnknown  Kind = "account-unknown" // mailboxes of an account that the directory does not have
-	LedgerUnused    Kind = "ledger-unused"   // delivered rows without a job
+	AccountUnknown  Kind = "account-unknown"  // mailboxes of an account that the directory does not have
+	AccountRestored Kind = "account-restored" // a rebuild has made it anew; a note
+	LedgerUnused    Kind = "ledger-unused"    // delivered rows without a job
 )
 
 // Of the queue.
@@ -62,6 +63,7 @@ const (
 	JobPack           Kind = "job-pack"           // the row's pack is not its record's
 	RecipientNoJob    Kind = "recipient-no-job"   // a recipient's row without a job
 	JournalUnreadable Kind = "journal-unreadable" // an unsettled record that is no job
+	JobHeld           Kind = "job-held"           // after a rebuild: it may have been sent; a note
 )
 
 // Fault is one thing that is wrong. Fields that do not apply are zero.

@@ -69,14 +69,7 @@ func (k *check) state(ctx context.Context) error {
 		return err
 	}
 	f := fault.Fault{Kind: fault.AccountNoState, Text: "the account's counters and its namespace are missing"}
-	return k.found(ctx, f, "made anew, without a quota", func(t *txn) error {
-		_, err := t.Exec(`INSERT INTO account_state (account_id, modseq, uidvalidity, next_email, next_mailbox, messages, bytes,
-			quota_bytes, separator, prefix) VALUES (?, 1, 0, 1, 1, 0, 0, 0, '/', '') ON CONFLICT DO NOTHING`, k.account)
-		if err != nil {
-			return err
-		}
-		return t.raiseNumbers(k.account)
-	})
+	return k.found(ctx, f, "made anew, without a quota", func(t *txn) error { return t.remakeState(k.account) })
 }
 
 // lostMailboxes finds entries whose mailbox has no row, and INBOX if it is missing.

@@ -14,6 +14,15 @@ const (
 	setAsideBy = "check"
 )
 
+// remakeState makes the account's row if it is missing; its counters are those of its other rows.
+func (t *txn) remakeState(account int64) error {
+	if _, err := t.Exec(`INSERT INTO account_state (account_id, modseq, uidvalidity, next_email, next_mailbox, messages, bytes,
+		quota_bytes, separator, prefix) VALUES (?, 1, 0, 1, 1, 0, 0, 0, '/', '') ON CONFLICT DO NOTHING`, account); err != nil {
+		return err
+	}
+	return t.raiseNumbers(account)
+}
+
 // remakeMailbox makes the row of a mailbox whose entries are there. Its name is new, and so is its UIDVALIDITY; its UIDs
 // and counters are those of its entries.
 func (t *txn) remakeMailbox(account, id int64, name Name) error {

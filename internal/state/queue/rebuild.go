@@ -1,0 +1,46 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/state/db"
+)
+
+// Tables are those of which a rebuild must have every row to know what is on its way.
+func Tables() []string { return []string{"job", "job_done", "job_recipient"} }
+
+// Restore queues recipients of a job on hold; one that is in the queue stays as it is. The operator releases or deletes it.
+// job.Record is the record that has its message.
+func Restore(ctx context.Context, d *db.DB, job *flow.Job, recipients []int, now time.Time) (added bool, err error) {
+	// When it is released, it is tried like a new one.
+	expires := now.Add(DefaultRetry().expiry(job.From.IsZero()))
+	err = d.Write(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, job.ID[:], int64(Hold), job.Record.Pack, job.Size(), job.Received.UnixMicro(), expires.UnixMicro(), flow.AppendJob(nil, job))
+		if added = n > 0; err != nil || !added {
+			return err
+		}
+		for _, no := range recipients {
+			to := &job.Recipients[no]
+			r := &recipient{no: to.No, transport: to.Transport, route: RouteOf(to), next: now}
+			if err := putRecipient(tx, job.ID, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return added, err
+}
+
+// Ended tells whether rows say that a recipient of a job is done with or still in the queue: nothing is left to restore.
+func Ended(ctx context.Context, d *db.DB, job *flow.Job, no int) (yes bool, err error) {
+	err = d.Read(ctx, func(tx *db.Tx) error {
+		var one int64
+		yes, err = tx.QueryRow("SELECT 1 FROM job WHERE queue_id = ? UNION ALL SELECT 1 FROM job_done WHERE queue_id = ? AND recipient_no = ? LIMIT 1",
+			job.ID[:], job.ID[:], no).Scan(&one)
+		return err
+	})
+	return yes, err
+}
