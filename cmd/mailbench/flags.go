@@ -95,6 +95,9 @@ func (f *amountFlags) duration(number int64) time.Duration {
 type seconds time.Duration
 
 func (s *seconds) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if n, err := strconv.ParseFloat(string(b), 64); err == nil && n > 0 && n < 1e6 {
 		*s = seconds(n * float64(time.Second))
 		return nil

@@ -79,8 +79,24 @@ func TestCommandLineMakesTheReportAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 2 --size 10240 --users 40 --mailbox 10000 --set 'a.b=1'"
+	want := "mailbench compare --systems postrider,mdbox --sessions 1,10 --seconds 10 --pairs 3 --size 10240 --users 40 --retries 2 --traced 100 " +
+		"--mailbox 30000 --read-time 2 --crowd 1000 --big-size 52428800 --big-count 16 --set 'a.b=1'"
+	c.Compare.form()
 	if got := c.Compare.commandLine(); got != want {
+		t.Errorf("%s", got)
+	}
+	again, err := parse(t, append(strings.Fields(strings.ReplaceAll(want, "'", ""))[1:], "--quick")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Compare.form(); again.Compare.commandLine() != want {
+		t.Errorf("what was given is not what is done: %s", again.Compare.commandLine())
+	}
+	if c, err = parse(t, "compare", "--quick", "--traced", "0", "--crowd", "7"); err != nil {
+		t.Fatal(err)
+	}
+	c.Compare.form()
+	if got := c.Compare.commandLine(); !strings.Contains(got, "--seconds 2 --pairs 1 ") || !strings.Contains(got, "--traced 0 --mailbox 2000 --read-time 0.5 --crowd 7 ") {
 		t.Errorf("%s", got)
 	}
 }

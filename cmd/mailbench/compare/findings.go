@@ -64,6 +64,8 @@ const (
 	goalP50Probe = 2.0  // × the disk probe, at one session
 	goalP99Probe = 10.0
 	goalIdle     = 60.0 // MiB
+	goalWaiting  = 40.0 // KiB for an idle IMAP connection
+	goalBig      = 1.0  // MiB for a large message in flight
 )
 
 // goals compares the first system with them, if it is ours.
@@ -76,11 +78,7 @@ func (o *Outcome) goals() []goal {
 		if math.IsNaN(have) {
 			return
 		}
-		verdict := "**not met**"
-		if met {
-			verdict = "met"
-		}
-		list = append(list, goal{what, want, fmt.Sprintf(format, have) + ": " + verdict})
+		list = append(list, goal{what, want, fmt.Sprintf(format, have) + ": " + verdict(met)})
 	}
 	for _, sessions := range o.Sessions {
 		r := o.summarize(o.Systems[0], sessions)
@@ -102,5 +100,27 @@ func (o *Outcome) goals() []goal {
 			add("memory just started", "< 60 MiB", r.idle, r.idle < goalIdle, "%.0f MiB")
 		}
 	}
+	list = append(list, o.readGoals()...)
+	waiting := o.tryFigure(kindIdleIMAP, "KiB/connection")
+	add("memory of an idle IMAP connection by TLS", "≤ 40 KiB", waiting, waiting <= goalWaiting, "%.1f KiB")
+	big := o.tryFigure(kindBig, inFlight)
+	add(fmt.Sprintf("memory of a message of %.0f MiB in flight", mib(int64(o.BigSize))), "< 1 MiB", big, big < goalBig, "%.2f MiB")
 	return list
+}
+
+// tryFigure is one figure of the first system in a kind of trials; NaN if it was not measured.
+func (o *Outcome) tryFigure(kind, name string) float64 {
+	for i, c := range columns(kind) {
+		if c.name == name {
+			return o.tryRow(o.Systems[0], kind).value[i]
+		}
+	}
+	return math.NaN()
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "**not met**"
 }

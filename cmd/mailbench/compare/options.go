@@ -19,13 +19,22 @@ type Options struct {
 	Size     int
 	Retries  int           // how often a run is done again because the disk changed
 	Traced   int           // messages to send under strace; 0: none
-	Readers  []peer.System // of Systems: those that IMAP workloads run on
-	Mailbox  int           // messages of the mailbox that they read; 0: no IMAP workloads
-	ReadTime time.Duration // of each workload in each turn; 0: two seconds
+	Readers  []peer.System // of Systems: those with an IMAP server of their own kind, for reading, crowds, large messages
+	Mailers  []peer.System // of Systems: those with an SMTP server of their own kind, for relay and crowds
+	Mailbox  int           // messages of the mailbox that they read; 0: no reading
+	ReadTime time.Duration // of each workload in each turn
+	Relay    bool
+	Crowd    int // idle connections; 0: none
+	BigSize  int // bytes of a large message; 0: none
+	BigCount int // how many
 	Stall    time.Duration
 
-	Say  func(string) // a line that stays
-	Show func(label string, s load.Snapshot)
+	Command string               // what makes the report anew; Before is only taken up if it has the same
+	Before  *Outcome             // of a comparison that was ended early; nil: none
+	Save    func(*Outcome) error // keeps what there is, after each run; nil: not
+	Say     func(string)         // a line that stays
+	Show    func(label string, s load.Snapshot)
+	filled  map[string]bool // systems whose mailboxes for reading are filled
 }
 
 const (
@@ -33,6 +42,8 @@ const (
 	maxRatio   = 1.5  // between the probes before and after a run
 	warmUp     = time.Second
 	readerPoll = 20 * time.Millisecond
+
+	replyTimeout = time.Minute // a system that says nothing for so long has failed this run; the others go on
 )
 
 // Run is one run of one system.
@@ -92,7 +103,12 @@ type Outcome struct {
 	Runs     []Run             `json:"runs"`
 	Traces   []Trace           `json:"traces"`
 	Cut      string            `json:"cut,omitempty"` // why it ended early
+	Complete bool              `json:"complete"`
+	Command  string            `json:"command"`
 	Mailbox  int               `json:"mailbox"`
+	Crowd    int               `json:"crowd"`
+	BigSize  int               `json:"big_size"`
 	Readings []Reading         `json:"readings"`
+	Trials   []Trial           `json:"trials"`
 	Plots    []string          `json:"-"` // files that Charts were written to, as the report names them
 }

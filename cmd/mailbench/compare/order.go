@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
@@ -13,17 +14,15 @@ import (
 
 // All does the whole comparison. When ctx ends it stops what runs and returns what there is.
 func All(ctx context.Context, o Options) (*Outcome, error) {
-	if len(o.Systems) == 0 || o.Pairs < 1 || o.Users < 1 || len(o.Sessions) == 0 || o.Duration <= 0 {
-		return nil, errors.New("nothing to compare")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	out := &Outcome{
-		Date: time.Now(), Duration: o.Duration.Seconds(), Pairs: o.Pairs, Users: o.Users, Size: o.Size,
+		Date: time.Now(), Duration: o.Duration.Seconds(), Pairs: o.Pairs, Users: o.Users, Size: o.Size, Command: o.Command,
 		Sessions: o.Sessions, Versions: map[string]string{}, Configs: map[string]string{},
+		Mailbox: o.Mailbox, Crowd: o.Crowd, BigSize: o.BigSize,
 	}
-	out.Mailbox = o.Mailbox
-	if o.ReadTime <= 0 {
-		o.ReadTime = defaultReadTime
-	}
+	o.filled = map[string]bool{}
 	var err error
 	if out.Machine, err = gauge.Describe(o.Dir); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Dir, err)
@@ -32,43 +31,64 @@ func All(ctx context.Context, o Options) (*Outcome, error) {
 		out.Systems = append(out.Systems, s.Name())
 		out.Versions[s.Name()] = s.Version()
 	}
+	if n := out.resume(o.Before); n > 0 {
+		o.Say(fmt.Sprintf("going on after %d finished runs", n))
+	}
+	for _, part := range []func(context.Context, *Outcome){o.deliver, o.read, o.try, o.traceAll} {
+		if part(ctx, out); out.Cut != "" {
+			break
+		}
+	}
+	out.Complete = out.Cut == ""
+	o.save(out)
+	return out, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case len(o.Systems) == 0 || o.Pairs < 1 || o.Users < 1 || len(o.Sessions) == 0 || o.Duration <= 0:
+		return errors.New("nothing to compare")
+	case slices.Min(o.Sessions) < 1:
+		return fmt.Errorf("sessions: %d is not at least 1", slices.Min(o.Sessions))
+	case o.Size < load.MinSize || o.Size > load.MaxSize:
+		return fmt.Errorf("size: %d is not between %d and %d bytes", o.Size, load.MinSize, load.MaxSize)
+	case o.Mailbox > 0 && o.ReadTime <= 0:
+		return errors.New("no time to read")
+	case o.BigSize > 0 && (o.BigSize < load.MinSize || o.BigSize > load.MaxSize || o.BigCount < 1):
+		return fmt.Errorf("%d large messages of %d bytes: at least one, of %d to %d bytes", o.BigCount, o.BigSize, load.MinSize, load.MaxSize)
+	}
+	return nil
+}
+
+// deliver lets all systems have their turns at SMTP to mailbox.
+func (o *Options) deliver(ctx context.Context, out *Outcome) {
 	for _, sessions := range o.Sessions {
 		for pair := 1; pair <= o.Pairs; pair++ {
 			for _, s := range o.Systems {
-				if cut := o.turn(ctx, out, s, sessions, pair); cut {
-					return out, nil
+				if o.turn(ctx, out, s, sessions, pair); out.Cut != "" {
+					return
 				}
 			}
 		}
 	}
-	if o.Mailbox > 0 {
-		o.read(ctx, out)
-	}
-	for _, s := range o.Systems {
-		if o.Traced > 0 && ctx.Err() == nil {
-			out.Traces = append(out.Traces, o.trace(ctx, s)...)
-		}
-		out.Configs[s.Name()] = s.Config()
-	}
-	return out, nil
 }
 
-// turn does one run, again if the disk changed meanwhile. It tells whether the comparison is to end.
-func (o *Options) turn(ctx context.Context, out *Outcome, s peer.System, sessions, pair int) (cut bool) {
-	for range o.Retries + 1 {
+// turn does one run, again if the disk changed meanwhile.
+func (o *Options) turn(ctx context.Context, out *Outcome, s peer.System, sessions, pair int) {
+	for n := out.ran(s.Name(), sessions, pair); n <= o.Retries; n++ {
 		r := o.run(ctx, s, sessions, pair)
 		out.Configs[s.Name()] = s.Config()
 		if ctx.Err() != nil {
 			out.Cut = fmt.Sprintf("ended early (%v), in a run of %s", context.Cause(ctx), s.Name())
-			return true
+			return
 		}
 		out.Runs = append(out.Runs, r)
 		o.Say(r.line())
+		o.save(out)
 		if r.Discarded == "" {
-			return false
+			return
 		}
 	}
-	return false
 }
 
 func (r *Run) line() string {
@@ -86,18 +106,27 @@ func (r *Run) line() string {
 	return s
 }
 
-// trace counts the syncs of a few messages under strace, for each number of sessions.
-func (o *Options) trace(ctx context.Context, s peer.System) []Trace {
-	var traces []Trace
-	for _, sessions := range o.Sessions {
-		t := Trace{System: s.Name(), Sessions: sessions}
-		if err := o.traceOne(ctx, s, &t); err != nil {
-			t.Error = err.Error()
+// traceAll counts the syncs of a few messages under strace, for each system and number of sessions.
+func (o *Options) traceAll(ctx context.Context, out *Outcome) {
+	for _, s := range o.Systems {
+		for _, sessions := range o.Sessions {
+			if o.Traced == 0 || out.traced(s.Name(), sessions) {
+				continue
+			}
+			t := Trace{System: s.Name(), Sessions: sessions}
+			if err := o.traceOne(ctx, s, &t); err != nil {
+				t.Error = err.Error()
+			}
+			out.Configs[s.Name()] = s.Config()
+			if ctx.Err() != nil {
+				out.Cut = fmt.Sprintf("ended early (%v), while syncs of %s were counted", context.Cause(ctx), s.Name())
+				return
+			}
+			o.Say(fmt.Sprintf("%-43s %3d sessions  %.2f syncs a message %v %s", t.System, sessions, t.PerMessage(), t.Calls, t.Error))
+			out.Traces = append(out.Traces, t)
+			o.save(out)
 		}
-		o.Say(fmt.Sprintf("%-43s %3d sessions  %.2f syncs a message %v %s", t.System, sessions, t.PerMessage(), t.Calls, t.Error))
-		traces = append(traces, t)
 	}
-	return traces
 }
 
 func (o *Options) traceOne(ctx context.Context, s peer.System, t *Trace) (err error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/postrider/postrider/cmd/mailbench/load"
 )
@@ -19,13 +20,20 @@ func (o *Outcome) readers() []string {
 	return list
 }
 
-// readTable is one line for each workload, one group of columns for each system.
-func (o *Outcome) readTable(p *page) {
-	systems := o.readers()
-	if len(systems) == 0 {
+// readTables are one line for each workload, one group of columns for each system.
+func (o *Outcome) readTables(p *page) {
+	if len(o.readers()) == 0 {
 		return
 	}
-	p.say("## IMAP, a mailbox of %s messages of %s bytes, one session\n", load.Grouped(int64(o.Mailbox)), load.Grouped(int64(o.Size)))
+	size := load.Grouped(int64(o.Size))
+	o.readTable(p, "imap", fmt.Sprintf("IMAP, a mailbox of %s messages of %s bytes, one session", load.Grouped(int64(o.Mailbox)), size))
+	o.readTable(p, "pop3", fmt.Sprintf("POP3, an INBOX of %s messages of %s bytes, one session", load.Grouped(int64(min(o.Mailbox, popMessages))), size))
+	o.readNotes(p)
+}
+
+func (o *Outcome) readTable(p *page, protocol, title string) {
+	systems := o.readers()
+	p.say("## %s\n", title)
 	columns := []string{"operation"}
 	for _, s := range systems {
 		columns = append(columns, s+" p50 ms", "p99 ms", "CPU ms")
@@ -35,9 +43,12 @@ func (o *Outcome) readTable(p *page) {
 	}
 	p.table(columns...)
 	for _, w := range readings() {
-		cells := []string{readText(w)}
+		if w.protocol != protocol {
+			continue
+		}
+		cells := []string{w.text}
 		for _, s := range systems {
-			r := o.readRow(s, w)
+			r := o.readRow(s, w.name)
 			if r.used == 0 {
 				cells = append(cells, "–", "–", "–")
 				continue
@@ -45,15 +56,23 @@ func (o *Outcome) readTable(p *page) {
 			cells = append(cells, number("%.2f", r.p50), number("%.2f", r.p99), number("%.2f", r.cpu))
 		}
 		if len(systems) > 1 {
-			best, _ := o.bestReader(w)
-			cells = append(cells, number("%.2f ×", best.p50/o.readRow(systems[0], w).p50))
+			best, _ := o.bestReader(w.name)
+			cells = append(cells, number("%.2f ×", best.p50/o.readRow(systems[0], w.name).p50))
 		}
 		p.cells(cells...)
 	}
 	p.say("")
+}
+
+// readNotes tells which turns stand behind the lines, and what failed.
+func (o *Outcome) readNotes(p *page) {
+	for _, s := range o.readers() {
+		r := o.readRow(s, readings()[0].name)
+		p.say("%s: turns of reading: %s.\n", s, runsCell(r.used, r.discarded, r.noisy, 0))
+	}
 	for _, r := range o.Readings {
 		if r.Error != "" {
-			p.say("%s, IMAP %s, failed: %s\n", r.System, r.Workload, oneLine(r.Error))
+			p.say("%s, %s, failed: %s\n", r.System, r.Workload, oneLine(r.Error))
 		}
 	}
 }
@@ -69,35 +88,83 @@ func (o *Outcome) bestReader(workload string) (best readRow, system string) {
 	return best, system
 }
 
-// readBehind lists the workloads in which the first system is slower than the fastest other, or needs more CPU.
-func (o *Outcome) readBehind() []string {
+// ourRow is the first system's row of a workload and the fastest peer's; ok is false unless both were measured.
+func (o *Outcome) ourRow(workload string) (ours, best readRow, who string, ok bool) {
 	systems := o.readers()
 	if len(systems) < 2 || systems[0] != o.Systems[0] {
-		return nil
+		return ours, best, "", false
 	}
-	var list []string
+	ours = o.readRow(systems[0], workload)
+	best, who = o.bestReader(workload)
+	return ours, best, who, ours.used > 0 && who != ""
+}
+
+// readBehind lists where the first system is slower than the fastest other, in the middle or at worst, or needs more CPU
+// than the most frugal.
+func (o *Outcome) readBehind() (list []string) {
 	for _, w := range readings() {
-		ours := o.readRow(systems[0], w)
-		best, who := o.bestReader(w)
-		if ours.used == 0 || who == "" {
+		ours, _, _, ok := o.ourRow(w.name)
+		if !ok {
 			continue
 		}
-		if ours.p50 > best.p50 {
-			list = append(list, fmt.Sprintf("IMAP %s, p50: %.2f ms, beside %.2f ms (%s)", readText(w), ours.p50, best.p50, who))
-		}
-		if ours.cpu > best.cpu {
-			list = append(list, fmt.Sprintf("IMAP %s, CPU: %.2f ms, beside %.2f ms (%s)", readText(w), ours.cpu, best.cpu, who))
+		for _, m := range []struct {
+			name string
+			of   func(readRow) float64
+		}{
+			{"p50", func(r readRow) float64 { return r.p50 }},
+			{"p99", func(r readRow) float64 { return r.p99 }},
+			{"CPU", func(r readRow) float64 { return r.cpu }},
+		} {
+			best, who := math.NaN(), ""
+			for _, s := range o.readers()[1:] {
+				if r := o.readRow(s, w.name); r.used > 0 && (who == "" || m.of(r) < best) {
+					best, who = m.of(r), s
+				}
+			}
+			if m.of(ours) > best {
+				list = append(list, fmt.Sprintf("%s %s, %s: %.2f ms, beside %.2f ms (%s)", strings.ToUpper(w.protocol), w.text, m.name, m.of(ours), best, who))
+			}
 		}
 	}
 	return list
 }
 
-// readText says what one operation is.
-func readText(workload string) string {
-	return map[string]string{
-		"login": "connect, LOGIN, LOGOUT", "select": "SELECT", "fetch-flags": "FETCH 1:* FLAGS", "fetch-envelope": "FETCH 1:* ENVELOPE",
-		"fetch-structure": "FETCH 1:* BODYSTRUCTURE", "fetch-bodies": "FETCH of 1,000 whole messages", "search-unseen": "SEARCH UNSEEN",
-		"search-subject": "SEARCH SUBJECT (1 % hits)", "search-text": "SEARCH TEXT (1 % hits)", "store": "STORE of 100 messages",
-		"append": "APPEND of one message", "copy": "COPY of 100 messages",
-	}[workload]
+// readGoals are those of the design for IMAP: twice as fast where a peer is slow, never slower.
+func (o *Outcome) readGoals() (list []goal) {
+	var slower []string
+	compared := 0
+	for _, w := range readings() {
+		ours, best, _, ok := o.ourRow(w.name)
+		if w.protocol != "imap" || !ok || ours.p50 <= 0 {
+			continue
+		}
+		compared++
+		ratio := best.p50 / ours.p50
+		if ratio < 1 {
+			slower = append(slower, w.text)
+		}
+		about := best.messages
+		if strings.HasPrefix(w.name, "search-") {
+			about = float64(o.Mailbox) // it is about all that it looks through
+		}
+		want := 0.0
+		switch {
+		case w.name == fullText:
+			want = goalFullText
+		case best.p50 > slowWhole || about > 0 && best.p50/about > slowMessage:
+			want = goalSlow
+		default:
+			continue
+		}
+		list = append(list, goal{fmt.Sprintf("IMAP %s beside the fastest peer, which needs %.0f ms", w.text, best.p50),
+			fmt.Sprintf("≥ %.0f ×", want), fmt.Sprintf("%.1f ×: ", ratio) + verdict(ratio >= want)})
+	}
+	if compared == 0 {
+		return nil
+	}
+	have := "on none: "
+	if len(slower) > 0 {
+		have = fmt.Sprintf("on %d (%s): ", len(slower), strings.Join(slower, "; "))
+	}
+	return append(list, goal{fmt.Sprintf("IMAP lines slower than the fastest peer, of %d", compared), "on none", have + verdict(len(slower) == 0)})
 }

@@ -36,7 +36,8 @@ func (o *Outcome) Markdown(note, command string) string {
 	for _, sessions := range o.Sessions {
 		o.sessionTable(p, sessions)
 	}
-	o.readTable(p)
+	o.readTables(p)
+	o.trialTables(p)
 	o.goalTable(p)
 	o.behindList(p)
 	o.method(p)
@@ -86,16 +87,7 @@ func (o *Outcome) sessionTable(p *page, sessions int) {
 	ours := o.summarize(o.Systems[0], sessions)
 	for _, system := range o.Systems {
 		r := o.summarize(system, sessions)
-		runs := fmt.Sprint(r.used)
-		if r.discarded > 0 {
-			runs += fmt.Sprintf(" (+%d discarded)", r.discarded)
-		}
-		if r.noisy > 0 {
-			runs += ", **all noisy**"
-		}
-		if len(r.failed) > 0 {
-			runs += fmt.Sprintf(", **%d failed**", len(r.failed))
-		}
+		runs := runsCell(r.used, r.discarded, r.noisy, len(r.failed))
 		p.cells(system, number("%.0f", r.rate), number("%.2f", r.rate/ours.rate), number("%.0f", r.accepted),
 			number("%.2f", r.p50), number("%.2f", r.p99), number("%.2f", r.cpu), number("%.0f", r.idle), number("%.0f", r.memory),
 			number("%.2f", r.syncs), number("%.2f", r.probe), runs)
@@ -146,7 +138,7 @@ func (o *Outcome) behindList(p *page) {
 		return
 	}
 	p.say("## Where %s is behind\n", o.Systems[0])
-	list := append(o.behind(), o.readBehind()...)
+	list := slices.Concat(o.behind(), o.readBehind(), o.trialBehind())
 	if len(list) == 0 {
 		p.say("On no line of these tables.\n")
 		return
@@ -169,17 +161,25 @@ func (o *Outcome) method(p *page) {
 	p.say("- CPU is user and system time of all processes of the system, ended ones included, over load and delivery. Memory is " +
 		"the sum of proportional set sizes: idle just after the start, loaded the highest of one a second. Loaded includes the " +
 		"IMAP connections that count, one for each user by TLS, in every system.")
-	p.say("- Durability is the same: every system answers 250 after a sync, and is configured as shipped in that respect.")
+	p.say("- Durability is the same: every system answers 250 after a sync, and is configured as shipped in that respect. What IMAP " +
+		"changes is another matter: Postrider syncs every change of flags and every copy before OK, Dovecot's mail_fsync=optimized, " +
+		"as shipped, does not sync its indexes.")
 	p.say("- Syncs are counted by strace (%s) over a run of their own; strace slows a system down, and groups are then smaller.",
 		"fsync, fdatasync, sync, syncfs, sync_file_range, msync")
 	if len(o.Readings) > 0 {
 		p.say("- IMAP: each system's mailbox is filled with the same messages by APPEND; one tenth are unseen, one fifth have an " +
 			"attachment. In each turn a system is started, and every operation is done once, unmeasured, and then again and again " +
 			"for a time. Each answer is checked: all messages came, each as long as its RFC822.SIZE, a search found as many as it " +
-			"must, a mailbox grew by what was added.")
+			"must, a mailbox grew by what was added. POP3 reads the INBOX of a user who gets no other mail.")
 	}
-	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run whose two probes differ by "+
-		"more than %.1f × is discarded and done again; a row whose every run was discarded uses them all and is marked.\n", probes, maxRatio)
+	if len(o.Trials) > 0 {
+		p.say("- Relay, crowds and large messages are runs of their own, with a start, a warm-up of small mail for every user (who has " +
+			"logged in by then), and a disk probe before and after. Every relayed message must arrive once, as it was sent; every " +
+			"waiting connection must answer at the end; every large message must be in its INBOX.")
+	}
+	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run (of reading: a turn of all "+
+		"workloads) whose two probes differ by more than %.1f × is discarded and done again; a row whose every run was discarded uses "+
+		"them all and is marked.\n", probes, maxRatio)
 }
 
 func (o *Outcome) runTable(p *page) {
@@ -256,6 +256,7 @@ func ownServer(p *page) {
 		"mailbench fill  --addr imap.example.org:993 --tls --user user --messages 100000",
 		"mailbench imap search-text --addr imap.example.org:993 --tls --user user --sessions 4 --seconds 30",
 		"mailbench idle  --addr imap.example.org:993 --tls --user 'user%d' --user-count 100 --connections 10000 --notify",
+		"mailbench idle smtp --addr 127.0.0.1:25 --starttls --insecure --connections 10000 --sources 200 --server-pid 4711",
 		"mailbench pop3 retr --addr pop.example.org:995 --tls --user user",
 	} {
 		p.say("%s", line)

@@ -19,7 +19,7 @@ func (o *Options) config(s peer.System, sessions int) load.Config {
 	rcpts, _ := load.ExpandRecipients([]string{peer.Users()}, o.Users) // Users was checked
 	return load.Config{
 		Addr: s.SMTP(), Sessions: sessions, Duration: o.Duration, Sizes: []int{o.Size}, From: "bench@mailbench.invalid",
-		Recipients: rcpts,
+		Recipients: rcpts, ReplyTimeout: replyTimeout,
 	}
 }
 
@@ -33,9 +33,7 @@ func (o *Options) run(ctx context.Context, s peer.System, sessions, pair int) (r
 	if err != nil {
 		r.Error = err.Error()
 	}
-	if ratio := r.Before.Ratio(r.After); err == nil && ratio > maxRatio {
-		r.Discarded = fmt.Sprintf("disk probe %.2f ms before, %.2f ms after: %.1f ×", r.Before.P50, r.After.P50, ratio)
-	}
+	r.Discarded = noise(r.Error, r.Before, r.After)
 	return r
 }
 
@@ -125,28 +123,20 @@ func usage(roots []int) (u used, err error) {
 	return u, err
 }
 
-// watchMemory samples once a second, which costs little even with 200 processes, and returns how to end it and get
-// the highest sample.
+// watchMemory samples once a second, and returns how to end it and get the highest sample.
 func watchMemory(roots []int) (stop func() int64) {
 	var (
 		peak int64
 		done = make(chan struct{})
 		wg   sync.WaitGroup
 	)
-	wg.Go(func() {
-		t := time.NewTicker(time.Second)
-		defer t.Stop()
-		for {
-			if m, err := gauge.Memory(roots); err == nil {
-				peak = max(peak, m)
-			}
-			select {
-			case <-done:
-				return
-			case <-t.C:
-			}
+	look := func() {
+		if m, err := gauge.Memory(roots); err == nil {
+			peak = max(peak, m)
 		}
-	})
+	}
+	look()
+	wg.Go(func() { gauge.Sample(time.Second, done, look) })
 	return func() int64 {
 		close(done)
 		wg.Wait()

@@ -29,6 +29,8 @@ type dovecot struct {
 	format Format
 	port   int // of IMAP in the clear, where only the greeting is read
 	tls    int // of IMAP by TLS
+	pop3   int // of POP3 by TLS
+	limit  int // of processes of one kind
 	ca     *x509.CertPool
 	extra  []string // further lines of dovecot.conf
 	d      *daemon
@@ -37,10 +39,10 @@ type dovecot struct {
 
 func (v *dovecot) addr() string { return fmt.Sprintf("127.0.0.1:%d", v.port) }
 
-// access is IMAP as a user has it.
-func (v *dovecot) access() Access {
+// access is IMAP or POP3 as a user has it.
+func (v *dovecot) access(port int) Access {
 	return Access{
-		Addr: fmt.Sprintf("127.0.0.1:%d", v.tls), TLS: &tls.Config{RootCAs: v.ca, ServerName: "localhost"},
+		Addr: fmt.Sprintf("127.0.0.1:%d", port), TLS: &tls.Config{RootCAs: v.ca, ServerName: "localhost"},
 		Password: func(int) string { return "bench" },
 	}
 }
@@ -53,6 +55,9 @@ func (v *dovecot) setUp() error {
 		return err
 	}
 	if v.tls, err = freePort(); err != nil {
+		return err
+	}
+	if v.pop3, err = freePort(); err != nil {
 		return err
 	}
 	for _, sub := range []string{"run", "state", "mail"} {
@@ -71,7 +76,8 @@ func (v *dovecot) setUp() error {
 		folder = string(v.format)
 	}
 	text, err := fill(dovecotConf, map[string]any{
-		"Dir": v.dir, "Domain": Domain, "Format": v.format, "Folder": folder, "Port": v.port, "TLSPort": v.tls, "Extra": v.extra,
+		"Dir": v.dir, "Domain": Domain, "Format": v.format, "Folder": folder, "Port": v.port, "TLSPort": v.tls,
+		"POP3Port": v.pop3, "Processes": v.limit, "Clients": 4 * v.limit, "Extra": v.extra,
 	})
 	if err != nil {
 		return err

@@ -16,11 +16,14 @@ func TestConfigurationsAreFilled(t *testing.T) {
 	values := map[string]any{
 		"Dir": "/d/x", "Daemons": "/usr/lib/postfix/sbin", "Domain": Domain, "LMTP": "/d/lmtp", "Port": 4711, "Processes": 200,
 		"MaxSize": 1, "Extra": []string{"in_flow_delay = 0"}, "Format": Maildir, "Folder": "Maildir", "TLSPort": 4712,
+		"POP3Port": 4713, "Clients": 800, "RelayDomain": RelayDomain, "Sink": 4714,
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"main.cf":      {mainCF, "virtual_transport = lmtp:unix:/d/lmtp\n"},
+		"main.cf way":  {mainCF, "\nrelay_transport = smtp:[127.0.0.1]:4714\n"},
 		"main.cf more": {mainCF, "\nin_flow_delay = 0\n"},
 		"master.cf":    {masterCF, "\n127.0.0.1:4711 inet "},
+		"dovecot POP3": {dovecotConf, "    port = 4713\n"},
 		"dovecot.conf": {dovecotConf, "mail_location = maildir:~/Maildir\n"},
 	} {
 		got, err := fill(c.text, values)

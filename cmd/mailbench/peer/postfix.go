@@ -21,6 +21,8 @@ var masterCF string
 type postfix struct {
 	dir   string
 	port  int
+	sink  int // of 127.0.0.1: where mail for RelayDomain goes
+	limit int // of processes of one kind
 	lmtp  string
 	users int
 	extra []string // further lines of main.cf
@@ -39,9 +41,12 @@ func (p *postfix) setUp() error {
 	if p.port, err = freePort(); err != nil {
 		return err
 	}
+	if p.sink, err = freePort(); err != nil {
+		return err
+	}
 	values := map[string]any{
 		"Dir": p.dir, "Daemons": filepath.Dir(master), "Domain": Domain, "LMTP": p.lmtp, "Port": p.port,
-		"Processes": 200, "MaxSize": 64 << 20, "Extra": p.extra,
+		"RelayDomain": RelayDomain, "Sink": p.sink, "Processes": p.limit, "MaxSize": 64 << 20, "Extra": p.extra,
 	}
 	for _, sub := range []string{"etc", "queue", "state"} {
 		if err := os.MkdirAll(filepath.Join(p.dir, sub), 0o755); err != nil {

@@ -26,6 +26,7 @@ type Postrider struct {
 	users    int
 	set      []string // key=value, as quickstart's --set takes them
 	offset   int
+	sink     int  // of 127.0.0.1: where outgoing mail goes
 	ready    bool // the accounts are there
 	password string
 	d        *daemon
@@ -77,6 +78,11 @@ func (p *Postrider) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.sink == 0 {
+		if p.sink, err = freePort(); err != nil {
+			return err
+		}
+	}
 	err = p.launch(ctx)
 	if err == nil && !p.ready { // begin anew after the accounts: their password hashes leave memory behind
 		if err = p.addUsers(ctx); err == nil {
@@ -95,7 +101,7 @@ func (p *Postrider) Start(ctx context.Context) error {
 func (p *Postrider) launch(ctx context.Context) error {
 	argv := []string{p.program, "quickstart", "--json", "--dir", p.data(), "--domain", Domain,
 		"--port-offset", strconv.Itoa(p.offset)}
-	for _, s := range p.set {
+	for _, s := range p.settings() {
 		argv = append(argv, "--set", s)
 	}
 	read, write := io.Pipe()
@@ -133,9 +139,17 @@ func (p *Postrider) launch(ctx context.Context) error {
 	return nil
 }
 
+// settings are the caller's, and the way that relayed mail takes, as Postfix's configuration has it too.
+func (p *Postrider) settings() []string {
+	return append([]string{
+		`submission.trusted_networks=["127.0.0.1"]`, `mta.smart_host.host="[127.0.0.1]"`, "mta.smart_host.port=" + strconv.Itoa(p.sink),
+		`mta.smart_host.tls="none"`,
+	}, p.set...)
+}
+
 // check makes sure that the announcement has what is needed here.
 func (p *Postrider) check() error {
-	for _, l := range []string{"smtp", "imaps"} {
+	for _, l := range []string{"smtp", "submission", "imaps", "pop3s"} {
 		if p.said.Listeners[l] == "" {
 			return fmt.Errorf("it announces no %s listener", l)
 		}
@@ -183,9 +197,17 @@ func (p *Postrider) Roots() []int {
 
 func (p *Postrider) SMTP() string { return p.said.Listeners["smtp"] }
 
-func (p *Postrider) IMAP() Access {
+func (p *Postrider) IMAP() Access { return p.access("imaps") }
+
+func (p *Postrider) POP3() Access { return p.access("pop3s") }
+
+func (p *Postrider) Relay() Route {
+	return Route{Addr: p.said.Listeners["submission"], Sink: fmt.Sprintf("127.0.0.1:%d", p.sink)}
+}
+
+func (p *Postrider) access(listener string) Access {
 	return Access{
-		Addr:     p.said.Listeners["imaps"],
+		Addr:     p.said.Listeners[listener],
 		TLS:      &tls.Config{RootCAs: p.ca, ServerName: p.said.Hostname},
 		Password: func(int) string { return p.password },
 	}
@@ -195,8 +217,8 @@ func (p *Postrider) Version() string { return say(p.program, "version") }
 
 func (p *Postrider) Config() string {
 	text := "postrider quickstart --json --dir $DIR --domain " + Domain + " --port-offset " + strconv.Itoa(p.offset)
-	for _, s := range p.set {
-		text += " --set " + s
+	for _, s := range p.settings() {
+		text += " --set '" + s + "'"
 	}
 	text += "\n"
 	if toml, err := os.ReadFile(filepath.Join(p.data(), "postrider.toml")); err == nil { // as quickstart has written it

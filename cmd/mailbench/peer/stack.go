@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,14 +23,16 @@ type StackOptions struct {
 	Dir    string // an empty folder, on the disk that is to be measured; its path must be short enough for sockets
 	Users  int
 	Format Format
+	Crowd  int  // connections that must be possible at the same time, at least; 100 are in any case
 	NoFlow bool // in_flow_delay = 0: Postfix then never slows senders down for the sake of its deliveries
 }
 
 // NewStack describes a system; nothing is written before Start.
 func NewStack(o StackOptions) *Stack {
 	s := &Stack{name: "Postfix + Dovecot " + string(o.Format), dir: o.Dir}
-	s.dovecot = dovecot{dir: filepath.Join(o.Dir, "dovecot"), format: o.Format}
-	s.postfix = postfix{dir: filepath.Join(o.Dir, "postfix"), users: o.Users, lmtp: s.dovecot.lmtp()}
+	limit := max(200, o.Crowd+100)
+	s.dovecot = dovecot{dir: filepath.Join(o.Dir, "dovecot"), format: o.Format, limit: limit}
+	s.postfix = postfix{dir: filepath.Join(o.Dir, "postfix"), users: o.Users, lmtp: s.dovecot.lmtp(), limit: limit}
 	if o.NoFlow {
 		s.name += ", in_flow_delay=0"
 		s.postfix.extra = append(s.postfix.extra, "in_flow_delay = 0")
@@ -42,7 +45,7 @@ func (s *Stack) Name() string { return s.name }
 // Missing names Debian's packages.
 func (s *Stack) Missing() []string {
 	var m []string
-	for program, pkg := range map[string]string{"postfix": "postfix", "imap": "dovecot-imapd", "lmtp": "dovecot-lmtpd"} {
+	for program, pkg := range map[string]string{"postfix": "postfix", "imap": "dovecot-imapd", "lmtp": "dovecot-lmtpd", "pop3": "dovecot-pop3d"} {
 		path := program
 		if program != "postfix" {
 			path = "/usr/lib/dovecot/" + program
@@ -101,7 +104,13 @@ func (s *Stack) Roots() []int {
 
 func (s *Stack) SMTP() string { return s.postfix.addr() }
 
-func (s *Stack) IMAP() Access { return s.dovecot.access() }
+func (s *Stack) IMAP() Access { return s.dovecot.access(s.dovecot.tls) }
+
+func (s *Stack) POP3() Access { return s.dovecot.access(s.dovecot.pop3) }
+
+func (s *Stack) Relay() Route {
+	return Route{Addr: s.postfix.addr(), Sink: fmt.Sprintf("127.0.0.1:%d", s.postfix.sink)}
+}
 
 func (s *Stack) Version() string {
 	dovecot, _, _ := strings.Cut(say("dovecot", "--version"), " ")

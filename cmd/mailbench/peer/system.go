@@ -20,6 +20,8 @@ type System interface {
 	Roots() []int // the processes that were started; theirs are all others
 	SMTP() string // host:port
 	IMAP() Access // how a user reads
+	POP3() Access
+	Relay() Route
 	Version() string
 	Config() string // as it runs, its folder written as $DIR
 }
@@ -29,6 +31,16 @@ type Access struct {
 	Addr     string
 	TLS      *tls.Config // nil: in the clear
 	Password func(user int) string
+}
+
+// RelayDomain is where relayed mail is for; all of it goes to Route.Sink.
+const RelayDomain = "far.test"
+
+// Route is a way through a system: what is sent to Addr for users of RelayDomain, in the clear and without a login, is
+// sent on to Sink, in the clear.
+type Route struct {
+	Addr string
+	Sink string // of 127.0.0.1; nobody listens there but the caller
 }
 
 // Users is how an address list for load.ExpandRecipients is written.
