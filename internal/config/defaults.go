@@ -46,7 +46,7 @@ func Defaults() *Config {
 		Log:      Log{Level: "info", Format: "text"},
 		Store: Store{Upkeep: true, UpkeepInterval: Duration(time.Hour), KeepExpunged: Duration(7 * day), KeepTombstones: Duration(30 * day),
 			CompactBelow: 50, CompactAfter: Duration(day), CompactRate: 16 * mib, Compress: true},
-		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, Sandbox: "auto"},
+		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, MessagesAtOnce: 1000, Sandbox: "auto"},
 	}
 }
 

@@ -251,6 +251,9 @@ type Limits struct {
 	DrainTimeout Duration `toml:"drain_timeout" min:"0s" max:"10m"`
 	// Space that must stay free in data_dir; below it mail is refused for now with 452 4.3.1.
 	DiskReserve Size `toml:"disk_reserve" min:"0B" max:"1TiB"`
+	// Messages on their way in by SMTP and LMTP at once; each needs up to half a MiB of memory, however large it is. The next
+	// ones wait a little, then they are refused for now with 452 4.3.1.
+	MessagesAtOnce int `toml:"messages_at_once" min:"1" max:"100000" apply:"restart"`
 	// Whether serve confines itself to its own folders and to what the configuration names, by Landlock: auto (where the
 	// kernel has it), require (not start without it), off.
 	Sandbox string `toml:"sandbox" enum:"auto,require,off" apply:"restart"`

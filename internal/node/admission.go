@@ -16,13 +16,13 @@ import (
 // admission decides whether one more message may come in: the queue keeps up, and the disk keeps its reserve.
 type admission struct {
 	queue   *queue.Queue
-	space   *space
+	coming  *incoming
 	reserve int64 // bytes
 }
 
 // Admit returns nil when one more message may be taken.
 func (a *admission) Admit(ctx context.Context) error {
-	if a.space.free() < a.reserve {
+	if a.coming.free() < a.reserve {
 		return status.ErrNoSpace.With("limits.disk_reserve is reached", nil)
 	}
 	return a.queue.Admit(ctx)

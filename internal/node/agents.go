@@ -96,7 +96,7 @@ func (n *Node) routeOf(r *flow.Recipient) string {
 func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &mx.Agent{
 		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
-		Intake:   n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store},
+		Intake:   n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
@@ -110,7 +110,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 	agent := &msa.Agent{
 		Settings: msa.Settings{Hostname: c.Hostname, Service: service, Trusted: c.Submission.TrustedNetworks.Contains,
 			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
-		Intake: n.intake, Admission: &admission{n.queue, n.space, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
+		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
 		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
@@ -134,6 +134,9 @@ var errAuthRequired = status.Perm(530, 7, 0, "Authentication required (without A
 func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls.Config) *smtp.Config {
 	return &smtp.Config{
 		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger, Shared: n.shared,
+		Begin: func(ctx context.Context, size int64) (func(), error) {
+			return n.incoming.begin(ctx, size, reserveOf(c))
+		},
 		LaxNewlines: func(a netip.Addr) bool { return c.SMTP.BareNewlineNetworks.Contains(a.Unmap()) },
 		Limits: smtp.Limits{Connections: c.SMTP.MaxConnections, PerAddress: c.SMTP.MaxConnectionsPerAddress,
 			MessageSize: int64(c.SMTP.MaxMessageSize), Recipients: c.SMTP.MaxRecipients, Messages: c.SMTP.MaxTransactions, Errors: c.SMTP.MaxErrors},

@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors that are not for connections of clients: databases, packs, logs, listeners; and a pack for each large message
-// on its way in.
-const (
-	ownDescriptors   = 300
-	streamedMessages = 1024
-)
+// ownDescriptors are for databases, packs, logs, listeners.
+const ownDescriptors = 300
 
-// spoken is how many descriptors a configuration keeps from clients' connections.
-func spoken(c *config.Config) int { return ownDescriptors + streamedMessages + c.MTA.Concurrency }
+// spoken is how many descriptors a configuration keeps from clients' connections: a large message on its way in has a pack
+// of its own.
+func spoken(c *config.Config) int {
+	return ownDescriptors + c.Limits.MessagesAtOnce + c.MTA.Concurrency
+}
 
 // admitted is how many connections of clients a configuration admits, all services together.
 func admitted(c *config.Config) int {

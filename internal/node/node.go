@@ -74,6 +74,7 @@ type Node struct {
 	shared    *link.Shared // what all listeners have in common
 	logins    *lastLogins
 	space     *space
+	incoming  *incoming // messages
 	upkeep    *upkeep
 	certStore *certstore.Store
 	certs     *certs.Manager
@@ -103,6 +104,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)
+	n.incoming = newIncoming(o.Config, n.space)
 	n.upkeep = n.newUpkeep()
 	n.openCertificates()
 	if err := n.openQueue(o.Config); err != nil {

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -29,12 +30,15 @@ type Config struct {
 	LaxNewlines func(netip.Addr) bool
 	// GreetPause is how long to wait, before the greeting, for a client that talks first. nil: no pause.
 	GreetPause func(*Peer) time.Duration
-	Limits     Limits
-	Timeouts   Timeouts
-	Log        *slog.Logger // nil: nothing is logged
-	Observer   Observer     // nil: nothing is counted
-	Register   Register     // nil: nobody knows of the sessions
-	Shared     *link.Shared // nil: what all services have in common is not bounded
+	// Begin is asked before a message is let in, with its announced size (0: none was): an error is the reply to DATA or BDAT.
+	// It may wait a while. end is called when the message is answered. nil: each is let in.
+	Begin    func(ctx context.Context, size int64) (end func(), err error)
+	Limits   Limits
+	Timeouts Timeouts
+	Log      *slog.Logger // nil: nothing is logged
+	Observer Observer     // nil: nothing is counted
+	Register Register     // nil: nobody knows of the sessions
+	Shared   *link.Shared // nil: what all services have in common is not bounded
 }
 
 // Limits of one Server; a zero field means the default named beside it.
@@ -62,13 +66,15 @@ type Timeouts struct {
 }
 
 const (
-	maxCommand = 4096      // a command line with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512 and more for extensions
-	maxSkip    = 256 << 10 // octets without CRLF after which a connection is closed
-	smallInput = 2 << 10   // input buffer of a session at rest
-	largeInput = 64 << 10  // while a message, or a long line, comes in
-	maxHello   = 255       // RFC 5321 §4.5.3.1.2
-	maxParams  = 16        // parameters of one MAIL or RCPT
-	maxChunk   = 1<<62 - 1 // BDAT's number, before Limits.MessageSize is looked at
+	maxCommand = 4096             // a command line with its CRLF; RFC 5321 §4.5.3.1.4 asks for 512 and more for extensions
+	maxSkip    = 256 << 10        // octets without CRLF after which a connection is closed
+	smallInput = 2 << 10          // input buffer of a session at rest
+	largeInput = 64 << 10         // while a message, or a long line, comes in
+	maxHello   = 255              // RFC 5321 §4.5.3.1.2
+	maxParams  = 16               // parameters of one MAIL or RCPT
+	slowStart  = 10 * time.Minute // a message may be as slow as Timeouts allow for so long, and then
+	slowest    = 64               // octets a second from its beginning on; slower ones only hold our resources
+	maxChunk   = 1<<62 - 1        // BDAT's number, before Limits.MessageSize is looked at
 )
 
 func or[T ~int | ~int64](v *T, def T) {

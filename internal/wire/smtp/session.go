@@ -38,6 +38,8 @@ type session struct {
 	env     *envelope.Envelope // the open transaction, nil between
 	refused bool               // the open transaction has refused a recipient
 	expires time.Time          // when the open transaction must have ended
+	body    *body              // of the message that comes in
+	began   time.Time          // the message that comes in
 	pending *string            // a command read inside BDAT that is still to be obeyed
 
 	stats        Stats
@@ -245,7 +247,14 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 
 // fillBlock is fill in the midst of a message.
 func (s *session) fillBlock() error {
-	return s.fill(time.Now().Add(s.cfg.Timeouts.Block), false)
+	deadline := time.Now().Add(s.cfg.Timeouts.Block)
+	if s.body != nil {
+		least := s.began.Add(slowStart + time.Duration(s.body.size/slowest)*time.Second)
+		if least.Before(deadline) {
+			deadline = least
+		}
+	}
+	return s.fill(deadline, false)
 }
 
 func (s *session) flush() error {

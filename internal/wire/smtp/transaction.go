@@ -106,6 +106,12 @@ func (s *session) data(string) {
 		s.fault(err)
 		return
 	}
+	end, err := s.begin()
+	if err != nil {
+		s.refuse(err, EventDataRefused)
+		return
+	}
+	defer end()
 	s.reply(354, "", "End data with <CR><LF>.<CR><LF>")
 	s.in.grow()
 	dots := dotSource{in: &s.in, fill: s.fillBlock}
@@ -129,19 +135,43 @@ func (s *session) bdat(args string) {
 	s.in.grow()
 	defer s.in.shrink()
 	if err := s.ready(); err != nil {
-		source.last = true
-		rest := &body{source: source, max: s.cfg.Limits.MessageSize}
-		if _, broken := rest.drain(s.cfg.Limits.Drain); broken != nil {
-			s.lost(broken)
-			return
-		}
-		s.wasted()
-		if s.end == "" {
-			s.fail(err) // one fault, but perhaps many chunks were on their way
-		}
+		s.discard(source, err)
 		return
 	}
+	end, err := s.begin()
+	if err != nil {
+		s.discard(source, err)
+		s.reset() // RFC 3030 §2: chunks sent ahead must not become a message without their first
+		return
+	}
+	defer end()
 	s.receive(source)
+}
+
+// discard reads a chunk that is not wanted, and says why.
+func (s *session) discard(source *chunkSource, why error) {
+	source.last = true
+	rest := &body{source: source, max: s.cfg.Limits.MessageSize}
+	if _, broken := rest.drain(s.cfg.Limits.Drain); broken != nil {
+		s.lost(broken)
+		return
+	}
+	s.wasted()
+	if s.end == "" {
+		s.fail(why) // one fault, but perhaps many chunks were on their way
+	}
+}
+
+// begin asks whether one more message may come in now.
+func (s *session) begin() (end func(), err error) {
+	if s.cfg.Begin == nil {
+		return func() {}, nil
+	}
+	// What waits here waits before the client sends anything, except for what it has sent ahead.
+	if err := s.flush(); err != nil {
+		return nil, err
+	}
+	return s.cfg.Begin(s.ctx, s.env.Size)
 }
 
 // nextChunk answers a chunk that is not the last and reads commands until the next one, or until one that gives the
@@ -188,6 +218,8 @@ func parseBdat(args string) (size int64, last bool, err error) {
 // receive hands the message to the backend and answers for it.
 func (s *session) receive(source source) {
 	b := &body{source: source, max: s.cfg.Limits.MessageSize}
+	s.body, s.began = b, time.Now()
+	defer func() { s.body = nil }()
 	text, err := s.back.Data(s.ctx, s.env, b)
 	chunks, chunked := source.(*chunkSource)
 	if chunked && err != nil && (b.err == nil || errors.As(b.err, new(*status.Error))) {
