@@ -45,31 +45,6 @@ func (s *Store) CreateAccount(ctx context.Context, account int64) error {
 	})
 }
 
-// RemoveAccount removes everything the account has in the mailstore. The bytes in the packs stay until they are compacted.
-func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
-	defer s.quotas.forget(account)
-	return s.write(ctx, func(t *txn) error {
-		rows := t.Query("SELECT mailbox_id FROM mailbox WHERE account_id = ?", account)
-		for rows.Next() {
-			t.changed(Change{Account: account, Mailbox: rows.Int64(0), Gone: true})
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		for _, sql := range []string{
-			"DELETE FROM entry WHERE account_id = ?", "DELETE FROM expunged WHERE account_id = ?",
-			"DELETE FROM email WHERE account_id = ?", "DELETE FROM thread_ref WHERE account_id = ?",
-			"DELETE FROM mailbox WHERE account_id = ?", "DELETE FROM subscription WHERE account_id = ?",
-			"DELETE FROM account_state WHERE account_id = ?",
-		} {
-			if _, err := t.Exec(sql, account); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // Usage is what an account holds and may hold.
 type Usage struct {
 	Messages, Bytes int64

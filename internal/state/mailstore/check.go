@@ -21,21 +21,29 @@ func (s *Store) Check(ctx context.Context, account int64, c fault.Check) error {
 	return nil
 }
 
-// CheckedAccounts lists all accounts that have a row anywhere in the mailstore.
+// CheckedAccounts lists all accounts that have a row anywhere in the mailstore, but for those that were removed: what they
+// had is going.
 func (s *Store) CheckedAccounts(ctx context.Context) (ids []int64, err error) {
 	// The next id of three tables, by their keys: no scan.
 	const sql = `SELECT MIN(id) FROM (SELECT MIN(account_id) AS id FROM account_state WHERE account_id > ?
 		UNION ALL SELECT MIN(account_id) FROM mailbox WHERE account_id > ? UNION ALL SELECT MIN(account_id) FROM email WHERE account_id > ?) AS ids`
 	for last := int64(0); ; {
-		var next int64
+		var next, one int64
+		removed := false
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
-			_, err := tx.QueryRow(sql, last, last, last).Scan(&next)
+			if _, err := tx.QueryRow(sql, last, last, last).Scan(&next); err != nil || next == 0 {
+				return err
+			}
+			var err error
+			removed, err = tx.QueryRow("SELECT 1 FROM account_removed WHERE account_id = ?", next).Scan(&one)
 			return err
 		})
 		if err != nil || next == 0 {
 			return ids, err
 		}
-		ids, last = append(ids, next), next
+		if last = next; !removed {
+			ids = append(ids, next)
+		}
 	}
 }
 
