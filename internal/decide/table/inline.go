@@ -102,6 +102,12 @@ func Split(s string) (parts []string, err error) {
 	return parts, nil
 }
 
+// Unbrace takes one pair of braces off a part, with the blanks inside; a part without them is returned as it is.
+func Unbrace(s string) (string, error) {
+	inner, _, err := unbrace(s)
+	return inner, err
+}
+
 // unbrace takes one pair of braces off, with the blanks inside.
 func unbrace(s string) (inner string, braced bool, err error) {
 	s = strings.Trim(s, blanks)
