@@ -90,10 +90,7 @@ func (sc *scanner) run(ctx context.Context, at int64) error {
 		}
 		at = next
 	}
-	if len(sc.pending) > 0 {
-		sc.tail.Torn = sc.pending[0].From
-	}
-	return nil
+	return sc.judgeTail(ctx)
 }
 
 // step looks at what begins at offset at, reports it and returns where the next begins.
@@ -167,10 +164,8 @@ func (sc *scanner) zeros(from int64) (bool, error) {
 		if err := readFull(sc.r, b, from); err != nil {
 			return false, err
 		}
-		for _, c := range b {
-			if c != 0 {
-				return false, nil
-			}
+		if !allZero(b) {
+			return false, nil
 		}
 		from += int64(len(b))
 	}
