@@ -5,7 +5,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: all build deb run test check check-long bench crash fuzz peers docs clean
+.PHONY: all build deb run test check check-long bench bench-quick gobench crash fuzz peers docs clean
 
 all: build
 
@@ -35,8 +35,17 @@ check-long:
 	POSTRIDER_LONG=1 CRASH_SECONDS=900 FUZZ_SECONDS=900 TEST_TIMEOUT=60m \
 	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz package thunderbird
 
+# Postrider beside Postfix and Dovecot, as root: about 35 minutes; writes docs/benchmarks.md and two plots.
 bench: build
 	test/ci/check.sh bench
+
+# The same in about 8 minutes, with fewer, shorter and smaller runs: bin/benchmarks-quick.md.
+bench-quick: build
+	BENCH_QUICK=1 test/ci/check.sh bench
+
+# The benchmarks beside the code.
+gobench:
+	test/ci/check.sh gobench
 
 # The three crash proofs: order of syncs, power cuts, SIGKILLs. CRASH_SECONDS sets how long the open-ended ones go on.
 crash:

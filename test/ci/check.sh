@@ -5,6 +5,8 @@
 # CRASH_SECONDS   how long the open-ended crash tests go on (60)
 # FUZZ_SECONDS    time for all fuzz targets together (60)
 # TEST_TIMEOUT    limit for one test binary (10m)
+# BENCH_QUICK     not empty: the short form of bench
+# BENCH_ARGS      further flags of `mailbench compare` for bench
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 export CGO_ENABLED=0
@@ -61,7 +63,19 @@ crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }
 thunderbird() { below test/thunderbird -v -count=1; }
-bench() { go test -run '^$' -bench . -benchmem $(packages) && below test/bench -v && bin/mailbench compare --write docs/benchmarks.md; }
+
+# bench compares this build with Postfix and Dovecot, after a test that the comparison can be trusted. What a run that was
+# ended has measured is in bin/bench*.json, and the next one goes on there.
+bench() {
+	test/ci/peers.sh postfix dovecot-imapd dovecot-lmtpd dovecot-pop3d strace || return 1
+	below test/bench -v || return 1
+	if [ -n "${BENCH_QUICK:-}" ]; then
+		bin/mailbench compare --quick --save bin/bench-quick.json --write bin/benchmarks-quick.md ${BENCH_ARGS:-}
+	else
+		bin/mailbench compare --save bin/bench.json --write docs/benchmarks.md ${BENCH_ARGS:-}
+	fi
+}
+gobench() { go test -run '^$' -bench . -benchmem $(packages); }
 
 summary=() failed=0 started=$SECONDS
 for stage in "$@"; do

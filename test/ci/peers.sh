@@ -1,14 +1,17 @@
 #!/bin/bash
 # Installs the packages of test/peers.txt that are missing, in one apt transaction, with no service started; with
 # POSTRIDER_LONG=1 those of test/peers-long.txt too.
+# With arguments: only the packages that they name.
 # As an ordinary user it only says what is missing: the tests that need it are then named skips.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 lists=(test/peers.txt)
 if [ "${POSTRIDER_LONG:-}" = 1 ]; then lists+=(test/peers-long.txt); fi
+wanted=("$@")
+if [ ${#wanted[@]} -eq 0 ]; then read -r -d '' -a wanted < <(sed 's/#.*//' "${lists[@]}" && printf '\0'); fi
 missing=()
-for p in $(sed 's/#.*//' "${lists[@]}"); do
+for p in "${wanted[@]}"; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
 done
 if [ ${#missing[@]} -eq 0 ]; then
