@@ -34,7 +34,17 @@ func (g *group) reset() {
 func (s *Store) appendGroups() {
 	defer close(s.appended)
 	var g group
-	for w := range s.queue {
+	for {
+		var w *Writer
+		select {
+		case w = <-s.queue:
+		case old := <-s.sealOld:
+			s.retireOlder(old)
+			continue
+		}
+		if w == nil { // closed
+			return
+		}
 		g.add(w)
 		s.gather(&g)
 		err := s.appendGroup(&g)

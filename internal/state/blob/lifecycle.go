@@ -4,10 +4,33 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/postrider/postrider/internal/mail/status"
 )
 
 // DeleteAfter is the least time between condemning a pack and deleting its file.
 const DeleteAfter = 24 * time.Hour
+
+// SealOlder seals the pack that small records are appended to, if it was made before the given time and holds any: a pack
+// can be condemned or compacted only once it is sealed. It waits for a group under way, and for nothing else.
+func (s *Store) SealOlder(ctx context.Context, than time.Time) error {
+	select {
+	case s.sealOld <- than:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.appended:
+		return status.ErrShutdown
+	}
+}
+
+// retireOlder is what the appending goroutine does about it.
+func (s *Store) retireOlder(than time.Time) {
+	if c := s.current; c != nil && c.created.Before(than) && c.written > packHeaderSize {
+		s.current = nil
+		s.retire(c)
+	}
+}
 
 // Condemn marks a sealed pack that nothing refers to. It refuses with ErrInUse while the pack is written, has unsettled
 // records or is referred to; from then on the owners of references refuse new ones (ErrCondemned).

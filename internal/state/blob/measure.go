@@ -57,7 +57,7 @@ func (s *Store) count(ctx context.Context, r Row) (n Contents, err error) {
 			return n, fmt.Errorf("blob: pack %d: %w", r.Pack, err)
 		}
 		n.Records++
-		n.Bodies += fr.bodyLen
+		n.Bodies += fr.stored.plain
 		at = fr.end
 	}
 	return n, nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/vfs"
@@ -14,9 +15,10 @@ import (
 
 // pack is one that this process writes, or whose records are not all settled.
 type pack struct {
-	number int64
-	mark   mark
-	file   vfs.File // for writing; nil once sealed
+	number  int64
+	created time.Time
+	mark    mark
+	file    vfs.File // for writing; nil once sealed
 
 	// Of the one goroutine that writes the pack.
 	written int64 // end of the last durable record
@@ -141,7 +143,7 @@ func (s *Store) makeFile(number int64, kind Kind) (*pack, error) {
 	if err := f.Datasync(); err != nil {
 		return nil, errors.Join(s.fail("sync pack header", err), f.Close())
 	}
-	return &pack{number: number, mark: h.mark, file: f, written: packHeaderSize, end: packHeaderSize}, nil
+	return &pack{number: number, created: h.created, mark: h.mark, file: f, written: packHeaderSize, end: packHeaderSize}, nil
 }
 
 // retire hands a pack that gets no more records to the keeper, which seals it; one without records is ready again.

@@ -98,6 +98,7 @@ type Store struct {
 	stop context.CancelFunc
 
 	queue    chan *Writer   // Commits of small bodies
+	sealOld  chan time.Time // to the appending goroutine: SealOlder
 	appended chan struct{}  // closed when the appending goroutine is gone
 	kick     chan struct{}  // the keeper has work
 	kept     chan struct{}  // closed when the keeper is gone
@@ -148,6 +149,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		log:      opt.Log,
 		bufs:     newBuffers(opt.SmallMax),
 		queue:    make(chan *Writer, opt.Queue),
+		sealOld:  make(chan time.Time),
 		appended: make(chan struct{}),
 		kick:     make(chan struct{}, 1),
 		kept:     make(chan struct{}),

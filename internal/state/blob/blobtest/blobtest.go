@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"Concurrent":    concurrent,
 		"Reopen":        reopen,
 		"Lifecycle":     lifecycle,
+		"SealOlder":     sealOlder,
 		"Compact":       compact,
 		"Compressed":    compressed,
 		"Close":         closing,
@@ -457,6 +459,42 @@ func lifecycle(t *testing.T, e *env) {
 	}
 	if b := e.put(10, 1); b.Ref.Pack == a.Ref.Pack {
 		t.Fatal("the number of a deleted pack came again")
+	}
+}
+
+// sealOlder: a pack that is old enough goes on its way while the store runs.
+func sealOlder(t *testing.T, e *env) {
+	s := e.open()
+	ctx := context.Background()
+	if err := s.SealOlder(ctx, e.now.Add(time.Hour)); err != nil { // there is none
+		t.Fatal(err)
+	}
+	a := e.put(100, 5)
+	s.Settle(a.Ref)
+	condemn := func() error { return errors.Join(s.FlushSettled(ctx), s.Condemn(ctx, a.Ref.Pack)) }
+	if err := errors.Join(s.SealOlder(ctx, e.now), condemn()); !errors.Is(err, blob.ErrInUse) {
+		t.Fatalf("a pack that is not old: %v", err)
+	}
+	if err := s.SealOlder(ctx, e.now.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	c := e.put(300, 5)
+	if c.Ref.Pack == a.Ref.Pack {
+		t.Fatalf("%v %v", a.Ref, c.Ref)
+	}
+	for err := condemn(); err != nil; err = condemn() { // the keeper seals it
+		if !errors.Is(err, blob.ErrInUse) {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	e.check(a, c)
+	e.close()
+	if err := s.SealOlder(ctx, e.now); status.Of(err).Public != status.ErrShutdown.Public {
+		t.Fatal(err)
+	}
+	if got := e.replay(); len(got) != 1 || got[0].Ref != c.Ref {
+		t.Fatalf("%+v", got)
 	}
 }
 
