@@ -80,6 +80,20 @@ func Duration(t testing.TB, name string, def time.Duration) time.Duration {
 	return d
 }
 
+// Count is how often a test of counted steps (kills, power cuts) takes one: the environment variable name, else def.
+func Count(t testing.TB, name string, def int) int {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return def
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 {
+		t.Fatalf("%s=%q is no number", name, v)
+	}
+	return n
+}
+
 func find(name string) (string, bool) {
 	if p, err := exec.LookPath(name); err == nil {
 		return p, true

@@ -3,6 +3,7 @@ package system
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -20,16 +22,20 @@ const (
 
 var killAccounts = []string{"alice", "bob", "carol"}
 
-// TestKill kills the server with SIGKILL at random moments, under load and while it starts, and has it go on: nothing
-// acknowledged is lost, nothing is there twice, nothing is damaged, flags and expunges that were acknowledged hold, and
-// what a command was doing when it was cut off is done in whole or not at all. What goes to another host gets there at least
-// once; how much got there twice is reported.
+// TestKill kills the server with SIGKILL at random moments, under load and while it starts, checkpoints, compacts and
+// sweeps, and has it go on: nothing acknowledged is lost, nothing is there twice, nothing is damaged, flags and expunges that
+// were acknowledged hold, and what a command was doing when it was cut off is done in whole or not at all. What goes to
+// another host gets there at least once; how much got there twice is reported.
 //
-// CRASH_SECONDS says how long it goes on.
+// Packs and the database's log are small, and the server's clock jumps a day ahead at times, so that all of a pack's life
+// happens within seconds. CRASH_KILLS says how many kills, else CRASH_SECONDS how long it goes on.
 func TestKill(t *testing.T) {
 	needs.Quick(t, "kills take their time")
-	end := time.Now().Add(needs.Duration(t, "CRASH_SECONDS", time.Minute))
-	seed := uint64(time.Now().UnixNano())
+	bin := build(t, "")
+	began := time.Now()
+	end := began.Add(needs.Duration(t, "CRASH_SECONDS", time.Minute))
+	kills := needs.Count(t, "CRASH_KILLS", 0)
+	seed := uint64(began.UnixNano())
 	t.Log("seed", seed)
 	k := &killer{t: t, model: NewModel(killAccounts), rand: rand.New(rand.NewPCG(seed, 0))}
 	sink, err := Listen()
@@ -37,19 +43,20 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	k.server = Server{Bin: build(t, ""), Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts, Forward: "reader@remote.example",
+	k.sink = sink
+	k.server = Server{Bin: bin, Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts, Forward: "reader@remote.example",
 		Sets: []string{`mta.smart_host.host = "[127.0.0.1]"`, fmt.Sprintf("mta.smart_host.port = %d", sink.Port()),
-			`mta.smart_host.tls = "none"`, `mta.retry = ["1s"]`}}
-	for time.Now().Before(end) && !t.Failed() {
+			`mta.smart_host.tls = "none"`, `mta.retry = ["1s"]`, `store.keep_expunged = "1h"`, `store.upkeep_interval = "5s"`,
+			`store.compact_after = "0s"`}}
+	for !t.Failed() && (kills > 0 && k.model.Report.Kills < kills || kills == 0 && time.Now().Before(end)) {
 		k.round()
 	}
 	k.last()
-	times, err := sink.Times()
-	if err := errors.Join(err, k.model.CheckRemote(times)); err != nil {
-		t.Error(err)
-	}
-	t.Log(k.model.Report)
-	if r := k.model.Report; r.Delivered == 0 || r.Appended == 0 || r.Changed == 0 || r.Remote == 0 || r.Kills == 0 {
+	report := k.model.Report
+	t.Log(report)
+	t.Log(report.Line("TestKill", time.Since(began).Seconds()))
+	t.Logf("data directory: %s", k.size())
+	if r := report; r.Delivered*r.Appended*r.Changed*r.Remote*r.Kills*r.Upkeeps == 0 {
 		t.Error("the load was none")
 	}
 }
@@ -58,6 +65,7 @@ func TestKill(t *testing.T) {
 type killer struct {
 	t      *testing.T
 	model  *Model
+	sink   *Sink
 	rand   *rand.Rand
 	server Server
 	serial int // of rounds
@@ -66,28 +74,65 @@ type killer struct {
 // round is one life of the server.
 func (k *killer) round() {
 	k.serial++
+	k.server.Pack = []int64{0, 64 << 10, 256 << 10, 1 << 20}[k.rand.IntN(4)]
+	k.server.Fill = []int64{0, -1, -1}[k.rand.IntN(3)]
+	k.server.Checkpoint = []int64{0, 64 << 10, 512 << 10}[k.rand.IntN(3)]
 	if k.rand.IntN(5) == 0 { // killed while it starts, replays, delivers what the last life left
 		p, _, err := k.server.Launch(k.t.Context())
 		if err != nil {
 			k.t.Fatal(err)
 		}
-		time.Sleep(time.Duration(k.rand.IntN(100)) * time.Millisecond)
+		time.Sleep(time.Duration(k.rand.IntN(60)) * time.Millisecond)
 		p.Kill()
 		k.model.Report.Kills++
 		return
 	}
-	life := time.Duration(10+k.rand.IntN(300)) * time.Millisecond
+	life, upkeep := time.Duration(10+k.rand.IntN(250))*time.Millisecond, k.rand.IntN(3) == 0
+	if upkeep {
+		life *= 2
+	}
 	k.server.Speed = 1
-	if k.rand.IntN(10) == 0 { // some minutes, in which rows are written and ledgers cleaned
-		k.server.Speed = 60
-		life = time.Duration(1000+k.rand.IntN(2000)) * time.Millisecond
+	jumped := false
+	switch k.rand.IntN(20) {
+	case 0: // some minutes, in which rows are written, ledgers cleaned, and the server does its own upkeep
+		k.server.Speed = 120
+		life = time.Duration(500+k.rand.IntN(1500)) * time.Millisecond
+	case 1, 2: // condemned packs may go, and what was expunged
+		k.server.Ahead += 25 * time.Hour
+		jumped = true
 	}
 	started := time.Now()
 	p := k.start()
 	k.check(p, false)
-	k.load(p, life)
+	if jumped { // once in whole, so that the directory does not grow for ever
+		sum, err := Upkeep(k.t.Context(), k.server.Dir)
+		if err != nil {
+			k.t.Errorf("upkeep: %v\nserver's log:\n%s", err, p.Log())
+		}
+		k.model.Upkeep(int(sum.Compacted), int(sum.Deleted))
+		k.check(p, true)
+	}
+	k.load(p, life, upkeep)
 	k.server.Ahead += time.Since(started) * time.Duration(k.server.Speed-1) // its clock never goes back
 	k.model.Report.Kills++
+}
+
+// size tells what the data directory has come to.
+func (k *killer) size() string {
+	var bytes int64
+	files := 0
+	err := filepath.WalkDir(k.server.Dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			files++
+			bytes += info.Size()
+		}
+		return err
+	})
+	return fmt.Sprintf("%d files, %d KiB, %v", files, bytes>>10, err)
 }
 
 func (k *killer) start() *Process {
@@ -103,6 +148,10 @@ func (k *killer) start() *Process {
 func (k *killer) check(p *Process, bodies bool) {
 	if err := p.Quiet(k.t.Context()); err != nil {
 		k.t.Fatal(err)
+	}
+	times, err := k.sink.Times()
+	if err := errors.Join(err, k.model.CheckRemote(times)); err != nil {
+		k.t.Error(err)
 	}
 	for _, account := range killAccounts {
 		c, err := DialIMAP(p.Addr["imaps"], account)
@@ -129,12 +178,22 @@ func (k *killer) check(p *Process, bodies bool) {
 }
 
 // load has clients work until the server is killed under them.
-func (k *killer) load(p *Process, life time.Duration) {
+func (k *killer) load(p *Process, life time.Duration, upkeep bool) {
 	var wg sync.WaitGroup
 	errs := make([]error, killSenders+len(killAccounts))
-	for i := range killSenders {
+	senders := killSenders
+	if upkeep { // it gives way to mail: where there is much, it would never come to its end
+		senders /= 3
+		delay := time.Duration(k.rand.Int64N(int64(life / 4)))
+		wg.Go(func() { k.upkeep(p, delay) })
+	}
+	for i := range senders {
 		r := rand.New(rand.NewPCG(k.rand.Uint64(), 0))
-		wg.Go(func() { errs[i] = k.send(p, fmt.Sprintf("kill-%d-%d", k.serial, i), r) })
+		dial := func() (*SMTP, error) { return DialSMTP(p.Addr["smtp"]) }
+		if i%3 == 1 {
+			dial = func() (*SMTP, error) { return DialLMTP(p.Addr["lmtp"]) }
+		}
+		wg.Go(func() { errs[i] = k.send(dial, fmt.Sprintf("kill-%d-%d", k.serial, i), r) })
 	}
 	for i, account := range killAccounts {
 		r := rand.New(rand.NewPCG(k.rand.Uint64(), 0))
@@ -151,9 +210,22 @@ func (k *killer) load(p *Process, life time.Duration) {
 	}
 }
 
+// upkeep has everything compacted and swept, again and again until the server is gone.
+func (k *killer) upkeep(p *Process, delay time.Duration) {
+	select {
+	case <-time.After(delay):
+	case <-p.done:
+	}
+	for err := error(nil); err == nil; {
+		var sum admin.UpkeepSummary
+		sum, err = Upkeep(k.t.Context(), k.server.Dir)
+		k.model.Upkeep(int(sum.Compacted), int(sum.Deleted))
+	}
+}
+
 // send is one sender's session. That the server goes away is no error, that it refuses is.
-func (k *killer) send(p *Process, name string, r *rand.Rand) error {
-	c, err := DialSMTP(p.Addr["smtp"])
+func (k *killer) send(dial func() (*SMTP, error), name string, r *rand.Rand) error {
+	c, err := dial()
 	if err != nil {
 		return refusal(err)
 	}

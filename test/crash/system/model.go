@@ -1,9 +1,11 @@
 package system
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -12,11 +14,13 @@ import (
 // Model is what the mailboxes must hold: every acknowledged delivery once, and what its account's one IMAP client did
 // since. A command whose answer never came is in doubt: it was done in whole or not at all.
 //
-// Places are told apart by mailbox and UID; one that was given up never comes back.
+// Places are told apart by mailbox and UID; one that was given up never comes back. What a Check has settled is forgotten but
+// for the highest UID of each mailbox, so a model is as large as its mailboxes, however long it goes on.
 type Model struct {
 	mu       sync.Mutex
 	accounts map[string]*accountModel
 	remote   map[string]bool // by token: owed to the next hop
+	before   map[string]bool // those that CheckRemote settled last
 	Report   Report
 }
 
@@ -35,19 +39,36 @@ type Report struct {
 	Wrong        int // flags, UIDs, half of a command
 	Remote       int // messages that the remote host was owed
 	RemoteTwice  int // of them those that it got more than once: allowed, delivery there is at least once
+	Upkeeps      int // rounds of compaction and sweep that the server was asked for, those cut off included
+	Compacted    int // packs, as far as the answer came
+	Deleted      int // the same
+}
+
+// Line is the report in one line, for machines.
+func (r Report) Line(name string, seconds float64) string {
+	b, err := json.Marshal(map[string]any{"test": name, "kills": r.Kills, "acknowledged": r.Delivered + r.Appended + r.Changed + r.Remote,
+		"deliveries": r.Delivered, "appended": r.Appended, "changes": r.Changed, "remote": r.Remote, "in_doubt": r.Doubtful,
+		"in_doubt_done": r.DoubtfulDone, "found": r.Found, "lost": r.Lost, "duplicated": r.Duplicated, "damaged": r.Damaged, "wrong": r.Wrong,
+		"remote_duplicates": r.RemoteTwice, "upkeeps": r.Upkeeps, "packs_compacted": r.Compacted, "packs_deleted": r.Deleted,
+		"seconds": math.Round(seconds)})
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func (r Report) String() string {
 	return fmt.Sprintf("%d kills; acknowledged: %d deliveries, %d appended, %d changes, %d to a remote host; in doubt: %d, of which done: %d; "+
-		"found %d; lost %d, duplicated %d, damaged %d, wrong %d; remote duplicates (allowed): %d",
+		"found %d; lost %d, duplicated %d, damaged %d, wrong %d; remote duplicates (allowed): %d; %d rounds of upkeep, %d packs compacted, %d deleted",
 		r.Kills, r.Delivered, r.Appended, r.Changed, r.Remote, r.Doubtful, r.DoubtfulDone, r.Found, r.Lost, r.Duplicated, r.Damaged,
-		r.Wrong, r.RemoteTwice)
+		r.Wrong, r.RemoteTwice, r.Upkeeps, r.Compacted, r.Deleted)
 }
 
 type accountModel struct {
 	sent   map[string]*sent // by token
 	places map[Place]*content
 	doubt  *change
+	high   map[string]uint32 // by mailbox: UIDs up to here were given out
 }
 
 type sent struct {
@@ -75,7 +96,7 @@ type change struct {
 func NewModel(accounts []string) *Model {
 	m := &Model{accounts: map[string]*accountModel{}, remote: map[string]bool{}}
 	for _, a := range accounts {
-		m.accounts[a] = &accountModel{sent: map[string]*sent{}, places: map[Place]*content{}}
+		m.accounts[a] = &accountModel{sent: map[string]*sent{}, places: map[Place]*content{}, high: map[string]uint32{}}
 	}
 	return m
 }
@@ -109,7 +130,8 @@ func (m *Model) Sent(token string, to []string, err error) {
 	}
 }
 
-// CheckRemote compares what the next hop was owed with how often it got each token.
+// CheckRemote compares what the next hop was owed with how often it got each token since the last call. Nothing may be on its
+// way.
 func (m *Model) CheckRemote(times map[string]int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +145,22 @@ func (m *Model) CheckRemote(times map[string]int) error {
 			m.Report.RemoteTwice++
 		}
 	}
+	for token := range m.before { // again, after it was found
+		if times[token] > 0 {
+			m.Report.RemoteTwice++
+		}
+	}
+	m.before, m.remote = m.remote, map[string]bool{}
 	return errors.Join(errs...)
+}
+
+// Upkeep counts a round of upkeep.
+func (m *Model) Upkeep(compacted, deleted int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Report.Upkeeps++
+	m.Report.Compacted += compacted
+	m.Report.Deleted += deleted
 }
 
 // begin says that a command is on its way.
@@ -143,7 +180,7 @@ func (m *Model) done(account string, c *change, made []Place) error {
 		return fmt.Errorf("%s: %d places made for %d messages", account, len(made), len(c.token))
 	}
 	for i, p := range made {
-		if a.places[p] != nil {
+		if a.places[p] != nil || p.UID <= a.high[p.Mailbox] {
 			m.Report.Wrong++
 			return fmt.Errorf("%s was given out twice", p)
 		}
@@ -229,6 +266,9 @@ func (m *Model) Check(account string, list []Found) error {
 		m.Report.Found++
 		seen[f.Place] = true
 		switch c := a.places[f.Place]; {
+		case c == nil && f.UID <= a.high[f.Mailbox]:
+			m.Report.Wrong++
+			errs = append(errs, fmt.Errorf("%s (%s) was expunged and is back", f.Place, f.Token))
 		case c == nil:
 			errs = append(errs, m.newPlace(a, f, open))
 		case c.gone:
@@ -250,7 +290,19 @@ func (m *Model) Check(account string, list []Found) error {
 			errs = append(errs, fmt.Errorf("%s: %s was acknowledged and is not there", account, token))
 		}
 	}
+	a.forget()
 	return errors.Join(errs...)
+}
+
+// forget drops what a Check has settled: nothing is on its way.
+func (a *accountModel) forget() {
+	clear(a.sent) // what was not acknowledged and is not there never comes; a second copy of anything is nobody's
+	for p, c := range a.places {
+		a.high[p.Mailbox] = max(a.high[p.Mailbox], p.UID)
+		if c.gone {
+			delete(a.places, p)
+		}
+	}
 }
 
 // flags judges a place that is where it should be.

@@ -53,15 +53,13 @@ func (s *Sink) Close() error {
 	return err
 }
 
-// Times is how often each token came, and which messages came damaged.
+// Times is how often each token came since the last call, and which messages came damaged.
 func (s *Sink) Times() (map[string]int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	times := map[string]int{}
-	for token, n := range s.times {
-		times[token] = n
-	}
-	return times, errors.Join(s.errs...)
+	times, errs := s.times, s.errs
+	s.times, s.errs = map[string]int{}, nil
+	return times, errors.Join(errs...)
 }
 
 func (s *Sink) session(c net.Conn) error {
