@@ -18,6 +18,7 @@
 //	quickstart.go, announce.go   quickstart, and what it prints
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go, check.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases
+//	postmap.go     postmap, postalias
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	man.go         the manual pages, made from cli*.go and the configuration's keys
 //	output.go      tables, colour, JSON
@@ -40,6 +41,7 @@ func start(a *app, args []string) int {
 	syscall.Umask(0o077) // what is made is for its owner; the one folder that is not gets its mode explicitly
 	programs := map[string]func(*app, []string) int{
 		"sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
+		"postmap": postmap, "postalias": postalias,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])
