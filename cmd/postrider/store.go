@@ -31,7 +31,7 @@ func (a *app) storeStats(w io.Writer, s admin.StoreStats) {
 		"not needed", shortSize(s.Dead),
 		"compaction", fmt.Sprintf("%d packs are due; about %s would come back", s.Candidates, shortSize(s.Frees)),
 		"in use", fmt.Sprintf("%d packs by the queue; %d messages only in the journal", s.InUse, s.Journal),
-		"expunged", fmt.Sprintf("%d messages are kept for a while; mailboxes remember %d expunged ones", s.Expunged, s.Tombstones),
+		"expunged", fmt.Sprintf("mailboxes remember %d expunged messages, and keep %d of them for a while", s.Tombstones, s.Expunged),
 		"removed", fmt.Sprintf("the mail of %d removed accounts is kept for a while", s.Removed))
 }
 

@@ -57,9 +57,9 @@ type StoreStats struct {
 	Frees      int64 `json:"compactable_bytes"` // what that frees
 	InUse      int64 `json:"packs_in_use"`      // by the queue
 
-	Tombstones int64 `json:"tombstones"`       // of expunged messages
-	Expunged   int64 `json:"expunged_emails"`  // kept for undelete
-	Removed    int64 `json:"removed_accounts"` // whose mail is kept
+	Tombstones int64 `json:"tombstones"`            // of expunged messages
+	Expunged   int64 `json:"tombstones_with_email"` // of them: that keep their email for undelete
+	Removed    int64 `json:"removed_accounts"`      // whose mail is kept
 }
 
 // PackState is the packs in one state.

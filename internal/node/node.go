@@ -162,6 +162,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.logins.start()
 	n.checkHelper(ctx)
 	s.serve()
+	n.upkeep.start(n.config.Load)
 	n.ready.Store(true)
 	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
 	return nil
@@ -215,6 +216,7 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	}
 	n.configureLocal(n.hosted, c)
 	n.config.Store(c)
+	n.upkeep.reconfigured()
 	n.checkMasters(context.Background(), c)
 	return restart, nil
 }
@@ -224,6 +226,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
 	n.ready.Store(false)
+	n.upkeep.stopService()
 	var errs []error
 	if n.services != nil {
 		errs = append(errs, n.services.shutdown(ctx))

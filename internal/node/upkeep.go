@@ -25,20 +25,27 @@ import (
 // the files of packs that were condemned a day ago. Each step may be cut off anywhere and be done again.
 type upkeep struct {
 	now     func() time.Time
+	passed  func() time.Duration // since some moment; the clock on the wall does not move it
+	jitter  func() float64       // in [0, 1)
 	log     *slog.Logger
 	db      *db.DB
 	blobs   *blob.Store
 	catalog *blob.DBCatalog
 	store   *mailstore.Store
-	free    func() int64   // space on the disk, bytes
-	turn    chan struct{}  // capacity 1: one round at a time
-	bad     map[int64]bool // packs with records that cannot be copied; of who has the turn
+	free    func() int64 // space on the disk, bytes
+	metrics upkeepMetrics
+	service *service // nil: no rounds in the background
+
+	turn  chan struct{}  // capacity 1: one round at a time; who has it has what follows
+	bad   map[int64]bool // packs with records that cannot be copied
+	clock clockCheck
 }
 
 // newUpkeep is of an open state.
 func (n *Node) newUpkeep() *upkeep {
-	return &upkeep{now: n.opt.Now, log: n.log.With(obs.KeyComponent, "upkeep"), db: n.db, blobs: n.blobs, catalog: newCatalog(n.db),
-		store: n.store, free: n.space.free, turn: make(chan struct{}, 1), bad: map[int64]bool{}}
+	return &upkeep{now: n.opt.Now, passed: sinceStart(), jitter: randomJitter, log: n.log.With(obs.KeyComponent, "upkeep"), db: n.db,
+		blobs: n.blobs, catalog: newCatalog(n.db), store: n.store, free: n.space.free, metrics: newUpkeepMetrics(n.metrics),
+		turn: make(chan struct{}, 1), bad: map[int64]bool{}}
 }
 
 // round is one pass.
@@ -49,6 +56,8 @@ type round struct {
 	query   admin.UpkeepQuery
 	tell    func(admin.CheckProgress) error
 	sum     admin.UpkeepSummary
+	resumed time.Time // when the last pause ended
+	commits int64     // of the packs, at the last pause
 }
 
 // do runs a round; another one that is under way is waited for.
@@ -60,9 +69,11 @@ func (u *upkeep) do(ctx context.Context, c *config.Config, q admin.UpkeepQuery, 
 	}
 	defer func() { <-u.turn }()
 	r := &round{upkeep: u, set: c.Store, reserve: reserveOf(c), query: q, tell: tell}
-	began := u.now()
+	began := u.passed()
+	r.resumed = u.now()
 	err := r.run(ctx)
-	r.sum.Seconds = u.now().Sub(began).Seconds()
+	r.sum.Seconds = (u.passed() - began).Seconds()
+	u.metrics.add(&r.sum)
 	return r.sum, err
 }
 
@@ -70,10 +81,15 @@ func (r *round) run(ctx context.Context) error {
 	if err := r.blobs.FlushSettled(ctx); err != nil { // a pack whose rows lag behind would count as in use
 		return err
 	}
+	if r.checkClock() {
+		if err := r.recondemn(ctx); err != nil {
+			return err
+		}
+	}
 	steps := []struct {
 		on  bool
 		run func(context.Context) error
-	}{{r.query.Sweep, r.condemnDead}, {r.query.Compact, r.compact}, {r.query.Sweep, r.deleteCondemned}}
+	}{{r.query.Sweep, r.prune}, {r.query.Sweep, r.condemnDead}, {r.query.Compact, r.compact}, {r.query.Sweep, r.deleteCondemned}}
 	for _, s := range steps {
 		if !s.on {
 			continue
@@ -93,7 +109,7 @@ func (r *round) packsIn(ctx context.Context, stage string, state blob.State, fn 
 			return err
 		}
 		for i, row := range rows {
-			if err := r.tell(admin.CheckProgress{Stage: stage, Done: int64(i), Total: int64(len(rows))}); err != nil {
+			if err := cmp.Or(r.tell(admin.CheckProgress{Stage: stage, Done: int64(i), Total: int64(len(rows))}), r.pause(ctx)); err != nil {
 				return err
 			}
 			if err := fn(row); err != nil {
@@ -102,6 +118,19 @@ func (r *round) packsIn(ctx context.Context, stage string, state blob.State, fn 
 			after = row.Pack
 		}
 	}
+}
+
+// prune lets go what was removed long enough ago.
+func (r *round) prune(ctx context.Context) error {
+	if r.passed() < r.clock.hold {
+		return nil
+	}
+	p, err := r.store.Prune(ctx, mailstore.Keep{Expunged: time.Duration(r.set.KeepExpunged), Tombstones: time.Duration(r.set.KeepTombstones),
+		Pause: func(ctx context.Context) error {
+			return cmp.Or(r.tell(admin.CheckProgress{Stage: "expunged messages"}), r.pause(ctx))
+		}})
+	r.sum.Let, r.sum.Tombstones, r.sum.Accounts = p.Emails, p.Tombstones, p.Accounts
+	return err
 }
 
 // condemnDead condemns packs to which nothing leads.
@@ -131,6 +160,9 @@ func (r *round) condemn(ctx context.Context, row blob.Row) error {
 // that later.
 func (r *round) deleteCondemned(ctx context.Context) error {
 	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
+		if row.Condemned.Before(row.Created) { // noted by a clock that was not set yet
+			return r.catalog.Recondemn(ctx, row.Pack, r.now())
+		}
 		if r.now().Sub(row.Condemned) < blob.DeleteAfter {
 			return nil
 		}
@@ -143,6 +175,13 @@ func (r *round) deleteCondemned(ctx context.Context) error {
 		r.sum.Deleted++
 		r.sum.DeletedBytes += row.Size
 		return nil
+	})
+}
+
+// recondemn has the day of every condemned pack begin anew.
+func (r *round) recondemn(ctx context.Context) error {
+	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
+		return r.catalog.Recondemn(ctx, row.Pack, r.now())
 	})
 }
 

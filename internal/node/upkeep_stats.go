@@ -16,6 +16,11 @@ func (u *upkeep) stats(ctx context.Context, c *config.Config) (s admin.StoreStat
 		return s, err
 	}
 	s.Journal = int64(u.blobs.Unsettled())
+	left, err := u.store.Leftovers(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Tombstones, s.Expunged, s.Removed = left.Tombstones, left.Kept, left.Accounts
 	states := map[blob.State]*admin.PackState{}
 	for after := int64(0); ; {
 		rows, err := u.catalog.List(ctx, after)
