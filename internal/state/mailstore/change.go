@@ -55,12 +55,10 @@ func (s *Store) StoreFlags(ctx context.Context, account, mailbox int64, ranges [
 			return err
 		}
 		for i := range changed {
-			e := &changed[i]
-			e.ModSeq = modseq
-			if _, err := t.Exec("UPDATE entry SET flags = ?, keywords = ?, modseq = ? WHERE account_id = ? AND mailbox_id = ? AND uid = ?",
-				uint8(e.Flags), e.Keywords, modseq, account, mailbox, e.UID); err != nil {
-				return err
-			}
+			changed[i].ModSeq = modseq
+		}
+		if err := t.updateFlags(place{account, mailbox}, ranges, entries, changed, c); err != nil {
+			return err
 		}
 		if _, err := t.Exec("UPDATE mailbox SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE account_id = ? AND mailbox_id = ?",
 			modseq, unseen, deleted, account, mailbox); err != nil {

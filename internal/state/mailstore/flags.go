@@ -81,3 +81,44 @@ func (op FlagOp) apply(flags Flags, keywords string, f Flags, k string) (Flags, 
 	}
 	return f, k, nil
 }
+
+// updateFlags writes what StoreFlags has changed. Neighbours in the mailbox that were changed and have the same keywords now
+// are one statement: a STORE of a hundred messages is mostly one. entries is what the change looked at in ranges, changed those of
+// them that it changed, as they are now.
+func (t *txn) updateFlags(p place, ranges []Range, entries, changed []Entry, c FlagChange) error {
+	at := 0 // in entries
+	for len(changed) > 0 {
+		for entries[at].UID != changed[0].UID {
+			at++
+		}
+		for ranges[0].Last < changed[0].UID {
+			ranges = ranges[1:]
+		}
+		asked, run := ranges[0], 1 // beyond it there may be messages that nobody asked for
+		for run < len(changed) && entries[at+run].UID == changed[run].UID && changed[run].UID <= asked.Last && changed[run].Keywords == changed[0].Keywords {
+			run++
+		}
+		first, last := &changed[0], &changed[run-1]
+		keep, set := c.Op.mask(c.Flags)
+		if _, err := t.Exec(`UPDATE entry SET flags = (flags & ?) | ?, keywords = ?, modseq = ?
+			WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ?`,
+			keep, set, first.Keywords, first.ModSeq, p.account, p.mailbox, first.UID, last.UID); err != nil {
+			return err
+		}
+		changed, at = changed[run:], at+run
+	}
+	return nil
+}
+
+// mask is the operation on the system flags as one formula: those that are kept, and those that are set then.
+func (op FlagOp) mask(f Flags) (keep, set int64) {
+	switch op {
+	case AddFlags:
+		return allBits, int64(f)
+	case RemoveFlags:
+		return allBits &^ int64(f), 0
+	}
+	return 0, int64(f)
+}
+
+const allBits = 0xff // of Flags

@@ -28,7 +28,7 @@ func TestManyTextKeysReadAMessageOnce(t *testing.T) {
 	if p.end(); p.err != nil {
 		t.Fatal(p.err)
 	}
-	m := &candidate{msg: &Message{UID: 1, MIME: mime.Parse([]byte(text)), Body: body}}
+	m := &candidate{msg: &Message{UID: 1, MIME: mime.Parse([]byte(text)), Body: body}, mem: &searchMemory{}}
 	if ok, err := program.eval(m); !ok || err != nil {
 		t.Fatal(ok, err)
 	}

@@ -50,9 +50,9 @@ type candidate struct {
 	msg    *Message // what the nodes of this pass want
 	parsed *header.Header
 
-	fields []string              // of the top header, folded, once searched
-	texts  map[*mime.Part]string // folded texts of parts
-	kept   int                   // bytes in texts
+	mem    *searchMemory
+	folded bool                  // mem.header is of this message
+	texts  map[*mime.Part][]byte // folded texts of parts
 }
 
 // header reads the top header, once.
@@ -60,7 +60,9 @@ func (m *candidate) header() (*header.Header, error) {
 	if m.parsed != nil {
 		return m.parsed, nil
 	}
-	b := make([]byte, min(m.msg.MIME.HeaderSize(), maxHeader))
+	size := int(min(m.msg.MIME.HeaderSize(), maxHeader))
+	b := slices.Grow(m.mem.block[:0], size)[:size]
+	m.mem.block = b
 	if n, err := m.msg.Body.ReadAt(b, 0); n < len(b) {
 		if err == nil {
 			err = io.ErrUnexpectedEOF
@@ -270,6 +272,7 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 	}
 	out = in[:0]
 	var uids []uint32
+	var mem searchMemory
 	for len(in) > 0 {
 		batch := in[:min(len(in), MaxBatch)]
 		in = in[len(batch):]
@@ -285,7 +288,7 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 			if msg != nil && msg.Damaged {
 				return nil // nobody can tell what is in it
 			}
-			ok, err := c.matches(nodes, uid, batch[j], msg)
+			ok, err := c.matches(nodes, &candidate{row: view.Row{UID: uid, Seq: uint32(batch[j]) + 1}, msg: msg, mem: &mem})
 			if ok {
 				out = append(out, batch[j])
 			}
@@ -308,14 +311,15 @@ func (c *conn) searchMessages(ctx context.Context, nodes []*searchNode, in []int
 	return out, nil
 }
 
-// matches decides on one message; index is its place in the session's view. One that is gone meanwhile does not match.
-func (c *conn) matches(nodes []*searchNode, uid uint32, index int, msg *Message) (bool, error) {
+// matches decides on one message. One that is gone meanwhile does not match.
+func (c *conn) matches(nodes []*searchNode, m *candidate) (bool, error) {
 	c.sel.shared.mu.Lock()
-	row, ok := c.sel.shared.mailbox.Get(uid)
+	row, ok := c.sel.shared.mailbox.Get(m.row.UID)
 	c.sel.shared.mu.Unlock()
 	if !ok {
 		return false, nil
 	}
-	row.Seq = uint32(index) + 1
-	return evalAll(nodes, &candidate{row: row, msg: msg})
+	row.Seq = m.row.Seq
+	m.row = row
+	return evalAll(nodes, m)
 }

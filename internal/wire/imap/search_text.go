@@ -1,23 +1,15 @@
 package imap
 
 import (
+	"bytes"
 	"io"
-	"strings"
 
 	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/mime"
-	"golang.org/x/text/unicode/norm"
 )
 
 // maxSearchPart is how much of one part a text search reads, decoded.
 const maxSearchPart = 8 << 20
-
-// fold brings text to the form in which it is compared: RFC 9051 §6.4.4 wants case ignored; composed characters make
-// equal what looks equal.
-func fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
-
-// containsFold tells whether s contains the folded needle.
-func containsFold(s, needle string) bool { return strings.Contains(fold(s), needle) }
 
 // textMatch looks for a needle in the text of a message: decoded header fields for All, and for both All and Body the
 // decoded text parts, the headers of parts left out.
@@ -26,19 +18,9 @@ func (m *candidate) textMatch(field TextField, needle string) (bool, error) {
 		return true, nil
 	}
 	if field.All {
-		h, err := m.header()
-		if err != nil {
-			return false, err
-		}
-		if m.fields == nil {
-			for _, f := range h.Fields {
-				m.fields = append(m.fields, fold(string(h.Name(f))+": "+header.DecodeWords(h.Value(f))))
-			}
-		}
-		for _, f := range m.fields {
-			if strings.Contains(f, needle) {
-				return true, nil
-			}
+		fields, err := m.foldHeader()
+		if err != nil || bytes.Contains(fields, []byte(needle)) {
+			return err == nil, err
 		}
 	}
 	return m.searchPart(m.msg.MIME.Root, field.All, needle)
@@ -58,22 +40,26 @@ func (m *candidate) searchPart(p *mime.Part, headers bool, needle string) (bool,
 		return false, nil
 	}
 	text, err := m.partText(p)
-	return err == nil && strings.Contains(text, needle), err
+	return err == nil && bytes.Contains(text, []byte(needle)), err
 }
 
 // partText is the folded text of a part. As much of a message's as one part may have is kept, for the next key: a search
 // may have many.
-func (m *candidate) partText(p *mime.Part) (string, error) {
+func (m *candidate) partText(p *mime.Part) ([]byte, error) {
 	if text, ok := m.texts[p]; ok {
 		return text, nil
 	}
-	text, err := partText(m.msg.Body, p)
-	if text = fold(text); err == nil && m.kept+len(text) <= maxSearchPart {
+	if m.texts == nil {
+		m.mem.text = m.mem.text[:0]
+	}
+	n := len(m.mem.text)
+	all, err := m.foldPart(m.mem.text, p)
+	text := all[n:]
+	if err == nil && len(all) <= maxSearchPart {
 		if m.texts == nil {
-			m.texts = map[*mime.Part]string{}
+			m.texts = map[*mime.Part][]byte{}
 		}
-		m.texts[p] = text
-		m.kept += len(text)
+		m.texts[p], m.mem.text = text, all
 	}
 	return text, err
 }
