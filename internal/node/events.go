@@ -41,5 +41,6 @@ func (n *Node) watchMetrics() {
 	n.metrics.GaugeFunc("db_log_pages", "Pages in the database's write-ahead log.", func() float64 { return float64(n.db.Stats().LogPages) })
 	n.metrics.GaugeFunc("pack_commits", "Records acknowledged by the packs since the start.", func() float64 { return float64(n.blobs.Stats().Commits) })
 	n.metrics.GaugeFunc("pack_syncs", "Syncs of the packs since the start.", func() float64 { return float64(n.blobs.Stats().Syncs) })
+	n.watchCrowds()
 	n.metrics.GaugeFunc("disk_free_bytes", "Free space where the state lies.", func() float64 { return float64(n.space.free()) })
 }

@@ -67,3 +67,15 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("%d admitted", admitted(c))
 	}
 }
+
+// TestSometimes: a flood of one kind of trouble is a line a minute, with its number.
+func TestSometimes(t *testing.T) {
+	var s sometimes
+	now := time.Unix(1_800_000_000, 0)
+	for second := range 121 {
+		want := map[int]int{0: 1, 60: 60, 120: 60}[second]
+		if got := s.happened(now.Add(time.Duration(second) * time.Second)); got != want {
+			t.Errorf("second %d: %d, want %d", second, got, want)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type registry struct {
 	mu       sync.Mutex
 	sessions map[string]*session
 	uses     map[use]*used
+
+	unchecked sometimes // logins
 }
 
 // session is one connection.
@@ -60,7 +62,7 @@ type used struct {
 // limits are the most that there may be; 0: any number.
 type limits struct{ perAccount, perAccountAndAddress int }
 
-// tellRefusals is how often refusals of one use are put into the log.
+// tellRefusals is how often refusals of one use, or of one kind, are put into the log.
 const tellRefusals = time.Minute
 
 // The refusals; 454 4.7.0 is RFC 4954 §4's temporary authentication failure.

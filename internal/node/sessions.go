@@ -32,8 +32,10 @@ func (n *Node) authenticated(service string, o sasl.Origin, r sasl.Result) {
 	case r.Err == nil:
 		n.registry.proven(p.Session, r.Mechanism)
 	case status.IsTemporary(r.Err):
-		n.log.Warn("a login could not be checked", obs.KeyService, service, obs.KeySession, p.Session, obs.KeyClient, p.Addr.Addr().String(),
-			obs.KeyAccount, r.Name, obs.KeyError, r.Err)
+		if times := n.registry.unchecked.happened(n.opt.Now()); times > 0 {
+			n.log.Warn("a login could not be checked", obs.KeyService, service, obs.KeySession, p.Session, obs.KeyClient, p.Addr.Addr().String(),
+				obs.KeyAccount, r.Name, obs.KeyError, r.Err, "times", times)
+		}
 	default:
 		n.events.Emit(obs.AuthFailed{Peer: p, Mech: r.Mechanism, Account: r.Name, Attempts: o.Failures + 1, Error: r.Err})
 	}
