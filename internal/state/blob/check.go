@@ -80,7 +80,8 @@ func (c *PackCheck) absent(ctx context.Context, r Row) error {
 	f := fault.Fault{Kind: fault.PackMissing, Pack: r.Pack,
 		Text: fmt.Sprintf("pack %d (%v, %d bytes) has no file %s", r.Pack, r.State, r.Size, c.Reader.s.path(r.Pack))}
 	if c.mendable(r.Pack) {
-		if err := c.Catalog.force(ctx, r.Pack, PackGone, 0); err != nil {
+		// What was settled in it stays so: if the file comes back, nothing of that is delivered again.
+		if err := c.Catalog.force(ctx, r.Pack, PackGone, max(r.Size, r.Settled)); err != nil {
 			return err
 		}
 		f.Mended = "the catalog calls it gone; put the file back and check again to have it back"
@@ -93,8 +94,8 @@ func (c *PackCheck) present(ctx context.Context, r Row, sound func(Row)) error {
 	if r.State == PackGone {
 		return c.unknownPack(ctx, r, sound)
 	}
-	if r.State == PackDeleted {
-		return nil // the next start removes it
+	if r.State == PackDeleted || r.State == PackOpen && r.Kind == KindCopies {
+		return nil // the next start removes it, or a compaction is writing it
 	}
 	ok, err := c.header(ctx, r)
 	if err != nil || !ok {
@@ -153,7 +154,7 @@ func (c *PackCheck) header(ctx context.Context, r Row) (ok bool, err error) {
 		f.Kind, f.Text = fault.PackUnreadable, fmt.Sprintf("pack %d: %v; nothing in it can be found", r.Pack, merr)
 		if c.mendable(r.Pack) {
 			name := path.Base(c.Reader.s.path(r.Pack))
-			if err := errors.Join(c.moveAside(name), c.Catalog.force(ctx, r.Pack, PackGone, 0)); err != nil {
+			if err := errors.Join(c.moveAside(name), c.Catalog.force(ctx, r.Pack, PackGone, max(r.Size, r.Settled))); err != nil {
 				return false, err
 			}
 			f.Mended = "moved to " + path.Join(c.Aside, name) + "; the catalog calls it gone"
@@ -220,6 +221,8 @@ func (c *PackCheck) unknownPack(ctx context.Context, r Row, sound func(Row)) err
 		row := Row{Pack: r.Pack, State: PackSealed, Node: h.node, Epoch: h.epoch, Created: h.created, Size: size, Kind: h.kind}
 		if h.kind == KindCopies {
 			row.Settled = size // copies of what was delivered long ago
+		} else if r.State == PackGone {
+			row.Settled = min(r.Settled, size)
 		}
 		if err := c.Catalog.adopt(ctx, row); err != nil {
 			return err
