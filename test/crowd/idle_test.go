@@ -2,6 +2,7 @@ package crowd
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -210,11 +211,8 @@ func deliver(t *testing.T, s *system.System, from netip.Addr, full bool) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, step := range [][2]string{{"", "220"}, {hello, "250"}, {"MAIL FROM:<w@witness.example>", "250"}, {"RCPT TO:<" + s.Bob.Address + ">", "250"},
-		{"DATA", "354"}, {"Subject: meanwhile\r\n\r\nserved\r\n.", "250"}} {
-		if err := c.SMTP(step[0], step[1]); err != nil {
-			t.Fatalf("meanwhile: %v", err)
-		}
+	if err := errors.Join(c.SMTP("", "220"), c.SMTP(hello, "250"), message(c, s.Bob.Address)); err != nil {
+		t.Fatalf("meanwhile: %v", err)
 	}
 	operator, err := admin.Dial(t.Context(), filepath.Join(s.Dir, "run"))
 	if err != nil {
@@ -231,4 +229,15 @@ func deliver(t *testing.T, s *system.System, from netip.Addr, full bool) {
 		}
 	}
 	t.Error("a message sent meanwhile is not in its mailbox")
+}
+
+// message sends a small one.
+func message(c *Client, to string) error {
+	for _, step := range [][2]string{{"MAIL FROM:<w@witness.example>", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"},
+		{"Subject: meanwhile\r\n\r\nserved\r\n.", "250"}} {
+		if err := c.SMTP(step[0], step[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -185,11 +185,8 @@ func watch(t *testing.T, s *system.System, config *tls.Config, over chan struct{
 		defer sender.Close()
 		for {
 			began := time.Now()
-			for _, step := range [][2]string{{"MAIL FROM:<w@witness.example>", "250"}, {"RCPT TO:<" + s.Bob.Address + ">", "250"}, {"DATA", "354"},
-				{"Subject: in the storm\r\n\r\nserved\r\n.", "250"}} {
-				if out.err = sender.SMTP(step[0], step[1]); out.err != nil {
-					return
-				}
+			if out.err = message(sender, s.Bob.Address); out.err != nil {
+				return
 			}
 			for line := ""; !strings.HasSuffix(line, " EXISTS"); {
 				if line, out.err = reader.Line(); out.err != nil {
