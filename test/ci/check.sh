@@ -15,7 +15,7 @@ timeout=${TEST_TIMEOUT:-10m}
 module=$(go list -m)
 
 # packages lists what unit tests run on: all but the stages that have a name of their own.
-packages() { go list ./... | grep -v -E "^$module/test/(dialogue|interop|crash|bench|layering|packages|thunderbird)(/|$)"; }
+packages() { go list ./... | grep -v -E "^$module/test/(dialogue|interop|crash|crowd|bench|layering|packages|thunderbird)(/|$)"; }
 
 # below runs `go test` on the packages under the given folders, if there are any yet.
 below() {
@@ -29,7 +29,9 @@ below() {
 }
 
 peers() { test/ci/peers.sh; }
-build() { make -s build && go test -run '^$' ./... >/dev/null && go build -tags nosync_pack ./... && go build -tags nosync_wal ./...; }
+build() { make -s build && go test -run '^$' ./... >/dev/null && mutants; }
+# mutants are builds that lack one sync each; test/crash finds them out.
+mutants() { for tag in nosync_pack nosync_packdir nosync_copies nosync_wal; do go build -tags $tag ./... || return 1; done; }
 vet() { go vet ./... && (cd tools && go vet ./...); }
 format() {
 	local bad
@@ -59,6 +61,7 @@ interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
 order() { below test/crash -p 1 -run Order; }
 powercut() { below test/crash -p 1 -run PowerCut; }
 kill_() { below test/crash -p 1 -run Kill; }
+crowds() { below test/crowd -v 2>&1 | test/ci/brief.sh; }
 crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }

@@ -57,7 +57,7 @@ func (s *Store) makeCopies(ctx context.Context) (*copies, error) {
 		return t, err
 	}
 	t.p = p
-	if err := s.opt.FS.SyncDir(s.opt.Dir); err != nil {
+	if err := syncNames(s.opt.FS, s.opt.Dir); err != nil {
 		return t, s.fail("sync directory", err)
 	}
 	s.stats.packs.Add(1)
@@ -167,7 +167,7 @@ func (t *copies) syncSome() error {
 }
 
 func (t *copies) sync() error {
-	if err := t.p.file.Datasync(); err != nil {
+	if err := syncCopies(t.p.file); err != nil {
 		return t.s.fail("sync", err)
 	}
 	t.synced, t.unsynced = t.end, 0

@@ -105,7 +105,7 @@ func (s *Store) makePack(ctx context.Context) (*pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.opt.FS.SyncDir(s.opt.Dir); err != nil {
+	if err := syncNames(s.opt.FS, s.opt.Dir); err != nil {
 		return nil, errors.Join(s.fail("sync directory", err), p.close())
 	}
 	s.reserved = 0
