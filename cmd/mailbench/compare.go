@@ -23,7 +23,7 @@ type compareCmd struct {
 	Systems   []string      `help:"Systems, the one that the report is about first: postrider, maildir, mdbox, maildir-noflow, mdbox-noflow (Postfix + Dovecot, with in_flow_delay=0)." default:"postrider,maildir,mdbox,maildir-noflow,mdbox-noflow"`
 	Sessions  []int         `help:"Numbers of sessions." default:"1,50"`
 	Seconds   seconds       `help:"Load of one run: seconds, or a Go duration (10; quick 2)."`
-	Pairs     int           `help:"Turns of every system for everything (3; quick 1)."`
+	Pairs     int           `help:"Turns of every system at delivery, and half as many at all else (3; quick 1)."`
 	Size      int           `help:"Bytes of a message." default:"10240"`
 	Users     int           `help:"Users that the mail is for." default:"40"`
 	Retries   int           `help:"Repetitions of a run during which the disk changed (2; quick 1)." default:"-1"`

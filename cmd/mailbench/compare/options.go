@@ -14,7 +14,7 @@ type Options struct {
 	Systems  []peer.System
 	Sessions []int
 	Duration time.Duration // of the load of one run
-	Pairs    int           // how often every system has its turn, for each number of sessions
+	Pairs    int           // how often every system has its turn at delivery, for each number of sessions; see rounds
 	Users    int
 	Size     int
 	Retries  int           // how often a run is done again because the disk changed
@@ -36,6 +36,9 @@ type Options struct {
 	Show    func(label string, s load.Snapshot)
 	filled  map[string]bool // systems whose mailboxes for reading are filled
 }
+
+// rounds is how often every system has its turn at all that is not delivery: half as often, since it takes longer.
+func (o *Options) rounds() int { return (o.Pairs + 1) / 2 }
 
 const (
 	probes     = 1000 // appends of one disk probe

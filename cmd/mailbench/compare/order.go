@@ -148,7 +148,7 @@ func (o *Options) traceOne(ctx context.Context, s peer.System, t *Trace) (err er
 	if err != nil {
 		return err
 	}
-	cfg.Messages = int64(o.Traced)
+	cfg.Messages = int64(max(o.Traced, 2*t.Sessions))
 	res, err := o.sendAndWait(ctx, boxes, cfg)
 	select { // what follows a delivery a little later belongs to it
 	case <-time.After(time.Second):

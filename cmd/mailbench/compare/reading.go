@@ -71,7 +71,7 @@ type Reading struct {
 
 // read lets all systems that have an IMAP server of their own kind have their turns.
 func (o *Options) read(ctx context.Context, out *Outcome) {
-	for pair := 1; pair <= o.Pairs && o.Mailbox > 0; pair++ {
+	for pair := 1; pair <= o.rounds() && o.Mailbox > 0; pair++ {
 		for _, s := range o.Readers {
 			for try := out.readTries(s.Name(), pair); try <= o.Retries; try++ {
 				list, err := o.readTurn(ctx, s, Reading{System: s.Name(), Pair: pair, Try: try})

@@ -153,8 +153,8 @@ func (o *Outcome) method(p *page) {
 	p.say("## How it was measured\n")
 	p.say("- Each run: the system starts, %s users' INBOXes are counted, one second of warm-up, disk probe, %.0f s of load, wait "+
 		"until every message that got its 250 is in its INBOX (IMAP STATUS), disk probe, INBOXes counted again, stop. The data "+
-		"stays from run to run. Systems take turns, %s for each number of sessions; figures are medians.", load.Grouped(int64(o.Users)),
-		o.Duration, plural(o.Pairs, "turn"))
+		"stays from run to run. Systems take turns, %s for each number of sessions, and %s at all else; figures are medians.",
+		load.Grouped(int64(o.Users)), o.Duration, plural(o.Pairs, "turn"), plural((&Options{Pairs: o.Pairs}).rounds(), "turn"))
 	p.say("- The load is closed-loop: a session sends its next message after the reply, with PIPELINING, over one connection, to " +
 		"the users in turn. *In mailboxes* counts until the last message is in its INBOX, *accepted* until the last reply. " +
 		"Times to the reply run from the first byte of the message to the 250.")
@@ -174,7 +174,7 @@ func (o *Outcome) method(p *page) {
 	}
 	if len(o.Trials) > 0 {
 		p.say("- Relay, crowds and large messages are runs of their own, with a start, a warm-up of small mail for every user (who has " +
-			"logged in by then), and a disk probe before and after. Every relayed message must arrive once, as it was sent; every " +
+			"logged in by then), a wait until memory falls no more, and a disk probe before and after. Every relayed message must arrive once, as it was sent; every " +
 			"waiting connection must answer at the end; every large message must be in its INBOX.")
 	}
 	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run (of reading: a turn of all "+

@@ -26,10 +26,13 @@ func kinds() []string { return []string{kindRelay, kindIdleIMAP, kindIdleSMTP, k
 
 const (
 	relaySessions = 20
+	warmSessions  = 10
 	crowdWidth    = 16
 	bigSessions   = 4
 	bigSample     = 20 * time.Millisecond
 	minHold       = time.Second
+	settleStep    = time.Second
+	settleAtMost  = 20 * time.Second
 )
 
 // Trial is one run of one kind of one system.
@@ -76,7 +79,7 @@ func (o *Options) wanted(kind string) bool {
 // try lets all systems have their turns at all kinds.
 func (o *Options) try(ctx context.Context, out *Outcome) {
 	for _, kind := range kinds() {
-		for pair := 1; pair <= o.Pairs && o.wanted(kind); pair++ {
+		for pair := 1; pair <= o.rounds() && o.wanted(kind); pair++ {
 			for _, s := range o.members(kind) {
 				if !o.tryTurn(ctx, out, s, kind, pair) {
 					return
@@ -145,10 +148,13 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 		return err
 	}
 	defer boxes.close()
-	warm := o.config(s, 1)
+	warm := o.config(s, warmSessions)
 	warm.Duration = min(warmUp, o.Duration)
 	if _, err := o.sendAndWait(ctx, boxes, warm); err != nil {
 		return fmt.Errorf("warming up: %w", err)
+	}
+	if err := settle(ctx, s.Roots()); err != nil {
+		return err
 	}
 	if t.Before, err = gauge.ProbeDisk(o.Dir, o.Size, probes); err != nil {
 		return err
@@ -166,6 +172,28 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 	}
 	t.After, err = gauge.ProbeDisk(o.Dir, o.Size, probes)
 	return err
+}
+
+// settle waits until the system has given back memory that it does not need: what checking passwords took would else hide
+// what connections and messages take.
+func settle(ctx context.Context, roots []int) error {
+	last := int64(1) << 62
+	for begin, steady := time.Now(), 0; steady < 3 && time.Since(begin) < settleAtMost; {
+		m, err := gauge.Memory(roots)
+		if err != nil {
+			return err
+		}
+		if steady++; m < last-last/200 {
+			steady = 0
+		}
+		last = m
+		select {
+		case <-time.After(settleStep):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // relay sends through the system into our sink.

@@ -1,18 +1,22 @@
 // Package peers checks that the systems of cmd/mailbench/peer can be trusted as a measure: that each takes mail by SMTP
-// and shows every message in the right INBOX, also after a restart, and that nothing of it is left running. It needs
+// and shows every message in the right INBOX by IMAP and POP3, also after a restart, relays each message once, and that nothing of it is left running. It needs
 // root, Postfix and Dovecot (`make peers`), and for Postrider a build of this tree.
 package peers
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/postrider/postrider/cmd/mailbench/client"
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
 	"github.com/postrider/postrider/cmd/mailbench/load"
 	"github.com/postrider/postrider/cmd/mailbench/peer"
+	"github.com/postrider/postrider/cmd/mailbench/work"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -81,6 +85,8 @@ func delivers(t *testing.T, s peer.System) {
 		for u := 1; u <= users; u++ {
 			arrives(t, s.IMAP(), u, 4*round)
 		}
+		readsByPOP3(t, s.POP3(), 4*round)
+		relays(t, s)
 		if syncs != nil {
 			if calls, err := syncs.Stop(); err != nil || calls["fsync"]+calls["fdatasync"] == 0 {
 				t.Errorf("%v: mail was taken without a sync: %v", err, calls)
@@ -96,6 +102,31 @@ func delivers(t *testing.T, s peer.System) {
 		if left := family.Left(); len(left) > 0 {
 			t.Errorf("round %d: still there: %v", round, left)
 		}
+	}
+}
+
+// readsByPOP3 fetches what IMAP counted.
+func readsByPOP3(t *testing.T, a peer.Access, want int64) {
+	t.Helper()
+	res, err := work.Run(t.Context(), work.Options{Protocol: "pop3", Workload: "list", Target: client.Target{Addr: a.Addr, TLS: a.TLS, Implicit: true},
+		Users: []work.User{{Name: peer.Address(1), Password: a.Password(1)}}, Sessions: 1, Operations: 1}, nil)
+	if err != nil || res.Messages != want {
+		t.Errorf("POP3: %v: %d messages, want %d", err, res.Messages, want)
+	}
+}
+
+// relays sends a few messages through, each of which must come once.
+func relays(t *testing.T, s peer.System) {
+	t.Helper()
+	way := s.Relay()
+	l, err := net.Listen("tcp", way.Sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := work.Relay(t.Context(), work.RelayOptions{Sink: l, Stall: time.Minute, Load: load.Config{Addr: way.Addr, Sessions: 2, Messages: 6,
+		Sizes: []int{10240}, From: "bench@mailbench.invalid", Recipients: []string{"user1@" + peer.RelayDomain}}}, nil)
+	if err != nil || res.Arrived != 6 {
+		t.Errorf("relay: %v: %+v", err, res)
 	}
 }
 
