@@ -28,12 +28,12 @@ test:
 
 # What must pass before anything lands: at most 25 minutes from cold. CI runs this.
 check:
-	test/ci/check.sh peers build vet format staticcheck layering unit race dialogues interop order powercut kill crashes fuzz
+	test/ci/check.sh peers build vet format staticcheck layering unit race dialogues interop crowds order powercut kill crashes fuzz
 
 # Everything, long forms included; run before a release and quoted in its note.
 check-long:
 	POSTRIDER_LONG=1 CRASH_SECONDS=900 FUZZ_SECONDS=900 TEST_TIMEOUT=60m \
-	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop order powercut kill crashes fuzz package thunderbird
+	test/ci/check.sh peers build vet format staticcheck layering docs unit race dialogues interop crowds order powercut kill crashes fuzz package thunderbird
 
 # Postrider beside Postfix and Dovecot, as root: about 35 minutes; writes docs/benchmarks.md and two plots.
 bench: build

@@ -61,7 +61,7 @@ interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
 order() { below test/crash -p 1 -run Order; }
 powercut() { below test/crash -p 1 -run PowerCut; }
 kill_() { below test/crash -p 1 -run Kill; }
-crowds() { below test/crowd -v 2>&1 | test/ci/brief.sh; }
+crowds() { below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)'; } # with the figures
 crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }

@@ -28,7 +28,7 @@ type storm struct {
 
 // TestLoginStormShort: the storm in small.
 func TestLoginStormShort(t *testing.T) {
-	storm{phones: 60, accounts: 20, perAddress: 10, guessers: 30}.run(t)
+	storm{phones: 40, accounts: 10, perAddress: 10, guessers: 15}.run(t)
 }
 
 // TestLoginStormFull: 5,000 phones of 2,500 people.
