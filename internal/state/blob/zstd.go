@@ -121,7 +121,8 @@ func (c *codec) encode(dst, plain []byte) ([]byte, error) {
 	if e == nil {
 		var err error
 		e, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(compressLevel), zstd.WithWindowSize(frameSize),
-			zstd.WithSingleSegment(true), zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true))
+			zstd.WithSingleSegment(true), zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true),
+			zstd.WithAllLitEntropyCompression(true)) // base64 has no matches, and only this makes it a quarter shorter
 		if err != nil {
 			return dst, err
 		}
