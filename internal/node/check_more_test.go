@@ -214,3 +214,20 @@ func TestCheckOnline(t *testing.T) {
 	must(t, send(t, n, "alice@here.example", fmt.Sprintf(text, 7, 7)))
 	eventually(t, "delivery after the repair", func() bool { return len(readAll(t, n)) == 3+more })
 }
+
+// A lost pack that is found again: its messages are where they were.
+func TestPackPutBack(t *testing.T) {
+	s := newSample(t)
+	file := s.pack(s.inner)
+	b, err := os.ReadFile(file)
+	must(t, err)
+	must(t, os.Remove(file))
+	if _, _, sum := s.check(t, admin.CheckQuery{Repair: true}); !sum.Clean {
+		t.Fatalf("%+v", sum)
+	}
+	must(t, os.WriteFile(file, b, 0o600))
+	if faults, _, sum := s.check(t, admin.CheckQuery{Repair: true}); !sum.Clean {
+		t.Fatalf("%+v", faults)
+	}
+	s.reads(t, nil)
+}

@@ -54,7 +54,24 @@ func (k *checker) checkRecords(ctx context.Context) error {
 			return fmt.Errorf("pack %d: %w", pack, err)
 		}
 	}
-	return nil
+	return k.store.TakenOut(ctx, func(r mailstore.Reference) error { return k.takenOut(ctx, r) })
+}
+
+// takenOut looks again at a message that a repair could not read and took out: its pack may have come back.
+func (k *checker) takenOut(ctx context.Context, r mailstore.Reference) error {
+	if err := k.message(ctx, r.Ref, r.Size-int64(r.Literals)); err != nil {
+		return ctx.Err() // it is as it was
+	}
+	l := led{account: r.Account, email: r.Email}
+	f := fault.Fault{Kind: fault.EmailSetAside, Pack: r.Ref.Pack, Offset: r.Ref.Offset, Account: r.Account,
+		Text: fmt.Sprintf("a message%s that was taken out of its mailbox can be read again", k.about(ctx, l))}
+	if k.query.Repair {
+		if err := k.store.PutBack(ctx, r.Account, r.Email); err != nil {
+			return err
+		}
+		f.Mended = "put back, without its flags"
+	}
+	return errors.Join(k.report(f), k.pause(ctx))
 }
 
 // pack checks the records of one pack; row is nil where it cannot be read.

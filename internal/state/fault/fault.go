@@ -34,6 +34,7 @@ const (
 	RecordUnused     Kind = "record-unused"     // damage that nothing leads to any more: a note
 	StructureDiffers Kind = "structure-differs" // the stored structure is not that of the message
 	EmailNoRecord    Kind = "email-no-record"   // an email leads to no record
+	EmailSetAside    Kind = "email-set-aside"   // an email taken out of its mailboxes by a repair can be read again
 )
 
 // Of the mailstore.

@@ -94,12 +94,10 @@ func (s *Store) MakeSound(ctx context.Context, account int64) error {
 	fresh := false
 	err := s.write(ctx, func(t *txn) error {
 		var n int64
-		if _, err := t.QueryRow(`SELECT (SELECT COUNT(*) FROM account_state WHERE account_id = ?) + (SELECT COUNT(*) FROM mailbox WHERE account_id = ?)
-			+ (SELECT COUNT(*) FROM email WHERE account_id = ?)`, account, account, account).Scan(&n); err != nil {
+		found, err := t.QueryRow(`SELECT 1 FROM account_state WHERE account_id = ? UNION ALL SELECT 1 FROM mailbox WHERE account_id = ?
+			UNION ALL SELECT 1 FROM email WHERE account_id = ? LIMIT 1`, account, account, account).Scan(&n)
+		if fresh = !found; err != nil || fresh {
 			return err
-		}
-		if fresh = n == 0; fresh {
-			return nil
 		}
 		if err := t.remakeState(account); err != nil {
 			return err
