@@ -140,6 +140,9 @@ func FuzzStored(f *testing.F) {
 			}
 			return
 		}
+		if b.plain > 8<<20 { // frames of one repeated byte are short: no fault, but a long wait
+			return
+		}
 		off := int64(at) % b.plain
 		p := make([]byte, min(int64(n), b.plain-off))
 		rangeErr := c.readAt(r, &b, frameKey{}, p, off)
