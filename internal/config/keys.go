@@ -254,6 +254,8 @@ type Limits struct {
 	// Messages on their way in by SMTP and LMTP at once; each needs up to half a MiB of memory, however large it is. The next
 	// ones wait a little, then they are refused for now with 452 4.3.1.
 	MessagesAtOnce int `toml:"messages_at_once" min:"1" max:"100000" apply:"restart"`
+	// Networks that no limit for one address holds for: relays of our own, proxies of webmail, an office behind one address.
+	ExemptNetworks Networks `toml:"exempt_networks"`
 	// Whether serve confines itself to its own folders and to what the configuration names, by Landlock: auto (where the
 	// kernel has it), require (not start without it), off.
 	Sandbox string `toml:"sandbox" enum:"auto,require,off" apply:"restart"`

@@ -29,7 +29,10 @@ func (a *authenticator) Password(ctx context.Context, name, password string) (sa
 
 func (a *authenticator) password(ctx context.Context, name, password string) (sasl.Identity, error) {
 	o := sasl.OriginOf(ctx)
-	client := directory.Client{Remote: o.Remote.String(), Service: o.Service, Site: site(o.Remote.Addr())}
+	client := directory.Client{Remote: o.Remote.String(), Service: o.Service}
+	if !a.config.Load().Limits.ExemptNetworks.Contains(o.Remote.Addr().Unmap()) {
+		client.Site = site(o.Remote.Addr())
+	}
 	if a.service != "" {
 		client.Service = a.service
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 
 	"github.com/postrider/postrider/internal/agent/certs"
@@ -69,7 +70,14 @@ func (n *Node) newShared(c *config.Config) *link.Shared {
 	if text := scarceDescriptors(c, limit); text != "" {
 		n.log.Warn("the limit of open files is low", "detail", text)
 	}
-	return link.NewShared(forClients(c, limit), runtime.GOMAXPROCS(0))
+	s := link.NewShared(forClients(c, limit), runtime.GOMAXPROCS(0))
+	s.Exempt = n.exempt
+	return s
+}
+
+// exempt says that an address stands for many, and no limit of one address holds for it.
+func (n *Node) exempt(a netip.Addr) bool {
+	return n.config.Load().Limits.ExemptNetworks.Contains(a.Unmap())
 }
 
 // scarceDescriptors says that a configuration admits more connections than a limit of open files has room for; "": it does not.

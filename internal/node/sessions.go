@@ -51,6 +51,9 @@ func (n *Node) begin(p obs.Peer, kick func(string), act func() activity) {
 func (n *Node) letIn(p obs.Peer, who sasl.Identity) *status.Error {
 	c, now := n.config.Load(), n.opt.Now()
 	l := limits{perAccountAndAddress: c.Auth.MaxConnectionsPerAccountAndAddress}
+	if n.exempt(p.Addr.Addr()) {
+		l.perAccountAndAddress = 0
+	}
 	if family(p.Service) == "imap" {
 		l.perAccount = c.IMAP.MaxConnectionsPerAccount
 	}

@@ -99,6 +99,16 @@ func TestSharedRoom(t *testing.T) {
 		t.Error("the refusal was not counted")
 	}
 	mail.Dismiss(1)
+	shared.Exempt = netip.MustParsePrefix("192.0.2.0/24").Contains
+	for i, c := range []struct {
+		from string
+		want Refusal
+	}{{"192.0.2.1", ""}, {"198.51.100.1", SiteFull}} {
+		if r := mail.Admit(10+i, netip.MustParseAddr(c.from), Limits{Total: 10, Shared: shared}); r != c.want {
+			t.Errorf("%s, of whom none may come: %q, want %q", c.from, r, c.want)
+		}
+	}
+	mail.Dismiss(10)
 	if r := imap.Admit(3, netip.Addr{}, l); r != "" {
 		t.Error(r)
 	}

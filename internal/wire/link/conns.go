@@ -49,6 +49,9 @@ type Conns[C comparable] struct {
 // Admit counts a connection in, or says why not. What is not IP has no limit of its own.
 func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 	site := Site(from)
+	if l.Shared.exempts(from) {
+		site = netip.Prefix{}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var why Refusal

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +12,10 @@ import (
 // Shared is what the services of a process have in common: descriptors for connections, and the processors for handshakes.
 // nil bounds nothing. It is safe for concurrent use.
 type Shared struct {
+	// Exempt says whose address does not count: relays of our own, proxies, an office behind one address. nil: nobody's. It is
+	// set before the first connection.
+	Exempt func(netip.Addr) bool
+
 	room  int64 // connections of all services
 	taken atomic.Int64
 	slots chan struct{}
@@ -32,6 +37,8 @@ func (s *Shared) take() bool {
 	}
 	return true
 }
+
+func (s *Shared) exempts(a netip.Addr) bool { return s != nil && s.Exempt != nil && s.Exempt(a) }
 
 func (s *Shared) give() {
 	if s != nil {
