@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,30 +17,49 @@ import (
 )
 
 // BenchmarkDelivery takes 10 KiB messages from the socket into mailboxes of 100 accounts, with the shipped settings, on the
-// disk that TMPDIR names. It reports messages a second until the last is in its mailbox, and the CPU of this process (the
-// senders' share included) for each.
+// disk that TMPDIR names. It reports messages a second until the last is in its mailbox, the CPU of this process (the
+// senders' share included), syncs and pages written to the database's log for each.
 func BenchmarkDelivery(b *testing.B) {
-	for _, sessions := range []int{1, 50} {
-		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) { benchmarkDelivery(b, sessions) })
+	for _, load := range []*benchLoad{
+		{service: "smtp", sessions: 1, recipients: 1}, {service: "smtp", sessions: 50, recipients: 1},
+		{service: "lmtp", sessions: 10, recipients: 1}, {service: "lmtp", sessions: 10, recipients: 20},
+	} {
+		b.Run(fmt.Sprintf("%s/sessions=%d/rcpts=%d", load.service, load.sessions, load.recipients), func(b *testing.B) {
+			benchmarkDelivery(b, load)
+		})
 	}
 }
 
-func benchmarkDelivery(b *testing.B, sessions int) {
+// benchLoad is sessions that send one message after the other.
+type benchLoad struct {
+	service              string
+	sessions, recipients int
+	addr                 string
+	total                int64        // messages
+	next                 atomic.Int64 // of them
+
+	mu    sync.Mutex
+	waits []time.Duration // from the end of the data to its reply
+}
+
+const benchUsers = 100
+
+func benchmarkDelivery(b *testing.B, load *benchLoad) {
 	n, stop := start(b, testConfig(b, b.TempDir()))
-	const users = 100
-	for i := range users {
+	for i := range benchUsers {
 		addSilentUser(b, n, fmt.Sprintf("user%d", i))
 	}
-	message := "Subject: benchmark\r\nFrom: a@far.example\r\nTo: b@here.example\r\nMessage-ID: <%d@far.example>\r\n\r\n" +
-		strings.Repeat(strings.Repeat("x", 76)+"\r\n", 10240/78)
-	var next atomic.Int64
+	load.addr, load.total = n.Addresses()[load.service].String(), int64(b.N)
 	var group sync.WaitGroup
+	b.ReportAllocs()
 	b.ResetTimer()
-	began, cpu := time.Now(), processCPU()
-	for range sessions {
+	began, cpu, pages := time.Now(), processCPU(), n.db.Stats().Written
+	for range load.sessions {
 		group.Go(func() {
-			if err := sendMany(n.Addresses()["smtp"].String(), message, &next, int64(b.N), users); err != nil {
-				b.Error(err)
+			for load.next.Load() < load.total && !b.Failed() {
+				if err := load.send(); err != nil {
+					b.Error(err)
+				}
 			}
 		})
 	}
@@ -54,6 +74,10 @@ func benchmarkDelivery(b *testing.B, sessions int) {
 	b.ReportMetric(float64(b.N)/accepted.Seconds(), "accepted/s")
 	b.ReportMetric(float64((processCPU()-cpu).Microseconds())/float64(b.N), "µs-cpu/msg")
 	b.ReportMetric(float64(n.blobs.Stats().Syncs+n.db.Stats().Commits)/float64(b.N), "syncs/msg")
+	b.ReportMetric(float64(n.db.Stats().Written-pages)/float64(b.N), "pages/msg")
+	slices.Sort(load.waits)
+	b.ReportMetric(float64(load.waits[len(load.waits)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(load.waits[len(load.waits)*99/100].Microseconds())/1000, "p99-ms")
 	stop()
 }
 
@@ -65,68 +89,81 @@ func processCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func sendMany(addr, message string, next *atomic.Int64, total int64, users int) error {
-	conn, err := net.Dial("tcp", addr)
+// send is one session. It makes its messages in place: its own work should not count much.
+func (s *benchLoad) send() error {
+	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	in := bufio.NewReader(conn)
-	expect := func(code string, replies int) error {
-		for range replies {
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					return err
-				}
-				if !strings.HasPrefix(line, code) {
-					return fmt.Errorf("unexpected reply %q", line)
-				}
-				if line[3] == ' ' {
-					break
-				}
-			}
-		}
-		return nil
+	hello, answers := "EHLO bench.example\r\n", 1
+	if s.service == "lmtp" {
+		hello, answers = "LHLO bench.example\r\n", s.recipients
 	}
-	if err := expect("220", 1); err != nil {
+	if err := expectReplies(in, "220", 1); err != nil {
 		return err
 	}
-	if _, err := conn.Write([]byte("EHLO bench.example\r\n")); err != nil {
+	if _, err := conn.Write([]byte(hello)); err != nil {
 		return err
 	}
-	if err := expect("250", 1); err != nil {
+	if err := expectReplies(in, "250", 1); err != nil {
 		return err
 	}
-	for sent := 0; ; sent++ {
-		i := next.Add(1)
-		if i > total {
+	const head = "Subject: benchmark\r\nFrom: a@far.example\r\nTo: b@here.example\r\nMessage-ID: <"
+	message := []byte(head + "000000000000@far.example>\r\n\r\n" + strings.Repeat(strings.Repeat("x", 76)+"\r\n", 10240/78) + ".\r\n")
+	var commands []byte
+	var waits []time.Duration
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waits = append(s.waits, waits...)
+	}()
+	for range 900 { // the server's limit of messages in a session is 1000
+		i := s.next.Add(1)
+		if i > s.total {
 			return nil
 		}
-		if sent == 900 { // the server's limit of messages in a session is 1000
-			return sendMany(addr, message, addTo(next, -1), total, users)
+		commands = append(commands[:0], "MAIL FROM:<a@far.example>\r\n"...)
+		for r := range s.recipients {
+			commands = fmt.Appendf(commands, "RCPT TO:<user%d@here.example>\r\n", (int(i)+r)%benchUsers)
 		}
-		if _, err := fmt.Fprintf(conn, "MAIL FROM:<a@far.example>\r\nRCPT TO:<user%d@here.example>\r\nDATA\r\n", int(i)%users); err != nil {
+		if _, err := conn.Write(append(commands, "DATA\r\n"...)); err != nil {
 			return err
 		}
-		if err := expect("250", 2); err != nil {
+		if err := expectReplies(in, "250", 1+s.recipients); err != nil {
 			return err
 		}
-		if err := expect("354", 1); err != nil {
+		if err := expectReplies(in, "354", 1); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(conn, message+".\r\n", i); err != nil {
+		copy(message[len(head):], fmt.Sprintf("%012d", i))
+		if _, err := conn.Write(message); err != nil {
 			return err
 		}
-		if err := expect("250", 1); err != nil {
+		sent := time.Now()
+		if err := expectReplies(in, "250", answers); err != nil {
 			return err
 		}
+		waits = append(waits, time.Since(sent))
 	}
+	return nil
 }
 
-func addTo(v *atomic.Int64, n int64) *atomic.Int64 {
-	v.Add(n)
-	return v
+func expectReplies(in *bufio.Reader, code string, replies int) error {
+	for replies > 0 {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) < 4 || string(line[:3]) != code {
+			return fmt.Errorf("unexpected reply %q", line)
+		}
+		if line[3] == ' ' {
+			replies--
+		}
+	}
+	return nil
 }
 
 // addSilentUser makes an account that nobody logs in to: no password is hashed.

@@ -2,9 +2,11 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/state/db"
 )
@@ -47,17 +49,28 @@ func (q *Queue) sweep() {
 
 // settlePatience gives rows to jobs that the journal has carried for long. q.mu is held.
 func (q *Queue) settlePatience(now time.Time) {
-	for ; q.swept < len(q.journal); q.swept++ {
-		e := q.journal[q.swept]
-		it := q.jobs[e.id]
-		if it == nil || it.rows || it.ref != e.ref || len(it.rcpts) == 0 {
-			continue
+	for i, passed := q.swept, true; i < len(q.journal); i++ {
+		e := q.journal[i]
+		if it := q.jobs[e.id]; it != nil && !it.rows && it.ref == e.ref && len(it.rcpts) > 0 {
+			age := now.Sub(it.submitted)
+			if age < q.opt.Patience {
+				return // the rest came later
+			}
+			if age < q.opt.MailboxPatience && it.toMailboxes() {
+				passed = false // looked at again
+				continue
+			}
+			q.writeRows(it, nil)
 		}
-		if now.Sub(it.submitted) < q.opt.Patience {
-			return // the rest came later
+		if passed {
+			q.swept = i + 1
 		}
-		q.writeRows(it, nil)
 	}
+}
+
+// toMailboxes tells whether all that is left of a job goes into our own mailstore.
+func (it *item) toMailboxes() bool {
+	return !slices.ContainsFunc(it.rcpts, func(r *recipient) bool { return r.transport != flow.Mailbox })
 }
 
 // clean removes from the ledgers what no start of the server will ask for: the rows of ids that neither the journal nor

@@ -71,7 +71,7 @@ type Ledger interface {
 type Lane struct {
 	Agent   Agent
 	Workers int // calls of Deliver at once
-	Batch   int // tasks given to one call
+	Batch   int // recipients given to one call, but for the last task's
 	// Pace is the least time between two calls unless a whole batch waits: tasks gather meanwhile, and share a commit.
 	Pace time.Duration
 }
@@ -98,6 +98,9 @@ type Options struct {
 	MaxIncoming int
 	// Patience is how long a job may live without rows. Default 3 s.
 	Patience time.Duration
+	// MailboxPatience is the same for a job that only our own mailstore keeps waiting: rows would need the database that it
+	// waits for, and more of it than the delivery. Default 60 s.
+	MailboxPatience time.Duration
 }
 
 // Queue is the queue. It is safe for concurrent use.
@@ -175,6 +178,7 @@ func (it *item) find(no int) *recipient {
 const (
 	defaultMaxIncoming = 20_000
 	defaultPatience    = 3 * time.Second
+	mailboxPatience    = time.Minute
 	admitPatience      = 20 * time.Second // Admit waits at most so long
 )
 
@@ -203,6 +207,9 @@ func New(o Options) *Queue {
 	}
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
+	}
+	if o.MailboxPatience == 0 {
+		o.MailboxPatience = mailboxPatience
 	}
 	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
 		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}

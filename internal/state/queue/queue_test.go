@@ -322,6 +322,34 @@ func TestSlowJobGetsRows(t *testing.T) {
 	})
 }
 
+// What waits for our own mailstore stays in the journal for longer: rows would need the same database.
+func TestWaitingForTheMailstoreGetsNoRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		q := w.start()
+		block := make(chan struct{})
+		q.lanes[flow.Mailbox].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome { <-block; return w.Deliver(ctx, tasks) })
+		q.lanes[flow.SMTP].Agent = q.lanes[flow.Mailbox].Agent
+		w.submit(q, mailbox(1))
+		w.submit(q, mailbox(2), remoteTo("slow.example"))
+		w.submit(q, remoteTo("slow.example"))
+		time.Sleep(10 * time.Second)
+		if w.rows("job") != 2 || w.unsettled() != 1 {
+			t.Fatalf("after 10 s: rows %d, unsettled %d", w.rows("job"), w.unsettled())
+		}
+		time.Sleep(time.Minute)
+		if w.rows("job") != 3 || w.unsettled() != 0 {
+			t.Fatalf("after 70 s: rows %d, unsettled %d", w.rows("job"), w.unsettled())
+		}
+		close(block)
+		synctest.Wait()
+		w.stop(q)
+		if w.rows("job") != 0 {
+			t.Fatalf("rows %d at the end", w.rows("job"))
+		}
+	})
+}
+
 type agentFunc func(context.Context, []*Task) [][]flow.Outcome
 
 func (f agentFunc) Deliver(ctx context.Context, tasks []*Task) [][]flow.Outcome { return f(ctx, tasks) }

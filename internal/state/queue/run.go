@@ -228,7 +228,11 @@ func (q *Queue) work(l *lane) {
 
 // take returns the next batch of a lane. q.mu is held.
 func (q *Queue) take(l *lane) []*Task {
-	n := min(len(l.pending), l.Batch)
+	n, recipients := 0, 0
+	for n < len(l.pending) && recipients < l.Batch {
+		recipients += len(l.pending[n].unit.Recipients)
+		n++
+	}
 	tasks := make([]*Task, 0, n)
 	for _, t := range l.pending[:n] {
 		if q.wanted(t) {
