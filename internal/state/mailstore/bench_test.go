@@ -100,3 +100,162 @@ func BenchmarkDeliver(b *testing.B) {
 		}
 	}
 }
+
+var sizeFlag = flag.Int("size", 100_000, "messages in the largest mailbox of BenchmarkLargeMailbox")
+
+// BenchmarkLargeMailbox is commands on all messages of a mailbox, by its size: how long each takes for a message, and how
+// long a delivery to another account waited meanwhile at most. -size 1000000 goes on to a million.
+func BenchmarkLargeMailbox(b *testing.B) {
+	for size := 1000; size <= *sizeFlag; size *= 10 {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			for range b.N {
+				largeMailbox(b, size)
+			}
+		})
+	}
+}
+
+func largeMailbox(b *testing.B, size int) {
+	ctx := context.Background()
+	s, d := benchStore(b, 2)
+	in := &incoming{}
+	timed := func(what string, fn func() error) {
+		stall := stalls(b, s)
+		began, pages := time.Now(), d.Stats().Written
+		if err := fn(); err != nil {
+			b.Fatal(what, err)
+		}
+		took := time.Since(began)
+		b.ReportMetric(float64(took.Nanoseconds())/1000/float64(size), what+"-µs/msg")
+		b.ReportMetric(float64(d.Stats().Written-pages)/float64(size), what+"-pages/msg")
+		b.ReportMetric(float64(stall().Milliseconds()), what+"-stall-ms")
+	}
+	all := []mailstore.Range{{First: 1, Last: 1<<32 - 1}}
+	timed("deliver", func() error {
+		for left := size; left > 0; {
+			ds := make([]mailstore.Delivery, min(64, left))
+			for i := range ds {
+				ds[i] = in.next(1)
+			}
+			if _, err := s.Deliver(ctx, ds); err != nil {
+				return err
+			}
+			left -= len(ds)
+		}
+		return nil
+	})
+	inbox, err := s.Mailbox(ctx, 1, mailstore.Inbox())
+	if err != nil {
+		b.Fatal(err)
+	}
+	copies, err := s.CreateMailbox(ctx, 1, mailstore.Name{"Copies"}, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	timed("store", func() error {
+		_, _, err := s.StoreFlags(ctx, 1, inbox.ID, all, mailstore.FlagChange{Op: mailstore.AddFlags, Flags: mailstore.Seen})
+		return err
+	})
+	timed("copy", func() error {
+		_, _, err := s.Copy(ctx, 1, inbox.ID, all, copies.Name)
+		return err
+	})
+	timed("move", func() error {
+		_, _, err := s.Move(ctx, 1, copies.ID, all, mailstore.Name{"Archive"}, "bench")
+		return err
+	})
+	timed("rename", func() error {
+		return s.RenameMailbox(ctx, 1, mailstore.Name{"Archive"}, mailstore.Name{"Old"}, "bench")
+	})
+	timed("delete", func() error { return s.DeleteMailbox(ctx, 1, mailstore.Name{"Old"}, "bench") })
+	if _, _, err := s.StoreFlags(ctx, 1, inbox.ID, all, mailstore.FlagChange{Op: mailstore.AddFlags, Flags: mailstore.Deleted}); err != nil {
+		b.Fatal(err)
+	}
+	timed("expunge", func() error {
+		_, err := s.Expunge(ctx, 1, inbox.ID, all, "bench")
+		return err
+	})
+}
+
+// stalls delivers to another account, one message after the other, until its result is called: the longest wait.
+func stalls(b *testing.B, s *mailstore.Store) func() time.Duration {
+	stop, longest := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		in, most := &incoming{}, time.Duration(0)
+		in.n = time.Now().UnixMicro()
+		for {
+			select {
+			case <-stop:
+				longest <- most
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			began := time.Now()
+			if _, err := s.Deliver(context.Background(), []mailstore.Delivery{in.next(2)}); err != nil {
+				b.Error(err)
+			}
+			most = max(most, time.Since(began))
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		return <-longest
+	}
+}
+
+// BenchmarkManyMailboxes is an account with many mailboxes: making them, listing them, asking one, renaming their parent.
+func BenchmarkManyMailboxes(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for range b.N {
+				manyMailboxes(b, n)
+			}
+		})
+	}
+}
+
+func manyMailboxes(b *testing.B, n int) {
+	ctx := context.Background()
+	s, _ := benchStore(b, 1)
+	timed := func(what string, times int, fn func() error) {
+		began := time.Now()
+		if err := fn(); err != nil {
+			b.Fatal(what, err)
+		}
+		b.ReportMetric(float64(time.Since(began).Nanoseconds())/1000/float64(times), what)
+	}
+	timed("create-µs", n, func() error {
+		for i := range n {
+			if _, err := s.CreateMailbox(ctx, 1, mailstore.Name{"Lists", fmt.Sprintf("list %d", i)}, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	timed("list-µs/mailbox", n, func() error {
+		_, err := s.Mailboxes(ctx, 1)
+		return err
+	})
+	timed("status-µs", 100, func() error {
+		for i := range 100 {
+			if _, err := s.Mailbox(ctx, 1, mailstore.Name{"Lists", fmt.Sprintf("list %d", i*n/100)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	timed("deliver-µs", 100, func() error {
+		in := &incoming{}
+		for i := range 100 {
+			d := in.next(1)
+			d.Folder = mailstore.Name{"Lists", fmt.Sprintf("list %d", i*n/100)}
+			if _, err := s.Deliver(ctx, []mailstore.Delivery{d}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	timed("rename-µs/mailbox", n, func() error {
+		return s.RenameMailbox(ctx, 1, mailstore.Name{"Lists"}, mailstore.Name{"Old lists"}, "bench")
+	})
+}

@@ -20,54 +20,60 @@ type FlagChange struct {
 }
 
 // StoreFlags changes the flags of the messages of a mailbox whose UIDs lie in ranges (ascending, not overlapping).
-// Messages that do not exist are passed over. It returns the entries that were changed, and the UIDs that the condition
-// kept. All changes get one modification sequence.
+// Messages that do not exist are passed over. It goes in slices of maxSlice, each with one modification sequence for all
+// its changes. It returns the entries that were changed, also with an error, and the UIDs that the condition kept.
 func (s *Store) StoreFlags(ctx context.Context, account, mailbox int64, ranges []Range, c FlagChange) (changed []Entry, kept []uint32, err error) {
-	err = s.write(ctx, func(t *txn) error {
-		changed, kept = nil, nil
-		entries, err := t.entries(account, mailbox, ranges, true)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
-		var unseen, deleted int64
-		for _, e := range entries {
-			if c.Conditional && e.ModSeq > c.UnchangedSince {
-				kept = append(kept, e.UID)
-				continue
-			}
-			flags, keywords, err := c.Op.apply(e.Flags, e.Keywords, c.Flags, c.Keywords)
-			if err != nil {
-				return err
-			}
-			if flags == e.Flags && keywords == e.Keywords {
-				continue
-			}
-			unseen += count(flags&Seen == 0) - count(e.Flags&Seen == 0)
-			deleted += count(flags&Deleted != 0) - count(e.Flags&Deleted != 0)
-			e.Flags, e.Keywords = flags, keywords
-			changed = append(changed, e)
-		}
-		if len(changed) == 0 {
-			return nil
-		}
-		modseq, err := t.nextModSeq(account)
+	changed, err = inSlices(ctx, s, ranges, func(t *txn, ranges []Range) ([]Entry, []Range, error) {
+		entries, rest, err := t.slice(account, mailbox, ranges)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		for i := range changed {
-			changed[i].ModSeq = modseq
-		}
-		if err := t.updateFlags(place{account, mailbox}, ranges, entries, changed, c); err != nil {
-			return err
-		}
-		if _, err := t.Exec("UPDATE mailbox SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE account_id = ? AND mailbox_id = ?",
-			modseq, unseen, deleted, account, mailbox); err != nil {
-			return err
-		}
-		t.changed(Change{Account: account, Mailbox: mailbox, ModSeq: modseq, Entries: changed})
-		return nil
+		did, passed, err := t.storeFlags(place{account, mailbox}, ranges, entries, c)
+		kept = append(kept, passed...)
+		return did, rest, err
 	})
 	return changed, kept, err
+}
+
+// storeFlags changes the flags of entries, which lie in ranges.
+func (t *txn) storeFlags(p place, ranges []Range, entries []Entry, c FlagChange) (changed []Entry, kept []uint32, err error) {
+	var unseen, deleted int64
+	for _, e := range entries {
+		if c.Conditional && e.ModSeq > c.UnchangedSince {
+			kept = append(kept, e.UID)
+			continue
+		}
+		flags, keywords, err := c.Op.apply(e.Flags, e.Keywords, c.Flags, c.Keywords)
+		if err != nil {
+			return nil, nil, err
+		}
+		if flags == e.Flags && keywords == e.Keywords {
+			continue
+		}
+		unseen += count(flags&Seen == 0) - count(e.Flags&Seen == 0)
+		deleted += count(flags&Deleted != 0) - count(e.Flags&Deleted != 0)
+		e.Flags, e.Keywords = flags, keywords
+		changed = append(changed, e)
+	}
+	if len(changed) == 0 {
+		return nil, kept, nil
+	}
+	modseq, err := t.nextModSeq(p.account)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range changed {
+		changed[i].ModSeq = modseq
+	}
+	if err := t.updateFlags(p, ranges, entries, changed, c); err != nil {
+		return nil, nil, err
+	}
+	if _, err := t.Exec("UPDATE mailbox SET modseq = ?, unseen = unseen + ?, deleted = deleted + ? WHERE account_id = ? AND mailbox_id = ?",
+		modseq, unseen, deleted, p.account, p.mailbox); err != nil {
+		return nil, nil, err
+	}
+	t.changed(Change{Account: p.account, Mailbox: p.mailbox, ModSeq: modseq, Entries: changed})
+	return changed, kept, nil
 }
 
 const entryColumns = "uid, email_id, flags, keywords, modseq, size, internaldate, saved"

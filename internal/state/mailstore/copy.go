@@ -1,12 +1,15 @@
 package mailstore
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Placed is a copied or moved message: its UID before and after.
 type Placed struct{ From, To uint32 }
 
 // Copy makes entries of the same emails in another mailbox of the account, with flags and dates kept (RFC 9051 §6.4.7). It
-// is all or nothing. The pairs ascend. Beyond the quota it returns status.ErrQuota.
+// is all or nothing (RFC 9051 §6.4.7), in one transaction. The pairs ascend. Beyond the quota it returns status.ErrQuota.
 func (s *Store) Copy(ctx context.Context, account, mailbox int64, ranges []Range, to Name) (uidValidity uint32, pairs []Placed, err error) {
 	err = s.write(ctx, func(t *txn) error {
 		dest, entries, err := t.source(account, mailbox, ranges, to)
@@ -27,19 +30,28 @@ func (s *Store) Copy(ctx context.Context, account, mailbox int64, ranges []Range
 	return uidValidity, pairs, err
 }
 
-// Move is Copy and the removal of the source entries in one transaction (RFC 6851). by is for the tombstones.
+// Move is Copy and the removal of the source entries (RFC 6851): each message is at the old place or at the new one, never
+// at both and never at neither. It goes in slices of maxSlice; pairs are those moved, also with an error. by is for the
+// tombstones.
 func (s *Store) Move(ctx context.Context, account, mailbox int64, ranges []Range, to Name, by string) (uidValidity uint32, pairs []Placed, err error) {
-	err = s.write(ctx, func(t *txn) error {
-		dest, entries, err := t.source(account, mailbox, ranges, to)
+	pairs, err = inSlices(ctx, s, ranges, func(t *txn, ranges []Range) ([]Placed, []Range, error) {
+		dest, err := findMailbox(t.Tx, account, to)
 		if err != nil {
-			return err
+			return nil, nil, err
+		}
+		if uidValidity != 0 && dest.UIDValidity != uidValidity {
+			return nil, nil, ErrNoMailbox // that one is another
 		}
 		uidValidity = dest.UIDValidity
-		if pairs, err = t.place(account, dest.ID, entries); err != nil || len(entries) == 0 {
-			return err
+		entries, rest, err := t.slice(account, mailbox, ranges)
+		if err != nil {
+			return nil, nil, err
 		}
-		_, err = t.remove(account, mailbox, entries, by)
-		return err
+		placed, err := t.place(account, dest.ID, entries)
+		if err == nil {
+			_, err = t.remove(account, mailbox, entries, by)
+		}
+		return placed, rest, err
 	})
 	return uidValidity, pairs, err
 }
@@ -62,32 +74,16 @@ func (t *txn) place(account, mailbox int64, entries []Entry) ([]Placed, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := int64(len(entries))
-	var unseen, deleted, bytes, last int64
-	for _, e := range entries {
-		unseen += count(e.Flags&Seen == 0)
-		deleted += count(e.Flags&Deleted != 0)
-		bytes += e.Size
+	pairs, added := make([]Placed, len(entries)), slices.Clone(entries)
+	for i := range added {
+		added[i].ModSeq = modseq
 	}
-	if _, err := t.QueryRow(`UPDATE mailbox SET uidnext = uidnext + ?, modseq = ?, messages = messages + ?, unseen = unseen + ?,
-		deleted = deleted + ?, bytes = bytes + ? WHERE account_id = ? AND mailbox_id = ? RETURNING uidnext - 1`,
-		n, modseq, n, unseen, deleted, bytes, account, mailbox).Scan(&last); err != nil {
+	if err := t.addEntries(account, mailbox, added, ""); err != nil {
 		return nil, err
 	}
-	if last >= maxUID {
-		return nil, ErrUIDs
+	for i := range pairs {
+		pairs[i] = Placed{From: entries[i].UID, To: added[i].UID}
 	}
-	pairs := make([]Placed, len(entries))
-	added := make([]Entry, len(entries))
-	for i, e := range entries {
-		pairs[i].From = e.UID
-		e.UID, e.ModSeq = uint32(last-n+1+int64(i)), modseq
-		pairs[i].To, added[i] = e.UID, e
-		if err := t.insertEntry(account, mailbox, &e, ""); err != nil {
-			return nil, err
-		}
-	}
-	t.changed(Change{Account: account, Mailbox: mailbox, ModSeq: modseq, Entries: added})
 	return pairs, t.count(account, entries, 1)
 }
 

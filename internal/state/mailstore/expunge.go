@@ -1,50 +1,45 @@
 package mailstore
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Expunge removes the messages marked \Deleted whose UIDs lie in ranges (RFC 9051 §6.4.9; for EXPUNGE all UIDs). They
-// stay as tombstones. It returns the UIDs removed, ascending.
+// stay as tombstones. It goes in slices of maxSlice. It returns the UIDs removed, ascending, also with an error.
 func (s *Store) Expunge(ctx context.Context, account, mailbox int64, ranges []Range, by string) (uids []uint32, err error) {
-	err = s.write(ctx, func(t *txn) error {
-		uids = nil
+	return inSlices(ctx, s, ranges, func(t *txn, ranges []Range) ([]uint32, []Range, error) {
 		var deleted int64
 		found, err := t.QueryRow("SELECT deleted FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox).Scan(&deleted)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if !found {
-			return ErrNoMailbox
+			return nil, nil, ErrNoMailbox
 		}
 		if deleted == 0 {
-			return nil // the ordinary EXPUNGE with nothing to do costs no scan
+			return nil, nil, nil // the ordinary EXPUNGE with nothing to do costs no scan
 		}
-		entries, err := t.entries(account, mailbox, ranges, false)
+		entries, rest, err := t.slice(account, mailbox, ranges)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		gone := entries[:0]
-		for _, e := range entries {
-			if e.Flags&Deleted != 0 {
-				gone = append(gone, e)
-			}
-		}
-		uids, err = t.remove(account, mailbox, gone, by)
-		return err
+		gone := slices.DeleteFunc(entries, func(e Entry) bool { return e.Flags&Deleted == 0 })
+		uids, err := t.remove(account, mailbox, gone, by)
+		return uids, rest, err
 	})
-	return uids, err
 }
 
 // Remove is Expunge without the condition: the messages go whatever their flags.
 func (s *Store) Remove(ctx context.Context, account, mailbox int64, ranges []Range, by string) (uids []uint32, err error) {
-	err = s.write(ctx, func(t *txn) error {
-		entries, err := t.entries(account, mailbox, ranges, true)
+	return inSlices(ctx, s, ranges, func(t *txn, ranges []Range) ([]uint32, []Range, error) {
+		entries, rest, err := t.slice(account, mailbox, ranges)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		uids, err = t.remove(account, mailbox, entries, by)
-		return err
+		uids, err := t.remove(account, mailbox, entries, by)
+		return uids, rest, err
 	})
-	return uids, err
 }
 
 // remove turns entries into tombstones and keeps all counters, the account's too.

@@ -118,44 +118,54 @@ func (t *txn) createMailbox(account int64, name Name, role string) (id int64, er
 }
 
 // DeleteMailbox removes a mailbox with its entries, which stay as tombstones. One that has children is refused, so that
-// no message is in a mailbox whose parent is gone without the user's knowing.
+// no message is in a mailbox whose parent is gone without the user's knowing. The entries of a large one go in slices of
+// maxSlice before it: where it fails in between, the mailbox is there with those that are left.
 func (s *Store) DeleteMailbox(ctx context.Context, account int64, name Name, by string) error {
 	if name.IsInbox() {
 		return ErrInbox
 	}
-	return s.write(ctx, func(t *txn) error {
-		m, err := findMailbox(t.Tx, account, name)
+	for more := true; more; {
+		err := s.write(ctx, func(t *txn) (err error) {
+			more, err = t.deleteMailbox(account, name, by)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		// Descendants lie between name + separator and name + the character after it.
-		var child string
-		if found, err := t.QueryRow("SELECT name FROM mailbox WHERE account_id = ? AND name >= ? AND name < ? LIMIT 1",
-			account, name.key()+componentSeparator, name.key()+"\x20").Scan(&child); err != nil {
-			return err
-		} else if found {
-			return ErrChildren
-		}
-		modseq, err := t.nextModSeq(account)
-		if err != nil {
-			return err
-		}
-		if _, err := t.Exec(`INSERT INTO expunged (account_id, mailbox_id, uid, email_id, modseq, at, by_session)
-			SELECT account_id, mailbox_id, uid, email_id, ?, ?, ? FROM entry WHERE account_id = ? AND mailbox_id = ?`,
-			modseq, t.now.UnixMicro(), by, account, m.ID); err != nil {
-			return err
-		}
-		if _, err := t.Exec("DELETE FROM entry WHERE account_id = ? AND mailbox_id = ?", account, m.ID); err != nil {
-			return err
-		}
-		if _, err := t.Exec("DELETE FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, m.ID); err != nil {
-			return err
-		}
-		t.changed(Change{Account: account, Mailbox: m.ID, ModSeq: modseq, Gone: true})
-		_, err = t.Exec("UPDATE account_state SET messages = messages - ?, bytes = bytes - ? WHERE account_id = ?",
-			m.Messages, m.Bytes, account)
-		return err
-	})
+	}
+	return nil
+}
+
+// deleteMailbox removes a mailbox, or only a slice of its entries: then there is more to do.
+func (t *txn) deleteMailbox(account int64, name Name, by string) (more bool, err error) {
+	m, err := findMailbox(t.Tx, account, name)
+	if err != nil {
+		return false, err
+	}
+	// Descendants lie between name + separator and name + the character after it.
+	var child string
+	if found, err := t.QueryRow("SELECT name FROM mailbox WHERE account_id = ? AND name >= ? AND name < ? LIMIT 1",
+		account, name.key()+componentSeparator, name.key()+"\x20").Scan(&child); err != nil {
+		return false, err
+	} else if found {
+		return false, ErrChildren
+	}
+	entries, rest, err := t.slice(account, m.ID, []Range{{1, maxUID}})
+	if err != nil {
+		return false, err
+	}
+	if _, err := t.remove(account, m.ID, entries, by); err != nil || len(rest) > 0 {
+		return true, err
+	}
+	modseq, err := t.nextModSeq(account)
+	if err != nil {
+		return false, err
+	}
+	if _, err := t.Exec("DELETE FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, m.ID); err != nil {
+		return false, err
+	}
+	t.changed(Change{Account: account, Mailbox: m.ID, ModSeq: modseq, Gone: true})
+	return false, nil
 }
 
 // RenameMailbox renames a mailbox with its descendants; missing parents of the new name are made. Renaming INBOX moves its

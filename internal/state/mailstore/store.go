@@ -50,6 +50,8 @@ type Store struct {
 	quota int64
 	check Referable
 
+	maxSlice int // messages in one transaction of a large change
+
 	quotas unlimited
 
 	mu       sync.Mutex // guards watchers
@@ -65,7 +67,7 @@ func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{db: o.DB, blobs: o.Blobs, now: o.Now, quota: o.Quota, check: o.Referable, watchers: map[place]map[*watcher]struct{}{}}
+	return &Store{db: o.DB, blobs: o.Blobs, now: o.Now, quota: o.Quota, check: o.Referable, maxSlice: maxSlice, watchers: map[place]map[*watcher]struct{}{}}
 }
 
 // Entry is a message's place in a mailbox.
@@ -125,10 +127,11 @@ func (s *Store) publish(changes []Change) {
 // txn is one write transaction's share of the Store: the SQL and the changes to publish once it is committed.
 type txn struct {
 	*db.Tx
-	now     time.Time
-	check   Referable
-	packs   []int64 // that were asked for and may be referred to
-	changes []Change
+	now      time.Time
+	check    Referable
+	packs    []int64 // that were asked for and may be referred to
+	changes  []Change
+	maxSlice int
 }
 
 func (t *txn) changed(c Change) { t.changes = append(t.changes, c) }
@@ -136,7 +139,7 @@ func (t *txn) changed(c Change) { t.changes = append(t.changes, c) }
 // write runs fn in a group commit, publishes its changes in commit order, and returns once it is durable. A function that
 // was queued runs even when ctx ends meanwhile.
 func (s *Store) write(ctx context.Context, fn func(*txn) error) error {
-	t := &txn{now: s.now(), check: s.check}
+	t := &txn{now: s.now(), check: s.check, maxSlice: s.maxSlice}
 	done := make(chan error, 1)
 	err := s.db.Submit(ctx, func(tx *db.Tx) error {
 		t.Tx, t.changes, t.packs = tx, nil, nil
