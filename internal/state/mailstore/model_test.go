@@ -48,6 +48,7 @@ func TestStoreAgreesWithModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := packs{}
 		s := mailstore.New(mailstore.Options{DB: dbtest.Open(t), Blobs: p})
+		mailstore.SetSlice(s, rapid.SampledFrom([]int{1, 3, 5000}).Draw(rt, "slice"))
 		ctx := t.Context()
 		if err := s.CreateAccount(ctx, me); err != nil {
 			rt.Fatal(err)
