@@ -95,6 +95,12 @@ func (p *postgres) configure(s Sync) {
 	if p.config.ConnectTimeout <= 0 {
 		p.config.ConnectTimeout = pgConnectTimeout
 	}
+	for _, f := range p.config.Fallbacks {
+		if f.Host != p.config.Host || f.Port != p.config.Port {
+			// Of several servers only the primary: a standby's rows may lag behind what was acknowledged.
+			p.config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		}
+	}
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 		Control: func(network, _ string, c syscall.RawConn) (err error) {
@@ -175,6 +181,12 @@ func (p *postgres) revive(d *DB) error {
 		p.failed = p.now()
 		p.log("connection to the database lost; it is tried again", "database", d.path, "err", err)
 		return ErrUnavailable.With("db: connect", err)
+	}
+	// Behind the name may be another server by now: a standby, or one that was set up otherwise.
+	if err := p.suitable(conn); err != nil {
+		p.failed = p.now()
+		p.log("the database cannot be used; it is tried again", "database", d.path, "err", err)
+		return errors.Join(ErrUnavailable.With("db: connect", err), conn.Close())
 	}
 	v, err := conn.values("SELECT token FROM schema_owner")
 	if err == nil && v[0] != p.token {

@@ -24,6 +24,7 @@ const (
 	pgDamaged     = "XX001"
 	pgIndexBroken = "XX002"
 	pgLockTimeout = "55P03"
+	pgReadOnly    = "25006"
 )
 
 // pgCode returns the code of a server's error, "" for other errors.
@@ -55,6 +56,8 @@ func (d *DB) pgWrap(op string, err error) error {
 		return fmt.Errorf("db: %s: %w: %w", op, ErrUnique, err)
 	case pgDiskFull:
 		return status.ErrNoSpace.With("db: "+op, err)
+	case pgReadOnly: // somebody is changing servers, or has stopped writes for a while
+		return ErrUnavailable.With("db: "+op, err)
 	case pgIOError, pgDamaged, pgIndexBroken:
 		return d.fail(op, err)
 	case "":
