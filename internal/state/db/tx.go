@@ -21,6 +21,8 @@ type Tx struct {
 	live bool
 	err  error // sticky
 	rows Rows
+
+	rewritten map[string]string // by statement as we write it: as SQLite gets it
 }
 
 func (tx *Tx) start(ctx context.Context) { tx.ctx, tx.live, tx.err = ctx, true, nil }
@@ -113,7 +115,7 @@ func (tx *Tx) ready(sql string) error {
 // prepare finds or makes the statement and binds its arguments. args must not be kept: that lets them live on the
 // caller's stack.
 func (tx *Tx) prepare(sql string, args []any) (*sqlite.Stmt, error) {
-	stmt, err := tx.conn.Prepare(sql)
+	stmt, err := tx.conn.Prepare(tx.sqlite(sql))
 	if err != nil {
 		return nil, tx.broken(sql, err)
 	}
