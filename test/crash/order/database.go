@@ -52,11 +52,15 @@ func (r *DatabaseReport) String() string {
 //     its commits changed was written into the file, in its last state, and the
 //     file synced.
 //
+// initial is the file from before the trace, without a log; nil: there was none.
 // What was written before there was a log (SQLite makes a new file so) is
 // nobody's promise yet.
-func Database(h *disk.History, path string, visit func(Commit) error) (*DatabaseReport, error) {
+func Database(h *disk.History, path string, initial []byte, visit func(Commit) error) (*DatabaseReport, error) {
 	d := &database{h: h, path: path, page: defaultPage, file: map[int64][]byte{}, pending: map[int64]frame{}, logged: map[uint64][]int{},
 		last: map[uint32]uint64{}, placed: map[uint64][]int{}, seed: maphash.MakeSeed()}
+	for at := int64(0); at+d.page <= int64(len(initial)); at += d.page {
+		d.file[at/d.page] = initial[at : at+d.page]
+	}
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		switch {

@@ -29,7 +29,8 @@ func filing(addr, account string, book *ledger.Book) error {
 	if err != nil {
 		return err
 	}
-	if err := f.copy(places[:2], tokens[:2], two); err != nil {
+	copies, err := f.copy(places[:2], tokens[:2], two)
+	if err != nil {
 		return err
 	}
 	moved, err := f.move(places[2:5], tokens[2:5], two)
@@ -42,7 +43,7 @@ func filing(addr, account string, book *ledger.Book) error {
 	if err := f.remove(four); err != nil {
 		return err
 	}
-	return f.rename(two, three, moved, tokens[2:5])
+	return f.rename(two, three, append(copies, moved...), tokens[:5])
 }
 
 type filer struct {
@@ -94,16 +95,16 @@ func (f *filer) fill(mailbox string) (places []Place, tokens []string, err error
 	return places, tokens, nil
 }
 
-func (f *filer) copy(places []Place, tokens []string, to string) error {
+func (f *filer) copy(places []Place, tokens []string, to string) (made []Place, err error) {
 	all, err := f.do(fmt.Sprintf("UID COPY %s %s", uids(places), to))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	made, err := placed(f.account, to, code(all, "COPYUID"), 2, len(places))
+	made, err = placed(f.account, to, code(all, "COPYUID"), 2, len(places))
 	for i, p := range made {
 		f.book.Add(f.imap.ack(f.at(p, tokens[i]), "COPY", ""))
 	}
-	return err
+	return made, err
 }
 
 func (f *filer) move(places []Place, tokens []string, to string) (made []Place, err error) {

@@ -35,6 +35,7 @@ type variant struct {
 var variants = []variant{
 	{"", ""},
 	{"nosync_pack", ": pack: write of"},
+	{"nosync_packdir", ": pack: entry "},
 	{"nosync_wal", ": wal: write of"},
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,25 +102,17 @@ func TestPowerCutWhileRecovering(t *testing.T) {
 		}
 		return deliver(addr["smtp"], 0, book)
 	})
-	list := run.System.List
-	run.System.List = func(dirs []string) ([]crash.Listing, error) {
-		out, err := list(dirs)
-		for i := range out {
-			for _, id := range before {
-				if !slices.Contains(out[i].IDs, id) {
-					out[i].Err = errors.Join(out[i].Err, fmt.Errorf("%s, acknowledged before the first crash, is not there", id))
-				}
-			}
-		}
-		return out, err
-	}
+	run.System.List = alsoOwed(run.System.List, before)
 	if err := powerCuts(t, run, cuts(t)).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// cuts is the number of power cuts: two in five seconds.
+// cuts is the number of power cuts of one test: CRASH_CUTS, else two in five seconds of CRASH_SECONDS.
 func cuts(t *testing.T) int {
+	if n := needs.Count(t, "CRASH_CUTS", 0); n > 0 {
+		return n
+	}
 	return max(10, int(needs.Duration(t, "CRASH_SECONDS", time.Minute).Seconds())*2/5)
 }
 

@@ -2,6 +2,8 @@ package system
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,6 +22,7 @@ type storage struct {
 	data    map[string][]*disk.Op // writes to packs, by path
 	unlinks []*disk.Op            // of packs, in order
 	judged  map[record]bool
+	initial map[string]bool // packs that were there
 	faults  []string
 }
 
@@ -46,7 +49,10 @@ func (r *storageReport) String() string {
 
 func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 	t.Helper()
-	s := &storage{run: run, data: map[string][]*disk.Op{}, judged: map[record]bool{}}
+	s := &storage{run: run, data: map[string][]*disk.Op{}, judged: map[record]bool{}, initial: map[string]bool{}}
+	for _, e := range run.History.Start {
+		s.initial[e.Path] = true
+	}
 	for i := range run.History.Ops {
 		op := &run.History.Ops[i]
 		switch {
@@ -60,7 +66,14 @@ func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 	report := &storageReport{Unlinked: len(s.unlinks)}
 	next := 0 // of unlinks
 	previous := map[string]bool{}
-	db, err := order.Database(run.History, "store.db", func(c order.Commit) error {
+	var initial []byte
+	if run.System.Initial != "" {
+		var err error
+		if initial, err = os.ReadFile(filepath.Join(run.System.Initial, "store.db")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := order.Database(run.History, "store.db", initial, func(c order.Commit) error {
 		// What the commit before this one left was durable when this one began: a log has one writer, and each of its
 		// commits is synced before the next.
 		for ; next < len(s.unlinks) && s.unlinks[next].Begin < c.Begin; next++ {
@@ -129,7 +142,7 @@ func (s *storage) references(conn *sqlite.Conn, c order.Commit) error {
 				}
 			}
 		}
-		if !found && s.run.System.Initial == "" {
+		if !found && !s.initial[path] {
 			s.faults = append(s.faults, at+", where nothing was written")
 		}
 	})
