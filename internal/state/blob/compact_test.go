@@ -265,6 +265,19 @@ func TestCompactDamage(t *testing.T) {
 		t.Fatalf("%v %v", named, err)
 	}
 	checkAll(t, s, movedItems(t, slices.Delete(slices.Clone(b.live), 2, 3), moved))
+	// In a pack of copies nothing is ever torn: all of it was durable before anything led there.
+	last := moved[len(moved)-1].To
+	if f, err = b.disk.OpenWrite(fmt.Sprintf("packs/%010d.pack", last.Pack)); err == nil {
+		_, err = f.WriteAt([]byte{'?'}, last.Offset+70)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var damage []blob.Damage
+	tail, err := s.Scan(ctx, last.Pack, 0, blob.Visitor{Damage: func(d blob.Damage) error { damage = append(damage, d); return nil }})
+	if err != nil || tail.Torn != 0 || len(damage) != 1 || damage[0].From != last.Offset {
+		t.Fatalf("%+v %+v %v", damage, tail, err)
+	}
 	if err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
