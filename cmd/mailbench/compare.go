@@ -73,13 +73,11 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("the limit of %v is over", c.Limit))
 	defer cancel()
-	dir, err := os.MkdirTemp(c.Dir, "mailbench")
+	dir, release, err := workFolder(c.Dir, c.Keep)
 	if err != nil {
 		return err
 	}
-	if !c.Keep {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	}
+	defer func() { err = errors.Join(err, release()) }()
 	if err := os.Chmod(dir, 0o755); err != nil { // the systems run as users of their own
 		return err
 	}

@@ -13,7 +13,8 @@
 // systems that are compared), compare (the order of runs, and the report), plot (its drawings).
 //
 // Files here: main.go (the command line), flags.go (what several commands have), smtp.go (smtp, lmtp, relay), imap.go
-// (imap, pop3, idle, fill), compare.go, print.go (results for people), terminal.go (progress).
+// (imap, pop3, idle, fill), compare.go and folder.go (where it works), print.go (results for people), terminal.go
+// (progress).
 package main
 
 import (

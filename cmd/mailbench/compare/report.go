@@ -30,7 +30,9 @@ func (p *page) cells(cells ...string) { p.say("| %s |", strings.Join(cells, " | 
 func (o *Outcome) Markdown(note, command string) string {
 	p := &page{}
 	p.say("# Benchmarks\n")
-	p.say("Written by `%s`; `make peers` installs Debian's packages for it.\n", command+" --write docs/benchmarks.md")
+	p.say("Written by `%s`. `make bench`, as root, does that with the usual values, after installing Debian's packages; `make "+
+		"bench-quick` has every table from fewer, shorter and smaller runs. What was measured is kept after each run (`--save FILE`): a "+
+		"comparison that was ended goes on there when the same command is given again.\n", command+" --write docs/benchmarks.md")
 	o.conditions(p, note)
 	o.plots(p)
 	for _, sessions := range o.Sessions {
