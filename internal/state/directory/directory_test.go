@@ -98,7 +98,7 @@ func TestUnknownUserCostsAHash(t *testing.T) {
 	}
 	// With the lane closed even an unknown user has to wait for it.
 	d := withAccount(t, Options{Lane: 1, LaneQueue: 1})
-	d.lane.free, d.lane.most = 0, 0
+	d.lane.free, d.lane.most, d.lane.pause = 0, 0, 0
 	if _, err := d.Authenticate(t.Context(), "nobody@example.org", "x", Client{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v", err)
 	}

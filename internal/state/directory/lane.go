@@ -10,6 +10,9 @@ import (
 const (
 	// lanePatience is how long a login waits for its turn: less than mail programs wait for an answer.
 	lanePatience = 20 * time.Second
+	// laneRest is how long one waits who is sent away for want of room, before it hears so. It costs us nothing but time, and
+	// keeps those who come again at once from taking the processors with connecting.
+	laneRest = 3 * time.Second
 	// defaultQueue is how many wait at most. One who waits costs little more than the connection that is there anyway.
 	defaultQueue = 1024
 )
@@ -25,7 +28,8 @@ type lane struct {
 	mu      sync.Mutex
 	free    int // slots
 	width   int
-	most    int // that wait
+	most    int           // that wait
+	pause   time.Duration // laneRest
 	waiting []*turn
 	now     uint64 // virtual time: the start of the latest turn that ran
 	last    map[any]uint64
@@ -45,14 +49,14 @@ type turn struct {
 }
 
 func newLane(width, queue int) *lane {
-	return &lane{free: width, width: width, most: queue, last: map[any]uint64{}}
+	return &lane{free: width, width: width, most: queue, pause: laneRest, last: map[any]uint64{}}
 }
 
 // run runs fn when there is a slot. ErrBusy when too many wait, or for too long.
 func (l *lane) run(ctx context.Context, who party, fn func()) error {
 	t := l.enter(who)
 	if t == nil {
-		return ErrBusy
+		return l.rest(ctx)
 	}
 	patience := time.NewTimer(lanePatience)
 	defer patience.Stop()
@@ -60,7 +64,7 @@ func (l *lane) run(ctx context.Context, who party, fn func()) error {
 	select {
 	case ok := <-t.ready:
 		if !ok {
-			return ErrBusy
+			return l.rest(ctx)
 		}
 	case <-ctx.Done():
 		err = ErrBusy.With("hashing lane", ctx.Err())
@@ -75,6 +79,15 @@ func (l *lane) run(ctx context.Context, who party, fn func()) error {
 		fn()
 	}
 	return err
+}
+
+// rest is the way of those who are sent away.
+func (l *lane) rest(ctx context.Context) error {
+	select {
+	case <-time.After(l.pause):
+	case <-ctx.Done():
+	}
+	return ErrBusy
 }
 
 // enter takes a place in the order; nil: there is none.

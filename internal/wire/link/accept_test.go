@@ -123,14 +123,14 @@ func TestWaitingHandshakeKeepsNobodyOut(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() {
-			if _, err := shared.Handshake(ctx, slow, config); !errors.Is(err, context.Canceled) {
+			if _, err := shared.Handshake(ctx, slow, config, time.Minute); !errors.Is(err, context.Canceled) {
 				t.Errorf("the slow one: %v", err)
 			}
 		})
 		synctest.Wait()
 		near, far := net.Pipe()
 		group.Go(func() { _ = tls.Client(far, &tls.Config{ServerName: "x"}).Handshake() })
-		if _, err := shared.Handshake(t.Context(), near, config); err == nil || !strings.Contains(err.Error(), "got so far") {
+		if _, err := shared.Handshake(t.Context(), near, config, time.Minute); err == nil || !strings.Contains(err.Error(), "got so far") {
 			t.Errorf("the other: %v", err)
 		}
 		cancel()
@@ -138,8 +138,45 @@ func TestWaitingHandshakeKeepsNobodyOut(t *testing.T) {
 			_ = c.Close()
 		}
 		group.Wait()
-		if len(shared.slots) != 0 {
+		if shared.turns.free != 1 {
 			t.Error("a slot was not given back")
+		}
+	})
+}
+
+// TestTurns: who has begun goes first, nobody waits for ever, and every turn is given back.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := turns{free: 1}
+		if err := s.enter(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		var order []string
+		var group sync.WaitGroup
+		come := func(name string, begun bool) {
+			group.Go(func() {
+				if err := s.enter(t.Context(), begun); err != nil {
+					order = append(order, name+": "+err.Error())
+					return
+				}
+				order = append(order, name)
+				s.leave()
+			})
+			synctest.Wait()
+		}
+		come("fresh", false)
+		come("begun", true)
+		s.leave()
+		group.Wait()
+		if err := s.enter(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		come("late", false)
+		time.Sleep(turnTimeout)
+		group.Wait()
+		s.leave()
+		if got, want := strings.Join(order, ", "), "begun, fresh, late: "+errNoTurn.Error(); got != want || s.free != 1 || len(s.fresh)+len(s.begun) != 0 {
+			t.Errorf("%s; %+v", got, s.free)
 		}
 	})
 }

@@ -3,8 +3,12 @@ package link
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,12 +22,12 @@ type Shared struct {
 
 	room  int64 // connections of all services
 	taken atomic.Int64
-	slots chan struct{}
+	turns turns
 }
 
 // NewShared makes one with room for so many connections, and so many handshakes that compute at once.
 func NewShared(connections, handshakes int) *Shared {
-	return &Shared{room: int64(connections), slots: make(chan struct{}, handshakes)}
+	return &Shared{room: int64(connections), turns: turns{free: handshakes}}
 }
 
 // take makes a connection one of all; false: there are too many.
@@ -46,57 +50,124 @@ func (s *Shared) give() {
 	}
 }
 
-// Handshake is the server's side of TLS, until ctx ends. Only so many compute at once, lest a flood of them take the
-// processors from the sessions that are there; one that waits for its client takes no part in that.
-func (s *Shared) Handshake(ctx context.Context, nc net.Conn, config *tls.Config) (*tls.Conn, error) {
+// Handshake is the server's side of TLS, within limit. Only so many compute at once, lest a flood of them take the
+// processors from the sessions that are there; one that waits for its client takes no part in that. The wait for a turn is
+// bounded apart, and who has begun goes before who has not: else, in a flood, all would begin and none come to its end.
+func (s *Shared) Handshake(ctx context.Context, nc net.Conn, config *tls.Config, limit time.Duration) (*tls.Conn, error) {
 	if s == nil {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
 		up := tls.Server(nc, config)
 		return up, up.HandshakeContext(ctx)
 	}
-	polite := &yielding{Conn: nc, ctx: ctx, slots: s.slots}
-	if err := polite.enter(); err != nil {
-		return nil, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	clock := time.AfterFunc(limit, func() { cancel(os.ErrDeadlineExceeded) })
+	defer clock.Stop()
+	polite := &yielding{Conn: nc, turns: &s.turns}
+	polite.wait = func() error {
+		if polite.begun {
+			return s.turns.enter(ctx, true)
+		}
+		polite.begun = true
+		clock.Stop() // the wait for the first turn is not the client's
+		defer clock.Reset(limit)
+		return s.turns.enter(ctx, false)
 	}
 	up := tls.Server(polite, config)
 	err := up.HandshakeContext(ctx)
-	polite.leave()
-	polite.ctx, polite.slots = nil, nil // from here on it is the connection itself
+	if polite.held {
+		s.turns.leave()
+	}
+	polite.wait, polite.turns = nil, nil // from here on it is the connection itself
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
 	return up, err
 }
 
-// yielding is a connection that holds a slot, except while it waits for input.
+// turnTimeout is how long a client that has sent its hello waits for its turn.
+const turnTimeout = 15 * time.Second
+
+var errNoTurn = errors.New("too many TLS handshakes at once")
+
+// turns lets so many compute at once. It is safe for concurrent use.
+type turns struct {
+	mu           sync.Mutex
+	free         int
+	fresh, begun []chan struct{} // who waits; closed: it is its turn
+}
+
+// enter waits for a turn; begun says that it is not the first.
+func (t *turns) enter(ctx context.Context, begun bool) error {
+	t.mu.Lock()
+	if t.free > 0 {
+		t.free--
+		t.mu.Unlock()
+		return nil
+	}
+	mine := make(chan struct{})
+	queue := &t.fresh
+	if begun {
+		queue = &t.begun
+	}
+	*queue = append(*queue, mine)
+	t.mu.Unlock()
+	patience := time.NewTimer(turnTimeout)
+	defer patience.Stop()
+	err := errNoTurn
+	select {
+	case <-mine:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-patience.C:
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(*queue, mine); i >= 0 {
+		*queue = slices.Delete(*queue, i, i+1)
+		return err
+	}
+	return nil // it came just now
+}
+
+// leave gives the turn to the next.
+func (t *turns) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	queue := &t.begun
+	if len(*queue) == 0 {
+		queue = &t.fresh
+	}
+	if len(*queue) == 0 {
+		t.free++
+		return
+	}
+	close((*queue)[0])
+	*queue = slices.Delete(*queue, 0, 1)
+}
+
+// yielding is a connection that has a turn from the first input on, except while it waits for more.
 type yielding struct {
 	net.Conn
-	ctx   context.Context
-	slots chan struct{}
-	held  bool
-}
-
-func (y *yielding) enter() error {
-	select {
-	case y.slots <- struct{}{}:
-		y.held = true
-		return nil
-	case <-y.ctx.Done():
-		return y.ctx.Err()
-	}
-}
-
-func (y *yielding) leave() {
-	if y.held {
-		<-y.slots
-		y.held = false
-	}
+	turns       *turns       // nil: the handshake is over
+	wait        func() error // for a turn
+	held, begun bool
 }
 
 func (y *yielding) Read(p []byte) (int, error) {
-	if y.slots == nil {
+	if y.turns == nil {
 		return y.Conn.Read(p)
 	}
-	y.leave()
+	if y.held {
+		y.turns.leave()
+		y.held = false
+	}
 	n, err := y.Conn.Read(p)
 	if err == nil {
-		err = y.enter()
+		err = y.wait()
+		y.held = err == nil
 	}
 	return n, err
 }
@@ -125,9 +196,7 @@ func (s *Conns[C]) TurnAway(nc net.Conn, words string, config *tls.Config, share
 		if s.turned.Add(1) > mostTurned {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), turnedTimeout)
-		defer cancel()
-		up, err := shared.Handshake(ctx, nc, config)
+		up, err := shared.Handshake(context.Background(), nc, config, turnedTimeout)
 		if err != nil {
 			return
 		}

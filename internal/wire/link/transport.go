@@ -85,13 +85,11 @@ func (t *Transport) StartTLS(ctx context.Context, config *tls.Config, shared *Sh
 	if config == nil {
 		return nil, errors.New("no TLS configuration")
 	}
-	ctx, cancel := context.WithTimeout(ctx, TLSTimeout)
-	defer cancel()
 	// The deadline of the last Read would end the handshake; the context's takes its place.
 	if err := t.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	up, err := shared.Handshake(ctx, t.Conn, config)
+	up, err := shared.Handshake(ctx, t.Conn, config, TLSTimeout)
 	if err != nil {
 		return nil, err
 	}

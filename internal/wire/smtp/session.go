@@ -373,9 +373,7 @@ func (s *session) event(e Event) { s.cfg.Observer.Event(e, &s.peer) }
 // handshake puts TLS on the connection. Nothing said before counts any more (RFC 3207 §4.2).
 func (s *session) handshake() bool {
 	_ = s.conn.SetDeadline(time.Time{}) // ctx bounds it
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeouts.Handshake)
-	defer cancel()
-	up, err := s.cfg.Shared.Handshake(ctx, s.conn, s.cfg.TLS)
+	up, err := s.cfg.Shared.Handshake(s.ctx, s.conn, s.cfg.TLS, s.cfg.Timeouts.Handshake)
 	if err != nil {
 		s.event(EventTLSFailed)
 		s.cfg.Log.Info("smtp: TLS handshake failed", "session", s.peer.ID, "client", s.peer.Remote.String(), "error", err)
