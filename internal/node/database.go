@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/state/blob"
@@ -145,7 +146,34 @@ func (n *Node) refusePacks(ctx context.Context, dir string) (err error) {
 	return nil
 }
 
+// clockSlow is how far the clock may be behind the last run before that is worth a word.
+const clockSlow = time.Minute
+
+// warnClock says so when the clock is behind what the state has seen. Nothing is lost by it: ids have the number of the
+// start in them, UIDVALIDITY and modification sequences never go back, and what is kept for a time is kept longer.
+func (n *Node) warnClock(ctx context.Context) error {
+	_, seen, err := n.db.LastBoot(ctx, nodeNumber)
+	if err != nil {
+		return err
+	}
+	var made int64
+	if err := n.db.Read(ctx, func(tx *db.Tx) error {
+		_, err := tx.QueryRow("SELECT created FROM pack ORDER BY pack DESC LIMIT 1").Scan(&made)
+		return err
+	}); err != nil {
+		return err
+	}
+	if last, now := time.UnixMicro(max(seen, made)), n.opt.Now(); last.Sub(now) > clockSlow {
+		n.log.Error("the clock was set back, or is wrong: mail is dated wrongly until it is right; what is kept for a time is kept longer",
+			"clock", now.UTC().Format(time.RFC3339), "running_at", last.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 func (n *Node) countStart(ctx context.Context) (db.Boot, error) {
+	if err := n.warnClock(ctx); err != nil {
+		return db.Boot{}, err
+	}
 	boot, err := n.db.NextBoot(ctx, nodeNumber)
 	if err != nil {
 		return boot, fmt.Errorf("count this start: %w", err)

@@ -63,6 +63,13 @@ func (r *rebuilder) restoreAccounts(ctx context.Context) error {
 	for _, a := range have {
 		r.names[a.ID] = a.Address.Display()
 	}
+	removed, err := r.store.Removed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range removed { // the old database knows that the operator removed them
+		delete(r.owners, id)
+	}
 	ids := sortedKeys(r.owners)
 	slices.Reverse(ids)
 	for _, id := range ids {

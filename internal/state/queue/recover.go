@@ -127,6 +127,8 @@ func (q *Queue) loadRows(ctx context.Context) error {
 
 func (q *Queue) loadRecipients(ctx context.Context, items map[queueid.ID]*item) error {
 	from, no, more := []byte{}, int64(-1), true
+	now := q.opt.Now()
+	latest := q.retry.latest(now)
 	for more {
 		more = false
 		err := q.opt.DB.Read(ctx, func(tx *db.Tx) error {
@@ -144,6 +146,9 @@ func (q *Queue) loadRecipients(ctx context.Context, items map[queueid.ID]*item) 
 				}
 				r := &recipient{no: int(no), route: rows.Text(2), attempts: rows.Int(3), next: time.UnixMicro(rows.Int64(4))}
 				r.transport = flow.Transport(rows.Int64(9))
+				if r.next.After(latest) {
+					r.next = now
+				}
 				if at := rows.Int64(5); at != 0 {
 					r.last = flow.Outcome{Recipient: r.no, At: time.UnixMicro(at), Status: parseStatus(rows.Text(6)),
 						Relay: rows.Text(7), Reply: rows.Text(8)}

@@ -32,3 +32,12 @@ func (r Retry) expiry(bounce bool) time.Duration {
 	}
 	return r.Expire
 }
+
+// latest is the time after which no attempt is due: one that is was planned before the clock was set back, and is due now.
+func (r Retry) latest(now time.Time) time.Time {
+	var longest time.Duration
+	for _, w := range r.Waits {
+		longest = max(longest, w)
+	}
+	return now.Add(2 * longest)
+}
