@@ -10,9 +10,14 @@ import (
 )
 
 // Inject has the kernel fail or delay calls of a running server, as strace -e inject=SPEC does, until stop is called. A sync
-// of a pack is an fdatasync, of the database an fsync; a pack's group is a pwritev, a page of the database a pwrite64.
-func Inject(p *Process, calls, fault string) (stop func(), err error) {
-	cmd := exec.Command("strace", "-f", "-p", strconv.Itoa(p.PID()), "-e", "trace="+calls, "-e", "inject="+calls+":"+fault, "-o", "/dev/null")
+// of a pack is an fdatasync, of the database an fsync; a pack's group is a pwritev, a page of the database a pwrite64. Where
+// paths are given, only calls on them fail.
+func Inject(p *Process, calls, fault string, paths ...string) (stop func(), err error) {
+	args := []string{"-f", "-p", strconv.Itoa(p.PID()), "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + fault, "-o", "/dev/null"}
+	for _, path := range paths {
+		args = append(args, "-P", path)
+	}
+	cmd := exec.Command("strace", args...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
