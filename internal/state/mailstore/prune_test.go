@@ -254,6 +254,19 @@ func TestReferencesMoveAndAreRefused(t *testing.T) {
 	if list, err := s.Records(t.Context(), e.Ref.Pack); err != nil || len(list) != 0 {
 		t.Errorf("records of the old pack: %v, %v", list, err)
 	}
+	var many []mailstore.Delivery // of one record, and more than one transaction moves
+	shared := p.put("shared by many")
+	for i := range 350 {
+		many = append(many, mailstore.Delivery{QueueID: queueid.New(3, 1), Recipient: i, Account: me, Email: shared})
+	}
+	if each, err := s.Deliver(t.Context(), many); err != nil || errors.Join(each...) != nil {
+		t.Fatal(each, err)
+	}
+	p[51] = p[shared.Ref.Pack]
+	move = []mailstore.Moved{{From: recipe.BlobRef{Pack: 77, Offset: 64}, To: to}, {From: shared.Ref, To: recipe.BlobRef{Pack: 51, Offset: 64, Length: shared.Ref.Length}}}
+	if n, err := s.MoveReferences(t.Context(), move); n != 350 || err != nil {
+		t.Fatalf("moved %d of 350: %v", n, err)
+	}
 	condemned[e.Ref.Pack] = true
 	ds[0].QueueID = queueid.New(2, 1)
 	if each, err := s.Deliver(t.Context(), ds[:1]); !errors.Is(errors.Join(append(each, err)...), refused) {

@@ -70,34 +70,61 @@ func (s *Store) Live(ctx context.Context, pack int64) (l Live, err error) {
 // Moved is a record that lies elsewhere now, whole and durable.
 type Moved struct{ From, To recipe.BlobRef }
 
-// moveSlice bounds the emails that one transaction of Move changes.
-const moveSlice = 200
+// moveSlice bounds the emails that one transaction of MoveReferences changes: a message may have thousands of recipients.
+const moveSlice = 100
 
 // MoveReferences leads the emails of moved records to their new places, and tells how many it did. It goes in small
 // transactions, so that deliveries pass between them; each moves what still leads to the old place when it runs, so it may
 // be repeated. Who has read an email before reads its bytes from the old pack, which stays for a day at least.
 func (s *Store) MoveReferences(ctx context.Context, list []Moved) (n int64, err error) {
-	for slice := range slices.Chunk(list, moveSlice) {
-		var did int64
+	for len(list) > 0 {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		var records int
+		var emails int64
 		err := s.write(ctx, func(t *txn) error {
-			did = 0
-			for _, m := range slice {
-				if err := t.referable(m.To.Pack); err != nil {
-					return err
-				}
-				k, err := t.Exec("UPDATE email SET pack = ?, place = ?, length = ? WHERE pack = ? AND place = ?",
-					m.To.Pack, m.To.Offset, m.To.Length, m.From.Pack, m.From.Offset)
+			records, emails = 0, 0
+			for records < len(list) && emails < moveSlice {
+				k, err := t.moveReferences(&list[records], moveSlice-emails)
 				if err != nil {
 					return err
 				}
-				did += k
+				if emails += k; emails < moveSlice { // else the record may have more
+					records++
+				}
+				if records == moveSlice {
+					break
+				}
 			}
 			return nil
 		})
 		if err != nil {
 			return n, err
 		}
-		n += did
+		list, n = list[records:], n+emails
 	}
 	return n, nil
+}
+
+// moveReferences moves up to a limit of the emails that lead to a record.
+func (t *txn) moveReferences(m *Moved, limit int64) (int64, error) {
+	if err := t.referable(m.To.Pack); err != nil {
+		return 0, err
+	}
+	var emails [][2]int64
+	rows := t.Query("SELECT account_id, email_id FROM email WHERE pack = ? AND place = ? LIMIT ?", m.From.Pack, m.From.Offset, limit)
+	for rows.Next() {
+		emails = append(emails, [2]int64{rows.Int64(0), rows.Int64(1)})
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	for _, e := range emails {
+		if _, err := t.Exec("UPDATE email SET pack = ?, place = ?, length = ? WHERE account_id = ? AND email_id = ?",
+			m.To.Pack, m.To.Offset, m.To.Length, e[0], e[1]); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(emails)), nil
 }
