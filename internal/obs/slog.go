@@ -14,7 +14,13 @@ type slogEvents struct{ log *slog.Logger }
 
 func (s slogEvents) Emit(e Event) {
 	level, msg := slog.LevelInfo, ""
-	var a attrs
+	switch e.(type) {
+	case Connect, Disconnect, Removed: // most of the time they are only counted
+		if !s.log.Enabled(context.Background(), slog.LevelDebug) {
+			return
+		}
+	}
+	a := make(attrs, 0, 16) // most records fit
 	switch e := e.(type) {
 	case Connect:
 		level, msg = slog.LevelDebug, "connect"

@@ -8,14 +8,14 @@ import (
 
 // Encode writes the stored form.
 func (m *Message) Encode() []byte {
-	facts := encoder{}
+	facts := encoder{make([]byte, 0, 64+len(m.Preview))}
 	facts.num(uint64(m.Flags))
 	facts.num(uint64(len(m.References)))
 	for _, id := range m.References {
 		facts.str(id)
 	}
 	facts.str(m.Preview)
-	envelope := encoder{}
+	envelope := encoder{make([]byte, 0, 256)}
 	envelope.envelope(&m.Envelope)
 	out := encoder{b: make([]byte, 0, len(facts.b)+len(envelope.b)+256)}
 	out.b = append(out.b, version)

@@ -105,7 +105,7 @@ func (m *Message) Self() recipe.BlobRef {
 
 // Accept makes the job durable and gives it to the queue. The job's recipe refers to the body by Self.
 func (m *Message) Accept(ctx context.Context, job *flow.Job) error {
-	ref, err := m.w.Commit(ctx, flow.AppendJob(nil, job))
+	ref, err := m.w.Commit(ctx, flow.AppendJob(make([]byte, 0, 640+len(job.Index)), job))
 	if err != nil {
 		return err
 	}
