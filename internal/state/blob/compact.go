@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/recipe"
@@ -18,8 +19,8 @@ type CompactOptions struct {
 	Rate     int64 // bytes copied per second at most, and a quarter of it while mail is being accepted; 0: no limit
 	// Sleep waits for d or until ctx ends, whose error it then returns; nil: a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Damaged is told of a record that cannot be copied, with ErrDamaged, ErrMissing or ErrUnsupported; the copying goes
-	// on without it if it returns nil. nil: the first such record ends the compaction.
+	// Damaged is told of a record that cannot be copied, with ErrDamaged, ErrMissing, ErrUnsupported or the disk's error in
+	// reading it; the copying goes on without it if it returns nil. nil: the first such record ends the compaction.
 	Damaged func(recipe.BlobRef, error) error
 }
 
@@ -78,7 +79,7 @@ func (c *compaction) run(ctx context.Context, live []recipe.BlobRef) (moved []Mo
 		switch {
 		case err == nil:
 			moved = append(moved, Moved{from, to})
-		case c.opt.Damaged != nil && unreadable(err):
+		case c.opt.Damaged != nil && errors.As(err, new(sourceError)):
 			if err := c.opt.Damaged(from, err); err != nil {
 				return nil, err
 			}
@@ -99,6 +100,18 @@ func unreadable(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrMissing) || errors.Is(err, ErrUnsupported)
 }
 
+// sourceError is the fault of a record to be copied, or of the place on the disk where it is: other records may do better.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+func badSource(err error) error {
+	if unreadable(err) || errors.Is(err, syscall.EIO) {
+		return sourceError{err}
+	}
+	return err
+}
+
 // goOn tells whether there is a reason to stop.
 func (c *compaction) goOn(ctx context.Context) error {
 	c.s.mu.Lock()
@@ -114,12 +127,12 @@ func (c *compaction) goOn(ctx context.Context) error {
 func (c *compaction) copyRecord(ctx context.Context, ref recipe.BlobRef) (to recipe.BlobRef, err error) {
 	h, err := c.s.handles.get(ref.Pack)
 	if err != nil {
-		return to, readError(ref, err)
+		return to, badSource(readError(ref, err))
 	}
 	defer c.s.handles.release(h)
 	fr, trailer, err := c.source(ctx, h, ref)
 	if err != nil {
-		return to, readError(ref, err)
+		return to, badSource(readError(ref, err))
 	}
 	t, err := c.target(ctx, overhead+fr.bodyLen+fr.trailerLen)
 	if err != nil {

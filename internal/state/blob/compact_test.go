@@ -138,7 +138,7 @@ func restart(t *testing.T, disk *vfs.Mem, catalog *blob.MemoryCatalog, items ...
 // TestCompactFailEveryIO fails each operation of a compaction in turn.
 func TestCompactFailEveryIO(t *testing.T) {
 	ctx := context.Background()
-	base := newMailbox(t)
+	base, named := newMailbox(t), 0
 	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
 		for i := int64(0); ; i++ {
 			disk, catalog := base.disk.Crash(uint64(i)), base.catalog.Clone()
@@ -158,14 +158,27 @@ func TestCompactFailEveryIO(t *testing.T) {
 				hit = op
 				return errno
 			})
-			moved, err := s.Compact(ctx, refsOf(base.live), blob.CompactOptions{Compress: i%2 == 0})
+			copied := slices.Clone(base.live)
+			opt := blob.CompactOptions{Compress: i%4 < 2}
+			if i%2 == 1 {
+				opt.Damaged = func(ref recipe.BlobRef, _ error) error {
+					copied = slices.DeleteFunc(copied, func(it *blobtest.Item) bool { return it.Ref == ref })
+					return nil
+				}
+			}
+			moved, err := s.Compact(ctx, refsOf(base.live), opt)
 			faulty.SetPlan(nil)
 			var copies []*blobtest.Item
 			switch {
 			case err == nil:
-				copies = movedItems(t, base.live, moved)
+				copies = movedItems(t, copied, moved)
 				checkAll(t, s, copies)
-				if hit == vfs.OpWrite || hit == vfs.OpSync || hit == vfs.OpSyncDir || hit == vfs.OpCreate || hit == vfs.OpRead {
+				if left := len(base.live) - len(copied); left > 0 {
+					named++
+					if reading := []vfs.Op{vfs.OpRead, vfs.OpOpen, vfs.OpStat}; left > 1 || !slices.Contains(reading, hit) || errno != syscall.EIO {
+						t.Fatalf("%v at %d (%s): %d records left out", errno, i, hit, left)
+					}
+				} else if hit == vfs.OpWrite || hit == vfs.OpSync || hit == vfs.OpSyncDir || hit == vfs.OpCreate || hit == vfs.OpRead {
 					t.Fatalf("%v at %d (%s): no error", errno, i, hit)
 				}
 			case moved != nil:
@@ -189,6 +202,51 @@ func TestCompactFailEveryIO(t *testing.T) {
 				break
 			}
 		}
+	}
+	if named == 0 {
+		t.Fatal("no record was left out for an error in reading it")
+	}
+}
+
+// TestCompactReadBack: copies that do not read back end the compaction, and are nobody's damaged source.
+func TestCompactReadBack(t *testing.T) {
+	ctx := context.Background()
+	b := newMailbox(t)
+	s, err := blob.Open(ctx, compactOptions(b.disk, b.catalog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := b.disk.ReadDir("packs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil := func(context.Context, time.Duration) error { // the disk writes something else
+		now, err := b.disk.ReadDir("packs")
+		for _, name := range now {
+			if slices.Contains(names, name) {
+				continue
+			}
+			f, err := b.disk.OpenWrite("packs/" + name)
+			if err == nil {
+				_, err = f.WriteAt([]byte("spoilt"), 200)
+			}
+			if err := errors.Join(err, f.Close()); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+	_, err = s.Compact(ctx, refsOf(b.live), blob.CompactOptions{Rate: 1, Sleep: spoil, Damaged: func(ref recipe.BlobRef, err error) error {
+		t.Errorf("%v: %v", ref, err)
+		return nil
+	}})
+	if err == nil {
+		t.Fatal("sealed")
+	}
+	checkPacks(t, b.disk, b.catalog)
+	checkAll(t, s, b.live)
+	if err := s.Close(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 

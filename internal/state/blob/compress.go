@@ -27,7 +27,7 @@ func (t *copies) compress(ctx context.Context, c *compaction, r record, to int64
 		}
 		p := c.plainBuffer()[:min(frameSize, b.plain-done)]
 		if err := readFull(r.file, p, r.off+headerSize+done); err != nil {
-			return b, 0, false, err
+			return b, 0, false, badSource(err)
 		}
 		b.sum = crc32.Update(b.sum, castagnoli, p)
 		if c.frame, err = c.s.codec.encode(c.frame[:0], p); err != nil {
@@ -53,7 +53,7 @@ func (t *copies) compress(ctx context.Context, c *compaction, r record, to int64
 		}
 	}
 	if b.sum != r.foot.bodySum {
-		return b, 0, false, damaged("body checksum, at the second reading")
+		return b, 0, false, badSource(damaged("body checksum, at the second reading"))
 	}
 	return b, bodySum, pays(b.length, b.plain), nil
 }

@@ -2,7 +2,7 @@ package blob
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"hash/crc32"
 
 	"github.com/postrider/postrider/internal/vfs"
@@ -125,7 +125,7 @@ func (t *copies) copyBody(ctx context.Context, c *compaction, r record, to int64
 		}
 		b := c.piece[:min(int64(len(c.piece)), r.bodyLen-at)]
 		if err := readFull(r.file, b, r.off+headerSize+at); err != nil {
-			return err
+			return badSource(err)
 		}
 		sum = crc32.Update(sum, castagnoli, b)
 		if err := t.write(b, to+at); err != nil {
@@ -137,7 +137,7 @@ func (t *copies) copyBody(ctx context.Context, c *compaction, r record, to int64
 		}
 	}
 	if sum != r.foot.bodySum {
-		return damaged("body checksum, at the second reading")
+		return badSource(damaged("body checksum, at the second reading"))
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (t *copies) finish(ctx context.Context, c *compaction) error {
 			return err
 		}
 		if err := t.check(ctx, r, workspace{&c.s.codec, c.piece}); err != nil {
-			return errors.Join(t.s.Failed(), err)
+			return fmt.Errorf("the copy at %d in pack %d cannot be read back: %w", r.off, t.p.number, err)
 		}
 	}
 	t.done, t.list = true, nil

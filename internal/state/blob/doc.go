@@ -18,8 +18,11 @@
 // does not pass its checksums is ErrDamaged, one that this version cannot read ErrUnsupported; neither ends the process.
 //
 // Map: store.go open, close, failure · writer.go, buffers.go Create, Write, Commit, Abort · group.go the appending goroutine ·
-// stream.go large bodies · packs.go making, taking and sealing packs · settle.go unsettled records · replay.go what a start
-// does · read.go, handles.go reading · record.go small records in one read · zstd.go compressed bodies · scan.go walking a pack · fill.go space written ahead · format.go the bytes · catalog.go, catalog_mem.go,
-// catalog_db.go the packs' rows · lifecycle.go seal by age, condemn, delete · compact.go, copies.go, compress.go, pace.go compaction · measure.go what packs hold · reader.go, check.go, catalog_check.go `postrider check` · memory.go a store for tests · sync_on.go, sync_off.go
-// the build tag nosync_pack, which drops the sync that carries the promise: the crash proofs must fail with it.
+// stream.go large bodies · packs.go making, taking and sealing packs · fill.go space written ahead · settle.go unsettled
+// records · replay.go what a start does · read.go, handles.go reading · record.go small records in one read · zstd.go
+// compressed bodies · scan.go, torn.go walking a pack · format.go the bytes · catalog.go, catalog_mem.go, catalog_db.go the
+// packs' rows · lifecycle.go seal by age, condemn, delete · compact.go, copies.go, compress.go, pace.go compaction ·
+// measure.go what packs hold · reader.go, check.go, catalog_check.go `postrider check` · rebuild.go the catalog from packs ·
+// memory.go a store for tests · sync_*.go the build tags nosync_*, which drop syncs that carry promises: the crash proofs
+// must fail with them.
 package blob
