@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-
-	"github.com/postrider/postrider/internal/wire/link"
 )
 
 // idleExtension is IDLE, RFC 2177.
@@ -18,42 +16,41 @@ func idleExtension() extension {
 
 type idleCommand struct{}
 
-// run waits for DONE, and tells news as they come. While it waits the connection holds no buffers and no second
-// goroutine: the feed wakes its Read.
+// run leaves the waiting to the connection: see await, tellNews and endIdle.
 func (idleCommand) run(_ context.Context, c *conn) (done, error) {
 	c.out.str("+ idling\r\n")
-	defer c.t.Wait(c.cfg.CommandTimeout, 0)
-	for {
-		if c.sel != nil {
-			if err := c.sync(true); err != nil {
-				return done{}, err
-			}
+	c.idling = true
+	return done{}, nil
+}
+
+// tellNews sends what there is to say in IDLE, the "+" that begins it among it.
+func (c *conn) tellNews() error {
+	if c.sel != nil {
+		if err := c.sync(true); err != nil {
+			return err
 		}
-		if err := c.flush(); err != nil {
-			return done{}, err
-		}
-		if c.in.Buffered() == 0 {
-			c.release()
-			c.t.Wait(c.cfg.IdleTimeout, sigClose|sigNews)
-			_, err := c.in.Peek(1)
-			c.begin()
-			if errors.Is(err, link.ErrWoken) && !c.t.Has(sigClose) {
-				continue
-			}
-			if err != nil {
-				return done{}, err
-			}
-		}
-		c.t.Wait(c.cfg.CommandTimeout, 0)
-		line, err := appendLine(c.in, nil, 64)
-		if le := lineError(err); le != nil {
-			return done{}, le
-		} else if err != nil {
-			return done{}, err
-		}
-		if !strings.EqualFold(string(line), "DONE") {
-			return done{}, bad("Expected DONE")
-		}
-		return done{text: "Idle ended"}, nil
 	}
+	return c.flush()
+}
+
+// endIdle takes the line that ends IDLE.
+func (c *conn) endIdle() error {
+	c.idling = false
+	line, err := appendLine(c.in, nil, 64)
+	if le := lineError(err); le != nil {
+		err = le
+	} else if err != nil {
+		return err
+	} else if !strings.EqualFold(string(line), "DONE") {
+		err = bad("Expected DONE")
+	}
+	var f *failure
+	if err != nil {
+		f = asFailure(err)
+	}
+	var gone error
+	if c.sel != nil {
+		gone = c.sync(true)
+	}
+	return errors.Join(c.reply(c.tag, done{text: "Idle ended"}, f), gone)
 }

@@ -37,8 +37,9 @@ type conn struct {
 	log    *slog.Logger
 	raw    net.Conn // below TLS
 	t      *link.Transport
-	in     *bufio.Reader
-	out    encoder // its Writer is nil while there is nothing to say
+	in     *bufio.Reader // nil while nobody waits for what is in it
+	first  firstBytes    // what ended a wait, on its way into in
+	out    encoder       // its Writer is nil while there is nothing to say
 	cancel context.CancelFunc
 	mode   Mode
 	secure bool // what is said cannot be overheard
@@ -50,6 +51,7 @@ type conn struct {
 	rev2     bool       // ENABLE IMAP4rev2
 	line     []byte     // the current command
 	tag      string     // its tag
+	idling   bool       // between IDLE and DONE: tag waits for its reply
 	bad      int        // BADs
 	failures int        // failed logins
 
@@ -65,7 +67,8 @@ func newConn(s *Server, nc net.Conn, mode Mode) *conn {
 	c := &conn{srv: s, cfg: s.config.Load(), raw: nc, mode: mode, secure: mode != StartTLS, state: notAuthenticated, cancel: func() {}}
 	c.log = s.log.With("remote", nc.RemoteAddr().String())
 	c.t = link.NewTransport(nc, c.cfg.Clock, c.cfg.CommandTimeout, c.cfg.WriteTimeout)
-	c.in = bufio.NewReaderSize(c.t, readBuffer)
+	c.first.conn = c.t
+	c.lendReader()
 	return c
 }
 
@@ -82,9 +85,7 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.end()
 	defer func() {
 		if r := recover(); r != nil {
-			c.why = EndPanic
-			c.log.Error("imap: panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			c.bye("UNAVAILABLE", "Internal error")
+			c.panicked(r)
 		}
 	}()
 	c.t.Limit(c.cfg.Clock().Add(c.cfg.LoginTimeout))
@@ -95,18 +96,33 @@ func (c *conn) serve(ctx context.Context) {
 			return
 		}
 	}
-	c.begin()
-	c.out.str("* OK [CAPABILITY ", c.capabilities(), "] ", c.cfg.Hostname, " Postrider IMAP ready\r\n")
+	c.greet()
 	for c.state != loggedOut {
-		if err := c.await(); err != nil {
-			c.farewell(err)
-			return
+		// Waiting is done from here and not from within a command: a connection spends its life there, and what of its stack
+		// is in use decides how large its stack is.
+		err := c.await()
+		if err == nil && c.idling {
+			err = c.endIdle()
+		} else if err == nil {
+			err = c.command(ctx)
 		}
-		if err := c.command(ctx); err != nil {
+		if err != nil {
 			c.farewell(err)
 			return
 		}
 	}
+}
+
+// panicked ends the connection that a panic was in, and no other.
+func (c *conn) panicked(r any) {
+	c.why = EndPanic
+	c.log.Error("imap: panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	c.bye("UNAVAILABLE", "Internal error")
+}
+
+func (c *conn) greet() {
+	c.begin()
+	c.out.str("* OK [CAPABILITY ", c.capabilities(), "] ", c.cfg.Hostname, " Postrider IMAP ready\r\n")
 }
 
 // farewell says why the connection ends, where that helps.
@@ -178,26 +194,72 @@ func (c *conn) release() {
 		c.srv.buffers.Put(w)
 		c.out.Writer = nil
 	}
-	if cap(c.line) > keepLineCapacity {
-		c.line = nil
+	if r := c.in; r != nil {
+		r.Reset(nil)
+		c.srv.readers.Put(r)
+		c.in = nil
+	}
+	c.line = nil
+}
+
+// await waits for the first byte of the next command, or of the line that ends IDLE, and tells news in IDLE as they come.
+// Replies are grouped: they leave when the client has nothing more for us in the buffer. While it waits the connection has
+// no buffers and no second goroutine: what it waits for, the feed among it, wakes its Read.
+func (c *conn) await() error {
+	for {
+		listen := sigClose
+		if c.idling {
+			listen |= sigNews
+			if err := c.tellNews(); err != nil {
+				return err
+			}
+		}
+		if c.in.Buffered() > 0 {
+			return nil
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+		c.release()
+		c.t.Wait(c.cfg.IdleTimeout, listen)
+		n, err := c.t.Read(c.first.buf[:])
+		c.t.Wait(c.cfg.CommandTimeout, 0)
+		c.first.left = c.first.buf[:n]
+		c.lendReader()
+		c.begin()
+		if n > 0 {
+			return nil
+		}
+		if !c.idling || !errors.Is(err, link.ErrWoken) || c.t.Has(sigClose) {
+			return err
+		}
 	}
 }
 
-// await waits for the first byte of the next command. Replies are grouped: they leave when the client has nothing more
-// for us in the buffer.
-func (c *conn) await() error {
-	if c.in.Buffered() > 0 {
-		return nil
+// firstBytes gives what a wait has read, and then what the connection gives. Most commands are in it as a whole.
+type firstBytes struct {
+	conn io.Reader
+	left []byte
+	buf  [64]byte
+}
+
+func (f *firstBytes) Read(p []byte) (int, error) {
+	if len(f.left) == 0 {
+		return f.conn.Read(p)
 	}
-	if err := c.flush(); err != nil {
-		return err
+	n := copy(p, f.left)
+	f.left = f.left[n:]
+	return n, nil
+}
+
+func (c *conn) lendReader() {
+	r, _ := c.srv.readers.Get().(*bufio.Reader)
+	if r == nil {
+		r = bufio.NewReaderSize(&c.first, readBuffer)
+	} else {
+		r.Reset(&c.first)
 	}
-	c.release()
-	c.t.Wait(c.cfg.IdleTimeout, sigClose)
-	_, err := c.in.Peek(1)
-	c.t.Wait(c.cfg.CommandTimeout, 0)
-	c.begin()
-	return err
+	c.in = r
 }
 
 func (c *conn) flush() error {
@@ -217,6 +279,9 @@ func (c *conn) command(ctx context.Context) error {
 	var d done
 	if err == nil {
 		d, err = run.run(ctx, c)
+	}
+	if c.idling {
+		return nil
 	}
 	var f *failure
 	switch {

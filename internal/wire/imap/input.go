@@ -12,12 +12,11 @@ import (
 
 // Limits of a command's text. Messages of APPEND are limited by Config.MaxMessage.
 const (
-	maxLineBefore    = 8 << 10 // all of a command before login
-	maxLiterals      = 1 << 20 // all of a command after login
-	maxLiteralMinus  = 4096    // non-synchronising literal before login, RFC 7888 §5
-	maxDrain         = 8 << 20 // of an unwanted non-synchronising literal, read to stay in step
-	readBuffer       = 2 << 10 // bytes; permanent, so kept small: literals bypass it
-	keepLineCapacity = 2 << 10 // a longer line's memory is given back
+	maxLineBefore   = 8 << 10 // all of a command before login
+	maxLiterals     = 1 << 20 // all of a command after login
+	maxLiteralMinus = 4096    // non-synchronising literal before login, RFC 7888 §5
+	maxDrain        = 8 << 20 // of an unwanted non-synchronising literal, read to stay in step
+	readBuffer      = 4 << 10 // bytes; lent while a command is under way
 )
 
 var (

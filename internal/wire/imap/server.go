@@ -87,7 +87,8 @@ type Server struct {
 	config  atomic.Pointer[Config]
 	tables  *tables
 	hub     *hub
-	buffers sync.Pool // *bufio.Writer of idle connections
+	buffers sync.Pool // *bufio.Writer of connections that wait
+	readers sync.Pool // *bufio.Reader of connections that wait
 	numbers atomic.Uint64
 
 	conns link.Conns[*conn]
