@@ -87,14 +87,14 @@ func (o *Outcome) goals() []goal {
 		}
 		if sessions >= 50 {
 			if best, ok := o.best(sessions); ok {
-				ratio := r.rate / best.rate
+				ratio := o.ahead(best)
 				add(fmt.Sprintf("delivery beside the fastest peer, %d sessions", sessions), "≥ 10 ×", ratio, ratio >= goalRatio, "%.1f ×")
 			}
 			add(fmt.Sprintf("CPU a message, %d sessions", sessions), "≤ 0.4 ms", r.cpu, r.cpu <= goalCPUMany, "%.2f ms")
 		}
 		if sessions == 1 {
 			add("CPU a message, 1 session", "≤ 1 ms", r.cpu, r.cpu <= goalCPUOne, "%.2f ms")
-			p50, p99 := r.p50/r.probe, r.p99/r.probe
+			p50, p99 := r.p50Probes, r.p99Probes
 			add("p50 to the reply, 1 session, beside the disk probe", "≤ 2 ×", p50, p50 <= goalP50Probe, "%.1f ×")
 			add("p99 to the reply, 1 session, beside the disk probe", "≤ 10 ×", p99, p99 <= goalP99Probe, "%.1f ×")
 			add("memory just started", "< 60 MiB", r.idle, r.idle < goalIdle, "%.0f MiB")

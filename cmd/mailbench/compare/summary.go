@@ -17,6 +17,7 @@ type row struct {
 	syncs                  float64 // NaN: not traced
 	others                 float64
 	probe                  float64 // ms
+	p50Probes, p99Probes   float64 // of the time to the reply over the run's own probe
 	lost, extra            int64
 	refusals               map[string]int64
 	failed                 []string // errors
@@ -58,7 +59,9 @@ func (o *Outcome) summarize(system string, sessions int) row {
 	r.memory = of(func(x Run) float64 { return float64(x.Memory) / (1 << 20) })
 	r.idle = of(func(x Run) float64 { return float64(x.Idle) / (1 << 20) })
 	r.others = of(func(x Run) float64 { return x.Others })
-	r.probe = of(func(x Run) float64 { return (x.Before.P50 + x.After.P50) / 2 })
+	r.probe = of(Run.probe)
+	r.p50Probes = of(func(x Run) float64 { return x.Load.Data.P50 / x.probe() })
+	r.p99Probes = of(func(x Run) float64 { return x.Load.Data.P99 / x.probe() })
 	for _, t := range o.Traces {
 		if t.System == system && t.Sessions == sessions && t.Error == "" {
 			r.syncs = t.PerMessage()
@@ -66,6 +69,9 @@ func (o *Outcome) summarize(system string, sessions int) row {
 	}
 	return r
 }
+
+// probe is what an append with a sync took around this run, in ms.
+func (r Run) probe() float64 { return (r.Before.P50 + r.After.P50) / 2 }
 
 // median returns NaN for no runs.
 func median(runs []Run, f func(Run) float64) float64 {
@@ -102,6 +108,15 @@ func (o *Outcome) paired(first, second string, sessions int) []float64 {
 		}
 	}
 	return ratios
+}
+
+// ahead is how many times more the first system delivers than another: the median over pairs, whose runs were done one after
+// the other, so that what slows the machine for a while is in both; without a quiet pair the ratio of the medians.
+func (o *Outcome) ahead(other row) float64 {
+	if ratios := o.paired(o.Systems[0], other.system, other.sessions); len(ratios) > 0 {
+		return middle(ratios)
+	}
+	return o.summarize(o.Systems[0], other.sessions).rate / other.rate
 }
 
 func (o *Outcome) kept(system string, sessions, pair int) (Run, bool) {
