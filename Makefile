@@ -5,7 +5,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: all build deb run test check check-long bench bench-quick gobench crash fuzz peers docs clean
+.PHONY: all build deb run test check check-long bench bench-quick gobench crash crash-long fuzz peers docs clean
 
 all: build
 
@@ -50,6 +50,10 @@ gobench:
 # The three crash proofs: order of syncs, power cuts, SIGKILLs. CRASH_SECONDS sets how long the open-ended ones go on.
 crash:
 	test/ci/check.sh build order powercut kill crashes
+
+# Their long form: 1,000 kills, 200 power cuts in each test, every damage of a torn record.
+crash-long:
+	CRASH_KILLS=$${CRASH_KILLS:-1000} CRASH_CUTS=$${CRASH_CUTS:-200} CRASH_TORN=10000 TEST_TIMEOUT=90m test/ci/check.sh build order powercut kill crashes
 
 # Every fuzz target in turn. FUZZ_SECONDS is the time in all.
 fuzz:

@@ -106,6 +106,15 @@ func TestInjectedErrors(t *testing.T) {
 			if ended != at.fatal {
 				t.Errorf("the server ended: %t", ended)
 			}
+			appended := 0
+			for _, token := range w.acked[len(w.acked)-w.during:] {
+				if strings.HasPrefix(token, "appended-") {
+					appended++
+				}
+			}
+			if at.fatal && (at.name == "pack" && w.during > 0 || at.name == "log" && appended > 0) {
+				t.Errorf("acknowledged though every such call failed: %v", w.acked[len(w.acked)-w.during:])
+			}
 			if ended && p.err == nil {
 				t.Error("the server ended with code 0")
 			}
