@@ -33,7 +33,8 @@ func TestBigMessagesFull(t *testing.T) {
 }
 
 func (b big) run(t *testing.T) {
-	s := system.Start(t, system.Options{Set: []string{fmt.Sprintf("smtp.max_connections=%d", b.n+10)}})
+	s := system.Start(t, system.Options{Set: []string{fmt.Sprintf("smtp.max_connections=%d", b.n+10),
+		fmt.Sprintf("limits.messages_at_once=%d", b.n+1), `limits.drain_timeout="20s"`}}) // one for the witness
 	p := Process(s.Pid())
 	quiet := p.Resident(t)
 	p.ForgetPeak()
