@@ -59,7 +59,9 @@ func TestClockSetBack(t *testing.T) {
 		t.Errorf("log: %s", log())
 	}
 	queueMessage(t, n) // held, and due now: as a deferral leaves it
-	must(t, n.db.Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec("UPDATE job SET state = 1"); return err }))
+	for _, sql := range []string{"UPDATE job SET state = 1", "UPDATE job_recipient SET last_at = 1, attempts = 1"} {
+		must(t, n.db.Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(sql); return err }))
+	}
 	stop()
 
 	n, stop, log = startAt(t, dir, -400*24*time.Hour)
