@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,9 +24,13 @@ type tlsFlags struct {
 }
 
 func (f *tlsFlags) config(addr string) (*tls.Config, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		host = "localhost" // a unix socket has no name of its own
+	host := "localhost" // a unix socket has no name of its own
+	if !strings.HasPrefix(addr, "/") {
+		var port string
+		var err error
+		if host, port, err = net.SplitHostPort(addr); err != nil || port == "" {
+			return nil, fmt.Errorf("--addr %s: neither host:port nor the path of a unix socket", addr)
+		}
 	}
 	cfg := &tls.Config{ServerName: host, InsecureSkipVerify: f.Insecure}
 	if f.CA == "" {

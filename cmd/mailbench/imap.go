@@ -99,7 +99,7 @@ func (c *pop3Cmd) Run(ctx context.Context) error {
 }
 
 type idleCmd struct {
-	Protocol    string  `arg:"" optional:"" help:"imap (in IDLE), pop3 or smtp (after EHLO); these wait before the login if no --user is given." default:"imap"`
+	Protocol    string  `arg:"" optional:"" help:"imap (in IDLE), pop3 or smtp (after EHLO). pop3 and smtp wait before the login if no --user is given." default:"imap"`
 	Addr        string  `help:"Server: host:port, or the path of a unix socket; without it, the port of quickstart."`
 	Mailbox     string  `help:"imap: mailbox that is open." default:"INBOX"`
 	Connections int     `help:"How many connections wait." default:"1000"`

@@ -69,6 +69,11 @@ func TestWrongWordsAreRefused(t *testing.T) {
 	if _, err := c.SMTP.config(c.SMTP.Addr, false); err == nil || !strings.Contains(err.Error(), "--password-file") {
 		t.Errorf("no password: %v", err)
 	}
+	for addr, good := range map[string]bool{"mx.example.org:25": true, "[::1]:25": true, "/run/lmtp": true, "mx.example.org": false, "mx.example.org:": false} {
+		if _, err := (&tlsFlags{}).config(addr); (err == nil) != good {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
 	if _, err := (&compareCmd{Systems: []string{"sendmail"}}).systems(t.TempDir()); err == nil {
 		t.Error("an unknown system was taken")
 	}
