@@ -231,3 +231,65 @@ func TestPackPutBack(t *testing.T) {
 	}
 	s.reads(t, nil)
 }
+
+// Database and packs of two systems, and a database that has lost all that was in it: no server starts on them, the check
+// names it, a rebuild does not mix them, and nothing is written.
+func TestTwoSystems(t *testing.T) {
+	one, two := newSample(t), newSample(t)
+	open := func(dir, want string) {
+		t.Helper()
+		if _, err := Open(t.Context(), Options{Config: onSQLite(t, dir), Log: testLog(t)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("opened: %v, wanted %q", err, want)
+		}
+	}
+	mixed := one.copy(t)
+	change(t, filepath.Join(mixed.dir, "store.db"), func([]byte) []byte {
+		b, err := os.ReadFile(filepath.Join(two.dir, "store.db"))
+		must(t, err)
+		return b
+	})
+	open(mixed.dir, "written by another installation")
+	faults, _, sum := mixed.check(t, admin.CheckQuery{Repair: true})
+	if !slices.Contains(kinds(faults), "pack-installation") || sum.Clean {
+		t.Errorf("%+v", faults)
+	}
+
+	both := one.copy(t)
+	must(t, os.Remove(filepath.Join(both.dir, "store.db")))
+	b, err := os.ReadFile(two.pack("m0"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(both.dir, "packs", "0000000777.pack"), b, 0o600))
+	err = CheckOffline(t.Context(), Options{Config: onSQLite(t, both.dir)}, admin.CheckQuery{Rebuild: true}, func(admin.CheckEvent) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "of 2 installations") {
+		t.Errorf("rebuilt: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(both.dir, "store.db")); err == nil {
+		t.Error("there is a database")
+	}
+
+	empty := one.copy(t)
+	change(t, filepath.Join(empty.dir, "store.db"), func([]byte) []byte { return nil })
+	open(empty.dir, "the database is empty")
+	open(empty.dir, "the database is empty") // also when the first attempt has made tables in it
+	wantAll(t, empty, empty.rebuild(t))
+}
+
+// A second server on the directory of a running one is refused, and so are an offline check and a rebuild.
+func TestTwoServers(t *testing.T) {
+	dir := t.TempDir()
+	start(t, onSQLite(t, dir))
+	if _, err := Open(t.Context(), Options{Config: onSQLite(t, dir), Log: testLog(t)}); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second server: %v", err)
+	}
+	for _, q := range []admin.CheckQuery{{}, {Rebuild: true}} {
+		if err := CheckOffline(t.Context(), Options{Config: onSQLite(t, dir)}, q, nil); !errors.Is(err, ErrLocked) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	client, err := admin.Dial(t.Context(), onSQLite(t, dir).RunDir)
+	must(t, err)
+	defer client.Close()
+	if err := client.Check(t.Context(), admin.CheckQuery{Rebuild: true}, func(admin.CheckEvent) error { return nil }); err == nil || !strings.Contains(err.Error(), "stop it first") {
+		t.Errorf("through the socket: %v", err)
+	}
+}
