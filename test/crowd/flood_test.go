@@ -57,14 +57,7 @@ func TestFloodFromOneAddress(t *testing.T) {
 	if n := strings.Count(s.Log(1<<20), "connections are refused"); n < 1 || n > 3 {
 		t.Errorf("%d lines about %d refusals", n, tries-share)
 	}
-	if err := syscall.Kill(s.Pid(), syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(patience); !strings.Contains(s.Log(1<<20), "reload"); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("no reload in the log")
-		}
-	}
+	reload(t, s)
 	for _, c := range flood {
 		if c == nil {
 			continue
@@ -128,6 +121,19 @@ func TestFewDescriptors(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("after the crowd has gone: %v", err)
+		}
+	}
+}
+
+// reload has the server read its configuration again.
+func reload(t *testing.T, s *system.System) {
+	t.Helper()
+	if err := syscall.Kill(s.Pid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); !strings.Contains(s.Log(1<<20), "reload"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no reload in the log")
 		}
 	}
 }

@@ -203,3 +203,26 @@ func watch(t *testing.T, s *system.System, config *tls.Config, over chan struct{
 	})
 	return out
 }
+
+// TestPhonesResume: who comes back within a ticket's life is spared the handshake's signature, also after a reload.
+func TestPhonesResume(t *testing.T) {
+	s := system.Start(t, system.Options{})
+	config := s.TLS(t)
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i := range 3 {
+		c, err := Dial(s.Listeners["imaps"], Source(0), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Greeted(); err != nil { // the ticket comes with it
+			t.Fatal(err)
+		}
+		if resumed := c.Conn.(*tls.Conn).ConnectionState().DidResume; resumed != (i > 0) {
+			t.Errorf("connection %d: resumed %v", i, resumed)
+		}
+		_ = c.Close()
+		if i == 1 {
+			reload(t, s)
+		}
+	}
+}
