@@ -305,11 +305,23 @@ func (a *api) RemoveAccount(ctx context.Context, s string) error {
 	if err != nil {
 		return err
 	}
-	acc, err := a.directory.RemoveAccount(ctx, addr)
+	acc, err := a.directory.Account(ctx, addr)
 	if err != nil {
 		return apiError(err)
 	}
-	return apiError(a.store.RemoveAccount(ctx, acc.ID))
+	if err := a.store.WillRemove(ctx, acc.ID); err != nil {
+		return apiError(err)
+	}
+	if _, err := a.directory.RemoveAccount(ctx, addr); err != nil {
+		return apiError(errors.Join(err, a.store.Abandoned(ctx, acc.ID)))
+	}
+	if err := a.store.RemoveAccount(ctx, acc.ID); err != nil {
+		return apiError(err)
+	}
+	for _, s := range a.registry.list(selection{account: acc.ID}) {
+		s.kick("The account was removed")
+	}
+	return nil
 }
 
 // Aliases.

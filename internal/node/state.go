@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/address"
@@ -77,7 +78,8 @@ func (n *Node) firstStart(ctx context.Context, c *config.Config) error {
 	return n.reconcileAccounts(ctx)
 }
 
-// reconcileAccounts gives mailboxes to accounts that have none: the process may have ended between the two.
+// reconcileAccounts gives mailboxes to accounts that have none, and ends removals that were begun: the process may have ended
+// in between.
 func (n *Node) reconcileAccounts(ctx context.Context) error {
 	have, err := n.store.Accounts(ctx)
 	if err != nil {
@@ -90,6 +92,19 @@ func (n *Node) reconcileAccounts(ctx context.Context) error {
 	known := make(map[int64]bool, len(have))
 	for _, id := range have {
 		known[id] = true
+	}
+	removing, err := n.store.Removing(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range removing {
+		finish := n.store.RemoveAccount
+		if slices.ContainsFunc(all, func(a directory.Account) bool { return a.ID == id }) {
+			finish = n.store.Abandoned
+		}
+		if err := finish(ctx, id); err != nil {
+			return err
+		}
 	}
 	for _, a := range all {
 		if known[a.ID] {

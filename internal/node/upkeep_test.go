@@ -557,3 +557,35 @@ func TestUpkeepAgreesWithModel(t *testing.T) {
 		}
 	}
 }
+
+// A crash in the middle of a removal leaves the account as it was, or removed: the next start sees to it.
+func TestRemovalThatWasBegun(t *testing.T) {
+	a := newAged(t)
+	addUser(t, a.n, "alice", "pw")
+	addUser(t, a.n, "bob", "pw")
+	alice, bob := a.account("alice"), a.account("bob")
+	must(t, a.n.store.WillRemove(a.ctx(), alice))
+	must(t, a.n.store.WillRemove(a.ctx(), bob))
+	_, err := a.n.directory.RemoveAccount(a.ctx(), mustAddress(t, "bob@here.example"))
+	must(t, err)
+	a.restart()
+	removed, err := a.n.store.Removed(a.ctx())
+	must(t, err)
+	removing, err := a.n.store.Removing(a.ctx())
+	must(t, err)
+	if !slices.Equal(removed, []int64{bob}) || len(removing) != 0 {
+		t.Errorf("removed: %v; still being removed: %v", removed, removing)
+	}
+	_, err = a.put(alice, inbox(), subjectText("still here")+"text\r\n")
+	must(t, err)
+	a.clean()
+}
+
+// Who reads the mail of an account that is removed is sent away.
+func TestRemovalEndsSessions(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir()))
+	addUser(t, n, "alice", "pw")
+	reader := login(t, n, "alice@here.example", "pw")
+	must(t, n.API().RemoveAccount(t.Context(), "alice@here.example"))
+	eventually(t, "the session to end", func() bool { return reader.Noop().Wait() != nil })
+}

@@ -35,7 +35,7 @@ func (s *Store) CheckedAccounts(ctx context.Context) (ids []int64, err error) {
 				return err
 			}
 			var err error
-			removed, err = tx.QueryRow("SELECT 1 FROM account_removed WHERE account_id = ?", next).Scan(&one)
+			removed, err = tx.QueryRow("SELECT 1 FROM account_removed WHERE account_id = ? AND at > 0", next).Scan(&one)
 			return err
 		})
 		if err != nil || next == 0 {

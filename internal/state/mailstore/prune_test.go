@@ -176,6 +176,18 @@ func TestRemovedAccountIsLetGo(t *testing.T) {
 	}
 	a.deliver(t, 250)
 	a.remove(t, mailstore.Inbox(), 1, 120)
+	for _, step := range []func(context.Context, int64) error{a.WillRemove, a.Abandoned, a.WillRemove} {
+		if err := step(t.Context(), me); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids, err := a.Removing(t.Context()); err != nil || len(ids) != 1 {
+		t.Fatal(ids, err)
+	}
+	a.now = a.now.Add(100 * day)
+	if a.prune(t); a.rows(t, "entry") != 130 {
+		t.Fatal("an account whose removal was only begun is let go")
+	}
 	if err := a.RemoveAccount(t.Context(), me); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +198,7 @@ func TestRemovedAccountIsLetGo(t *testing.T) {
 	if ids, err := a.Removed(t.Context()); err != nil || fmt.Sprint(ids) != fmt.Sprint([]int64{me}) {
 		t.Fatal(ids, err)
 	}
-	if a.prune(t); a.rows(t, "email") != 250 {
+	if a.prune(t); a.rows(t, "email") != 130 {
 		t.Fatal("its mail went at once")
 	}
 	a.now = a.now.Add(7 * day)

@@ -8,6 +8,31 @@ import (
 	"github.com/postrider/postrider/internal/state/db"
 )
 
+// WillRemove notes that an account is about to be removed, before the directory forgets it: should the process end between
+// the two, Removing has it at the next start. Abandoned takes that back.
+func (s *Store) WillRemove(ctx context.Context, account int64) error {
+	return s.write(ctx, func(t *txn) error {
+		_, err := t.Exec("INSERT INTO account_removed (account_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING", account, notYet)
+		return err
+	})
+}
+
+// notYet stands for the time of a removal that was begun.
+const notYet = 0
+
+// Abandoned says that an account that WillRemove noted stays.
+func (s *Store) Abandoned(ctx context.Context, account int64) error {
+	return s.write(ctx, func(t *txn) error {
+		_, err := t.Exec("DELETE FROM account_removed WHERE account_id = ? AND at = ?", account, notYet)
+		return err
+	})
+}
+
+// Removing lists the accounts that WillRemove noted and RemoveAccount did not remove.
+func (s *Store) Removing(ctx context.Context) ([]int64, error) {
+	return s.marked(ctx, "SELECT account_id FROM account_removed WHERE at = 0 ORDER BY account_id")
+}
+
 // RemoveAccount takes an account out of the mailstore: from its return on nothing is delivered to it or changed in it. What
 // it had stays until Prune lets it go.
 func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
@@ -18,7 +43,8 @@ func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if _, err := t.Exec("INSERT INTO account_removed (account_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING", account, t.now.UnixMicro()); err != nil {
+		if _, err := t.Exec(`INSERT INTO account_removed (account_id, at) VALUES (?, ?)
+			ON CONFLICT (account_id) DO UPDATE SET at = excluded.at`, account, t.now.UnixMicro()); err != nil {
 			return err
 		}
 		rows := t.Query("SELECT mailbox_id FROM mailbox WHERE account_id = ?", account)
@@ -30,10 +56,14 @@ func (s *Store) RemoveAccount(ctx context.Context, account int64) error {
 }
 
 // Removed lists the accounts that were removed and whose mail is still there.
-func (s *Store) Removed(ctx context.Context) (ids []int64, err error) {
+func (s *Store) Removed(ctx context.Context) ([]int64, error) {
+	return s.marked(ctx, "SELECT account_id FROM account_removed WHERE at > 0 ORDER BY account_id")
+}
+
+func (s *Store) marked(ctx context.Context, sql string) (ids []int64, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		ids = nil
-		rows := tx.Query("SELECT account_id FROM account_removed ORDER BY account_id")
+		rows := tx.Query(sql)
 		for rows.Next() {
 			ids = append(ids, rows.Int64(0))
 		}
