@@ -37,7 +37,7 @@ func newMailbox(t *testing.T) mailbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, size := range []int{700, 600, 900, 300 << 10, 10, 5000, 800, 3000, 0, 500} {
+	for i, size := range []int{700, 600, 900, 256 << 10, 10, 5000, 800, 3000, 0, 500} {
 		it := blobtest.NewText(int64(i+1), size, 60)
 		if i%3 == 0 {
 			it = blobtest.NewItem(int64(i+1), size, 60)
