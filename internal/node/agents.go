@@ -35,7 +35,7 @@ import (
 // milliseconds costs a fraction. docs/design/0001-commit-path.md has the measurement.
 const (
 	mailboxWorkers = 1
-	mailboxBatch   = 256 // deliveries; docs/design/0008-speed.md
+	mailboxBatch   = 1024 // deliveries; docs/design/0008-speed.md
 	mailboxFlying  = 1024
 	mailboxPace    = 5 * time.Millisecond
 )

@@ -4,7 +4,7 @@ import "context"
 
 // maxSlice bounds the messages that one transaction of a large change touches. The database has one writer: a change of
 // 100,000 messages in one piece would keep deliveries and everybody's commands waiting for seconds.
-const maxSlice = 5000
+const maxSlice = 2000
 
 // inSlices has fn change the messages in ranges, at most maxSlice of them in each transaction, so that others pass between
 // two. fn returns what it did and the ranges that it left. What one transaction did is done in whole or not at all; where
