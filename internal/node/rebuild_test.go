@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/mailstore"
 )
@@ -257,5 +260,51 @@ func (s *sample) rebuildTwice(t *testing.T) {
 	wantAll(t, s, s.rebuild(t))
 	if left, _ := filepath.Glob(file + ".*"); len(left) > 0 {
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// After a compaction a record is there twice, or its source is gone: it comes back once, whole, also compressed.
+func TestRebuildAfterCompaction(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		a := newAged(t, `database.engine = "sqlite"`, `database.url = ""`)
+		addUser(t, a.n, "alice", "pw")
+		alice := a.account("alice")
+		body := strings.Repeat("a line of text that can be compressed\r\n", 60)
+		for i := range 30 {
+			text := subjectText(fmt.Sprint("n", i)) + body
+			m, err := a.n.intake.Begin(a.ctx(), a.n.ids.Next(), int64(len(text)))
+			must(t, err)
+			_, err = m.Write([]byte(text))
+			must(t, err)
+			m.Close()
+			box := []string{"Archive", fmt.Sprint(i % 2)}
+			ref, err := m.Store(a.ctx(), &flow.Append{ID: a.n.ids.Next(), Account: alice, Mailbox: box, Flags: uint8(mailstore.Flagged),
+				InternalDate: a.now(), Message: recipe.Whole(m.Self()), Index: m.Index.Encode()})
+			must(t, err)
+			if _, err := a.n.store.CreateMailbox(a.ctx(), alice, box, ""); err != nil && !errors.Is(err, mailstore.ErrExists) {
+				t.Fatal(err)
+			}
+			_, _, err = a.n.store.Append(a.ctx(), &mailstore.Append{Account: alice, Mailbox: box, Messages: []mailstore.NewEntry{
+				{Flags: mailstore.Flagged, Email: mailstore.NewEmail{Ref: ref, Size: m.Size(), Received: a.now(), Structure: m.Index.Encode()}}}})
+			must(t, err)
+		}
+		a.idle()
+		want := readAll(t, a.n)
+		if s := a.upkeep(admin.UpkeepQuery{Compact: true, All: true}); s.Records != 30 {
+			t.Fatalf("compaction: %+v", s)
+		}
+		if gone {
+			a.later(25 * time.Hour)
+			a.upkeep(admin.UpkeepQuery{Sweep: true})
+		}
+		a.restart()
+		must(t, a.n.Stop(t.Context()))
+		s := &sample{dir: a.dir}
+		s.removeDatabase(t)
+		r := s.rebuild(t)
+		if len(want) != 30 || !maps.EqualFunc(r.mail, want, bytes.Equal) || len(r.boxes["Archive/0"]) != 15 || len(r.boxes["Archive/1"]) != 15 {
+			t.Errorf("sources gone %v: %d messages, not %d; %v", gone, len(r.mail), len(want), r.boxes)
+		}
+		a.open() // for its end
 	}
 }
