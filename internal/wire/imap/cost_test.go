@@ -38,8 +38,7 @@ func clientDo(t testing.TB, c net.Conn, in *bufio.Reader, command, until string)
 }
 
 // TestIdleConnectionIsSmall: DESIGN §5, ≤ 40 KiB of process memory for an idle authenticated TLS connection, which is what is
-// live and as much again before a collection. Live are 20 KB, measured over
-// sockets with the clients' own memory in the count.
+// live and as much again before a collection. Live are 20 KB, measured over sockets with the clients' sockets in the count.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const connections, limit = 100, 25_000
 	serverTLS, clientTLS := dialogue.TLS(t, "imap.example.test")

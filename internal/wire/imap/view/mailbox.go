@@ -163,33 +163,31 @@ func (m *Mailbox) tidy() {
 	}
 }
 
-// expunge takes out messages in one pass, whatever their number.
+// expunge takes out messages: what stands behind them moves down, in as many pieces as there are messages.
 func (m *Mailbox) expunge(gone []uint32, modseq uint64) {
-	first, out, g := -1, 0, 0
+	var holes []int
 	for _, uid := range gone {
-		if i, ok := m.uids.Index(uid); ok {
-			if first < 0 {
-				first = i
-			}
+		if i, ok := m.uids.Index(uid); ok && (len(holes) == 0 || holes[len(holes)-1] != i) {
+			holes = append(holes, i)
 			m.remember(logEntry{uid: uid, expunged: true, modseq: modseq})
 		}
 	}
-	if first < 0 {
+	if len(holes) == 0 {
 		return
 	}
-	out = first
-	for i := first; i < len(m.flags); i++ {
-		uid := m.uids.At(i)
-		for g < len(gone) && gone[g] < uid {
-			g++
+	out := holes[0]
+	for k, i := range holes {
+		end := len(m.flags)
+		if k+1 < len(holes) {
+			end = holes[k+1]
 		}
-		if g < len(gone) && gone[g] == uid {
-			continue
-		}
-		m.flags[out], m.modseqs[out] = m.flags[i], m.modseqs[i]
-		out++
+		copy(m.flags[out:], m.flags[i+1:end])
+		out += copy(m.modseqs[out:], m.modseqs[i+1:end])
 	}
-	m.flags, m.modseqs = slices.Clip(m.flags[:out]), slices.Clip(m.modseqs[:out])
+	m.flags, m.modseqs = m.flags[:out], m.modseqs[:out]
+	if out < cap(m.flags)/2 { // many are gone: their memory too
+		m.flags, m.modseqs = slices.Clone(m.flags), slices.Clone(m.modseqs)
+	}
 	m.uids.Remove(gone)
 }
 

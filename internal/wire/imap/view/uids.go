@@ -2,6 +2,7 @@ package view
 
 import (
 	"iter"
+	"slices"
 	"sort"
 )
 
@@ -92,6 +93,10 @@ func (u *UIDs) Remove(gone []uint32) {
 	if len(gone) == 0 || u.n == 0 {
 		return
 	}
+	if len(gone) == 1 {
+		u.removeOne(gone[0])
+		return
+	}
 	var out UIDs
 	out.runs = make([]run, 0, len(u.runs)+min(len(gone), u.n))
 	g := 0
@@ -116,6 +121,32 @@ func (u *UIDs) Remove(gone []uint32) {
 		out.runs = append([]run(nil), out.runs...)
 	}
 	*u = out
+}
+
+// removeOne is Remove of one, in place: EXPUNGE of a single message is what most of them are.
+func (u *UIDs) removeOne(uid uint32) {
+	i, ok := u.Index(uid)
+	if !ok {
+		return
+	}
+	k := u.runOf(i)
+	first, before, length := u.runs[k].first, u.runs[k].before, u.end(k)-int(u.runs[k].before)
+	u.n--
+	switch {
+	case length == 1:
+		u.runs = slices.Delete(u.runs, k, k+1)
+	case uid == first:
+		u.runs[k].first++
+		k++
+	case int(uid-first) == length-1:
+		k++
+	default:
+		u.runs = slices.Insert(u.runs, k+1, run{uid + 1, before + (uid - first) + 1})
+		k++
+	}
+	for j := range u.runs[k:] {
+		u.runs[k+j].before--
+	}
 }
 
 // Clone returns an independent copy.
