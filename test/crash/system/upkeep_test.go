@@ -13,6 +13,7 @@ import (
 
 	"github.com/postrider/postrider/test/crash"
 	"github.com/postrider/postrider/test/crash/ledger"
+	"github.com/postrider/postrider/test/needs"
 )
 
 // TestOrderOfUpkeep: compaction has the bytes and the name of a new pack on the disk before a reference leads there, the sweep
@@ -146,6 +147,46 @@ func past(t *testing.T, s Server) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// TestDeletionMeetsError: a condemned pack's file cannot be removed. The pack is deleted all the same, as far as anybody can
+// tell, and the next start removes the file; nothing else is lost.
+func TestDeletionMeetsError(t *testing.T) {
+	needs.Quick(t, "strace")
+	needs.Program(t, "strace")
+	s := Server{Bin: build(t, ""), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts, Pack: 48 << 10, Fill: -1}
+	ids := past(t, s)
+	s.Ahead = 25 * time.Hour
+	p := started(t, s)
+	before := packsThere(s.Dir)
+	stop, err := Inject(p, "unlinkat,unlink", "error=EIO", before...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Upkeep(t.Context(), s.Dir)
+	t.Logf("deleted %d, %v", sum.Deleted, err)
+	stop()
+	if err == nil {
+		t.Error("nobody was told")
+	}
+	p.Kill()
+	p = started(t, s)
+	if sum, err = Upkeep(t.Context(), s.Dir); err != nil || sum.Deleted == 0 {
+		t.Errorf("the next start's upkeep: %+v, %v", sum, err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	if after := packsThere(s.Dir); len(after) >= len(before) {
+		t.Errorf("%d packs, %d before", len(after), len(before))
+	}
+	list, err := alsoOwed(underTest(s).List, ids)([]string{s.Dir})
+	if err == nil {
+		err = list[0].Err
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // alsoOwed is a list that wants these too.
