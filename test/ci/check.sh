@@ -2,7 +2,8 @@
 # Runs the stages that are named as arguments, in order, and prints what each took. A failed stage does not stop the
 # ones after it (peers and build do): one run tells all that is wrong. Exit 1 if any failed.
 #
-# CRASH_SECONDS   how long the open-ended crash tests go on (60)
+# CRASH_SECONDS   how long the open-ended crash tests go on (60); CRASH_KILLS, CRASH_CUTS, CRASH_TORN instead count kills,
+#                 power cuts in each test, damages of a torn record
 # FUZZ_SECONDS    time for all fuzz targets together (60)
 # TEST_TIMEOUT    limit for one test binary (10m)
 # BENCH_QUICK     not empty: the short form of bench
