@@ -4,7 +4,8 @@
 // It holds no state of its own: views of mailboxes are the engine's, changes come from the mailstore's feed in the order
 // of their commits.
 //
-// Files: imapd.go (backend and feed) · account.go (mailboxes) · append.go (APPEND, REPLACE) · mailbox.go (messages) · convert.go (flags, ranges).
+// Files: imapd.go (backend and feed) · account.go (mailboxes) · append.go (APPEND, REPLACE) · mailbox.go (changes) · messages.go
+// (what FETCH and SEARCH see) · convert.go (flags, ranges).
 package imapd
 
 import (

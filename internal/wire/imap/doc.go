@@ -14,7 +14,7 @@
 // Map of the files. The connection: server.go (listeners, limits, shutdown), conn.go (the loop), package link (deadlines
 // and waking), input.go and read.go (lines, literals), parser.go (grammar), encoder.go (responses), errors.go (refusals).
 // Dispatch: tables.go lists the extensions; each command, FETCH item, STATUS item and SEARCH key is an entry of a table,
-// filled by cmd_*.go, fetch_*.go, search_*.go (transfer.go undoes base64 and quoted-printable) and files named after extensions (condstore.go, qresync.go, quota.go, …).
+// filled by cmd_*.go, fetch_*.go, search_*.go (transfer.go undoes base64 and quoted-printable, search_fold.go folds text) and files named after extensions (condstore.go, qresync.go, quota.go, …).
 // Names: utf7.go, names.go. The selected mailbox: hub.go (one view.Mailbox for all sessions), package view (each session's
 // own numbering). Without a client: search.go. imaptest is a store in memory for tests.
 //
