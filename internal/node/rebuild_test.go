@@ -308,3 +308,44 @@ func TestRebuildAfterCompaction(t *testing.T) {
 		a.open() // for its end
 	}
 }
+
+// A data directory copied file by file while the server works: what was acknowledged before the copy began is in it.
+func TestCopyOfRunningDirectory(t *testing.T) {
+	s := &sample{dir: t.TempDir()}
+	n, stop := start(t, onSQLite(t, s.dir))
+	addUser(t, n, "alice", "pw")
+	for i := range 8 {
+		must(t, send(t, n, "alice@here.example", subjectText(fmt.Sprint("n", i))+"x\r\n"))
+	}
+	eventually(t, "deliveries", func() bool { return len(readAll(t, n)) == 8 })
+	want := readAll(t, n)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := range 30 {
+			err = errors.Join(err, send(t, n, "alice@here.example", subjectText(fmt.Sprint("later", i))+"x\r\n"))
+		}
+		done <- err
+	}()
+	c := &sample{dir: t.TempDir()}
+	must(t, os.CopyFS(filepath.Join(c.dir, "packs"), os.DirFS(filepath.Join(s.dir, "packs"))))
+	for _, tail := range sqliteFiles[:2] {
+		b, err := os.ReadFile(filepath.Join(s.dir, databaseFile) + tail)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(c.dir, databaseFile)+tail, b, 0o600))
+	}
+	must(t, <-done)
+	stop()
+	faults, _, sum := c.check(t, admin.CheckQuery{Rebuild: true})
+	if !sum.Clean {
+		t.Fatalf("%+v", faults)
+	}
+	n, stop = start(t, onSQLite(t, c.dir))
+	defer stop()
+	got := readAll(t, n)
+	for subject, b := range want {
+		if !bytes.Equal(got[subject], b) {
+			t.Errorf("%s is not in the copy", subject)
+		}
+	}
+}
