@@ -4,20 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
-	"github.com/postrider/postrider/internal/mail/recipe"
-	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/mailstore"
-	"github.com/postrider/postrider/internal/state/queue"
 )
 
 // upkeep gives the space of what nobody needs any more back to the disk (docs/store.md). A round lets go what was expunged
@@ -183,174 +178,4 @@ func (r *round) recondemn(ctx context.Context) error {
 	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
 		return r.catalog.Recondemn(ctx, row.Pack, r.now())
 	})
-}
-
-// recordWeight is what a record takes besides its body, about, bytes: frame, envelope, structure.
-const recordWeight = 512
-
-// packUse tells how much of a pack is needed.
-type packUse struct {
-	blob.Row
-	live mailstore.Live
-	all  blob.Contents
-	jobs bool // a job leads there
-}
-
-// share is the part of the pack that is needed, from 0 to 1.
-func (p *packUse) share() float64 {
-	all := p.all.Bodies + recordWeight*p.all.Records
-	if all <= 0 {
-		return 1
-	}
-	return min(1, float64(p.live.Bodies+recordWeight*p.live.Records)/float64(all))
-}
-
-// dead is what compaction frees, bytes.
-func (p *packUse) dead() int64 { return int64(float64(p.Size) * (1 - p.share())) }
-
-// look finds out about a pack.
-func (u *upkeep) look(ctx context.Context, row blob.Row) (p packUse, err error) {
-	p.Row = row
-	if p.live, err = u.store.Live(ctx, row.Pack); err != nil {
-		return p, err
-	}
-	if p.all, err = u.catalog.Contents(ctx, u.blobs, row.Pack); err != nil {
-		return p, err
-	}
-	err = u.db.Read(ctx, func(tx *db.Tx) error {
-		p.jobs, err = queue.RefersTo(tx, row.Pack)
-		return err
-	})
-	return p, err
-}
-
-// minDead is how little a round does not compact a pack for, bytes.
-const minDead = 1 << 20
-
-// wanted are the packs to be compacted, those that cost the least first.
-func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
-	err = r.packsIn(ctx, "looking", blob.PackSealed, func(row blob.Row) error {
-		named := slices.Contains(r.query.Packs, row.Pack)
-		switch {
-		case len(r.query.Packs) > 0 && !named, row.Settled < row.Size, r.bad[row.Pack] && !named:
-			return nil
-		case !named && !r.query.All && r.now().Sub(row.Created) < time.Duration(r.set.CompactAfter):
-			return nil
-		}
-		p, err := r.look(ctx, row)
-		if errors.Is(err, blob.ErrMissing) || errors.Is(err, blob.ErrDamaged) || errors.Is(err, blob.ErrUnsupported) {
-			r.log.Warn("pack cannot be looked at; `postrider check` tells more", "pack", row.Pack, obs.KeyError, err)
-			return nil
-		}
-		switch {
-		case err != nil:
-			return err
-		case p.jobs:
-			r.sum.InUse++
-			return nil
-		case p.live.Records == 0, // the sweep's
-			!named && !r.query.All && (p.share()*100 >= float64(r.set.CompactBelow) || p.dead() < minDead):
-			return nil
-		}
-		list = append(list, p)
-		return nil
-	})
-	slices.SortStableFunc(list, func(a, b packUse) int { return cmp.Compare(a.share(), b.share()) })
-	return list, err
-}
-
-const (
-	batchBytes = 1 << 30 // of bodies that one call of Compact copies, about
-	batchPacks = 256
-)
-
-// compact copies what lives in the packs wanted, a batch at a time, leads the emails there, and condemns the packs.
-func (r *round) compact(ctx context.Context) error {
-	if len(r.query.Packs) == 0 && !r.query.All && r.set.CompactBelow == 0 {
-		return nil
-	}
-	list, err := r.wanted(ctx)
-	if err != nil {
-		return err
-	}
-	total := int64(len(list))
-	for len(list) > 0 {
-		n, bytes := 0, int64(0)
-		for n < len(list) && n < batchPacks && (n == 0 || bytes+list[n].live.Bodies <= batchBytes) {
-			bytes += list[n].live.Bodies
-			n++
-		}
-		if err := r.tell(admin.CheckProgress{Stage: "compacting", Done: total - int64(len(list)), Total: total}); err != nil {
-			return err
-		}
-		if r.free()-bytes < r.reserve {
-			return status.ErrNoSpace.With(fmt.Sprintf("compaction needs %d bytes of free space besides limits.disk_reserve for a while", bytes), nil)
-		}
-		if err := r.compactBatch(ctx, list[:n]); err != nil {
-			return err
-		}
-		list = list[n:]
-	}
-	return nil
-}
-
-func (r *round) compactBatch(ctx context.Context, packs []packUse) error {
-	var live []recipe.BlobRef
-	for _, p := range packs {
-		refs, err := r.store.Records(ctx, p.Pack)
-		if err != nil {
-			return err
-		}
-		live = append(live, refs...)
-	}
-	moved, err := r.blobs.Compact(ctx, live, r.options())
-	if errors.Is(err, blob.ErrInUse) && len(packs) > 1 { // one of them: each on its own
-		for i := range packs {
-			if err := r.compactBatch(ctx, packs[i:i+1]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if errors.Is(err, blob.ErrInUse) {
-		r.sum.InUse++
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	list := make([]mailstore.Moved, len(moved))
-	for i, m := range moved {
-		list[i] = mailstore.Moved{From: m.From, To: m.To}
-		r.sum.Bytes += m.From.Length
-	}
-	// From here on a stop in the middle leaves some emails leading to the old packs: the next round goes on with these.
-	n, err := r.store.MoveReferences(ctx, list)
-	r.sum.Emails += n
-	r.sum.Records += int64(len(moved))
-	if err != nil {
-		return err
-	}
-	for _, p := range packs {
-		r.sum.Compacted++
-		r.sum.Freed += p.dead()
-		if err := r.condemn(ctx, p.Row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *round) options() blob.CompactOptions {
-	o := blob.CompactOptions{Compress: r.set.Compress, Rate: int64(r.set.CompactRate), Damaged: func(ref recipe.BlobRef, err error) error {
-		r.log.Error("a message's record cannot be copied; its pack stays, and `postrider check` tells whose it is",
-			"pack", ref.Pack, "offset", ref.Offset, obs.KeyError, err)
-		r.bad[ref.Pack] = true
-		r.sum.Damaged++
-		return nil
-	}}
-	if r.query.Now {
-		o.Rate = 0
-	}
-	return o
 }

@@ -589,3 +589,23 @@ func TestRemovalEndsSessions(t *testing.T) {
 	must(t, n.API().RemoveAccount(t.Context(), "alice@here.example"))
 	eventually(t, "the session to end", func() bool { return reader.Noop().Wait() != nil })
 }
+
+// The server makes rounds by itself, as soon as a reload says so.
+func TestRoundsInTheBackground(t *testing.T) {
+	dir := t.TempDir()
+	n, _ := start(t, testConfig(t, dir, `store.upkeep = false`, `store.keep_expunged = "0s"`))
+	addUser(t, n, "alice", "pw")
+	a := &aged{t: t, n: n}
+	alice := a.account("alice")
+	a.at.Store(time.Now().UnixMicro())
+	uid, err := a.put(alice, inbox(), subjectText("short")+"text\r\n")
+	must(t, err)
+	must(t, a.expunge(alice, inbox(), uid))
+	_, err = n.Reload(testConfig(t, dir, `store.upkeep_interval = "1s"`, `store.keep_expunged = "0s"`))
+	must(t, err)
+	eventually(t, "the message to be let go of", func() bool {
+		left, err := n.store.Leftovers(t.Context())
+		must(t, err)
+		return left.Kept == 0
+	})
+}
