@@ -38,7 +38,7 @@ type (
 		Show     accountShowCmd     `cmd:"" help:"Show an account."`
 		Set      accountSetCmd      `cmd:"" help:"Change an account's settings."`
 		Password accountPasswordCmd `cmd:"" help:"Change an account's password. It is asked for, or read from standard input."`
-		Remove   accountRemoveCmd   `cmd:"" help:"Remove an account with all its mail."`
+		Remove   accountRemoveCmd   `cmd:"" help:"Remove an account with all its mail. Its space comes back after store.keep_expunged."`
 		Setup    accountSetupCmd    `cmd:"" help:"Tell how mail clients are set up: settings for people, pages, DNS records, a QR code."`
 	}
 	passwordFlags struct {
