@@ -22,6 +22,7 @@ func BenchmarkIMAP(b *testing.B) {
 	for _, command := range []string{
 		"LOGIN and SELECT", "FETCH 1:* (FLAGS)", "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)", "FETCH 1:* (ENVELOPE)",
 		"FETCH 1:* (BODYSTRUCTURE)", "SEARCH UNSEEN", "SEARCH SUBJECT 77777", "FETCH 5000:5999 (BODY.PEEK[])", "STATUS INBOX (MESSAGES UNSEEN UIDNEXT)",
+		"SEARCH TEXT 77777", "STORE 100:199 ±FLAGS (\\Flagged)", "UID FETCH 50000 (FLAGS)", "UID FETCH 50000 (BODYSTRUCTURE)",
 	} {
 		b.Run(strings.ReplaceAll(command, " ", "_"), func(b *testing.B) {
 			if command == "LOGIN and SELECT" {
@@ -32,8 +33,10 @@ func BenchmarkIMAP(b *testing.B) {
 			}
 			c := dialIMAP(b, n)
 			defer c.close()
+			sign := []string{"+", "-"}
 			for b.Loop() {
-				c.command(command)
+				c.command(strings.Replace(command, "±", sign[0], 1)) // so that each changes something
+				sign[0], sign[1] = sign[1], sign[0]
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func (a *Agent) Watch(id imap.MailboxID, sink func(view.Event)) (stop func(), er
 
 // Load gives the messages of a mailbox.
 func (a *Agent) Load(ctx context.Context, id imap.MailboxID, add func(view.Message)) (uidNext uint32, modseq uint64, err error) {
-	m, err := a.Store.Snapshot(ctx, id.Account, id.Mailbox, func(e mailstore.Entry) { add(message(e)) })
+	m, err := a.Store.SnapshotFlags(ctx, id.Account, id.Mailbox, func(e mailstore.Entry) { add(message(e)) })
 	if err == nil && m.UIDValidity != id.UIDValidity {
 		err = imap.ErrNonexistent
 	}

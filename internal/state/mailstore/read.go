@@ -15,22 +15,44 @@ const snapshotSlice = 5000
 // Snapshot calls fn for every entry of a mailbox, ascending by UID, and returns the mailbox as it was at the end. Entries
 // come in slices from one database snapshot each; with a Watch begun before, changes in between are not lost.
 func (s *Store) Snapshot(ctx context.Context, account, mailbox int64, fn func(Entry)) (m Mailbox, err error) {
+	const sql = "SELECT " + entryColumns + ` FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid >= ?
+		ORDER BY uid LIMIT ?`
+	return s.slices(ctx, place{account, mailbox}, sql, func(rows *db.Rows) uint32 {
+		e := scanEntry(rows)
+		fn(e)
+		return e.UID
+	})
+}
+
+// SnapshotFlags is Snapshot for who keeps a view of a mailbox: of an Entry only UID, Flags, Keywords and ModSeq are set.
+func (s *Store) SnapshotFlags(ctx context.Context, account, mailbox int64, fn func(Entry)) (m Mailbox, err error) {
+	const sql = `SELECT uid, flags, keywords, modseq FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid >= ?
+		ORDER BY uid LIMIT ?`
+	return s.slices(ctx, place{account, mailbox}, sql, func(rows *db.Rows) uint32 {
+		e := Entry{UID: uint32(rows.Int64(0)), Flags: Flags(rows.Int64(1)), ModSeq: rows.Int64(3)}
+		if rows.Len(2) > 0 {
+			e.Keywords = rows.Text(2)
+		}
+		fn(e)
+		return e.UID
+	})
+}
+
+// slices reads a mailbox in slices; scan takes a row and returns its UID.
+func (s *Store) slices(ctx context.Context, p place, sql string, scan func(*db.Rows) uint32) (m Mailbox, err error) {
 	from := int64(1)
 	for {
 		n := 0
 		err = s.db.Read(ctx, func(tx *db.Tx) error {
-			rows := tx.Query("SELECT "+entryColumns+` FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid >= ?
-				ORDER BY uid LIMIT ?`, account, mailbox, from, snapshotSlice)
+			rows := tx.Query(sql, p.account, p.mailbox, from, snapshotSlice)
 			for rows.Next() {
-				e := scanEntry(rows)
-				fn(e)
-				from = int64(e.UID) + 1
+				from = int64(scan(rows)) + 1
 				n++
 			}
 			if rows.Err() != nil || n == snapshotSlice {
 				return rows.Err()
 			}
-			rows = tx.Query("SELECT "+mailboxColumns+" FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox)
+			rows = tx.Query("SELECT "+mailboxColumns+" FROM mailbox WHERE account_id = ? AND mailbox_id = ?", p.account, p.mailbox)
 			defer rows.Close()
 			if !rows.Next() {
 				if rows.Err() != nil {
