@@ -161,7 +161,7 @@ func handOver(addr, account string, book *ledger.Book) error {
 	for n := range handedOver {
 		m := Mail{Token: fmt.Sprintf("lmtp-%02d-end", n), Size: 500 + n*3000, To: accounts, Bdat: n%2 == 1}
 		if account != "" {
-			m.Token = submitted + m.Token
+			m.Token = fmt.Sprintf(submitted+"%02d-end", n) // no token may be part of another: it marks its writes
 		}
 		acks, err := c.Send(m)
 		if err != nil {
