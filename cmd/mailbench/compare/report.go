@@ -176,7 +176,8 @@ func (o *Outcome) method(p *page) {
 	}
 	if len(o.Trials) > 0 {
 		p.say("- Relay, crowds and large messages are runs of their own, with a start, a warm-up of small mail for every user (who has " +
-			"logged in by then), a wait until memory falls no more, and a disk probe before and after. Every relayed message must arrive once, as it was sent; every " +
+			"logged in by then), and a disk probe before and after. Before memory is read, one user logs in and out for three seconds, and" +
+			" memory falls no more. Every relayed message must arrive once, as it was sent; every " +
 			"waiting connection must answer at the end; every large message must be in its INBOX.")
 	}
 	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run (of reading: a turn of all "+

@@ -32,7 +32,10 @@ const (
 	bigSample     = 20 * time.Millisecond
 	minHold       = time.Second
 	settleStep    = time.Second
-	settleAtMost  = 20 * time.Second
+	settleLogins  = 3 * time.Second
+
+	settleSessions = 4
+	settleAtMost   = 20 * time.Second
 )
 
 // Trial is one run of one kind of one system.
@@ -153,7 +156,7 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 	if _, err := o.sendAndWait(ctx, boxes, warm); err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
-	if err := settle(ctx, s.Roots()); err != nil {
+	if err := o.settle(ctx, s); err != nil {
 		return err
 	}
 	if t.Before, err = gauge.ProbeDisk(o.Dir, o.Size, probes); err != nil {
@@ -174,9 +177,16 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 	return err
 }
 
-// settle waits until the system has given back memory that it does not need: what checking passwords took would else hide
-// what connections and messages take.
-func settle(ctx context.Context, roots []int) error {
+// settle lets a user log in and out for a while, and then waits until the system has given back memory that it does not need.
+// A runtime with garbage collection gives back what checking passwords took only when something else needs memory: without
+// this it would hide what connections and messages take, or count as theirs.
+func (o *Options) settle(ctx context.Context, s peer.System) error {
+	target, user := who(s.IMAP(), 1)
+	if _, err := work.Run(ctx, work.Options{Protocol: "imap", Workload: "login", Target: target, Users: []work.User{user}, Sessions: settleSessions,
+		Duration: settleLogins}, nil); err != nil {
+		return fmt.Errorf("letting memory settle: %w", err)
+	}
+	roots := s.Roots()
 	last := int64(1) << 62
 	for begin, steady := time.Now(), 0; steady < 3 && time.Since(begin) < settleAtMost; {
 		m, err := gauge.Memory(roots)
@@ -225,7 +235,8 @@ func (o *Options) relay(ctx context.Context, s peer.System, t *Trial) error {
 
 // crowd lets connections wait, each from an address of its own.
 func (o *Options) crowd(ctx context.Context, s peer.System, t *Trial) error {
-	w := work.CrowdOptions{Connections: o.Crowd, Sources: o.Crowd, Width: crowdWidth, Hold: max(o.Duration, minHold), ServerPIDs: s.Roots()}
+	w := work.CrowdOptions{Connections: o.Crowd, Sources: o.Crowd, Width: crowdWidth, Hold: max(o.Duration, minHold), ServerPIDs: s.Roots(),
+		Settle: func(ctx context.Context) error { return o.settle(ctx, s) }}
 	if t.Kind == kindIdleSMTP {
 		w.Protocol, w.Target = "smtp", client.Target{Addr: s.SMTP()}
 	} else {

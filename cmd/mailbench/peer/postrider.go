@@ -73,7 +73,7 @@ func (p *Postrider) Start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if p.offset == 0 {
+	if p.offset == 0 || !allFree(p.offset, standardPorts()) { // someone else may have taken them since the last start
 		if p.offset, err = freeOffset(); err != nil {
 			return err
 		}
@@ -227,11 +227,12 @@ func (p *Postrider) Config() string {
 	return text
 }
 
+func standardPorts() []int { return []int{25, 24, 587, 465, 143, 993, 110, 995, 4190, 80, 443} }
+
 // freeOffset looks for an offset at which the standard ports of all services are free on loopback.
 func freeOffset() (int, error) {
-	standard := []int{25, 24, 587, 465, 143, 993, 110, 995, 4190, 80, 443}
 	for offset := 21000; offset < 60000; offset += 500 {
-		if allFree(offset, standard) {
+		if allFree(offset, standardPorts()) {
 			return offset, nil
 		}
 	}

@@ -31,6 +31,8 @@ type CrowdOptions struct {
 	Hold        time.Duration // how long all of them wait
 	Notify      bool          // IMAP: then append a message to each mailbox and wait until every connection was told of it
 	ServerPIDs  []int
+
+	Settle func(context.Context) error // if not nil, is called when all have waited, before the server's memory is read
 }
 
 // Crowd is what came of it. All connections were alive at the end: each has answered.
@@ -157,6 +159,11 @@ func (c *crowd) all(ctx context.Context, res *Crowd) error {
 		return err
 	}
 	res.HoldCPU = (after - before).Seconds()
+	if c.o.Settle != nil {
+		if err := c.o.Settle(ctx); err != nil {
+			return err
+		}
+	}
 	memory, err := gauge.Footprints(c.o.ServerPIDs)
 	if err != nil {
 		return err
