@@ -188,7 +188,7 @@ func TestRebuildDamagedDatabase(t *testing.T) {
 	change(t, filepath.Join(origin.dir, databaseFile), func(b []byte) []byte { size = len(b) / 4096; return b })
 	t.Run("each page", func(t *testing.T) {
 		t.Parallel()
-		for page := 1; page < size; page += 3 {
+		for page := 1; page < size; page += 7 {
 			s := origin.copy(t)
 			change(t, filepath.Join(s.dir, databaseFile), func(b []byte) []byte { clear(b[page*4096 : (page+1)*4096]); return b })
 			faults, _, sum := s.check(t, admin.CheckQuery{Rebuild: true})
