@@ -251,10 +251,7 @@ func (o *Options) crowd(ctx context.Context, s peer.System, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	t.Crowd = &res
-	if res.Server != nil {
-		t.CPU = res.Server.CPUSeconds * 1000 / float64(res.Connections)
-	}
+	t.Crowd, t.CPU = &res, res.ConnectCPU*1000/float64(res.Connections)
 	return nil
 }
 

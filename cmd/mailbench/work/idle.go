@@ -45,6 +45,7 @@ type Crowd struct {
 	Held        float64       `json:"held_seconds"`
 	Notified    *load.Latency `json:"append_to_notice,omitempty"`
 	Server      *gauge.Usage  `json:"server,omitempty"`
+	ConnectCPU  float64       `json:"connect_cpu_seconds"`               // of the server, until all waited
 	HoldCPU     float64       `json:"hold_cpu_seconds"`                  // of the server, while nothing happened
 	Memory      int64         `json:"memory_while_idle_bytes"`           // of the server: proportional set size
 	PerConn     int64         `json:"memory_per_connection,omitempty"`   // (while idle − before) ÷ connections
@@ -137,6 +138,10 @@ func Idle(ctx context.Context, o CrowdOptions, progress func(load.Snapshot)) (Cr
 }
 
 func (c *crowd) all(ctx context.Context, res *Crowd) error {
+	idle, err := gauge.CPU(c.o.ServerPIDs)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	if err := each(ctx, c.fail, c.o.Width, len(c.guests), c.join); err != nil {
 		return err
@@ -158,7 +163,7 @@ func (c *crowd) all(ctx context.Context, res *Crowd) error {
 	if err != nil {
 		return err
 	}
-	res.HoldCPU = (after - before).Seconds()
+	res.ConnectCPU, res.HoldCPU = (before - idle).Seconds(), (after - before).Seconds()
 	if c.o.Settle != nil {
 		if err := c.o.Settle(ctx); err != nil {
 			return err
