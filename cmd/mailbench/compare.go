@@ -34,7 +34,7 @@ type compareCmd struct {
 	Crowd     int           `help:"Idle connections; 0 leaves crowds out (1000; quick 200)." default:"-1"`
 	BigSize   int           `help:"Bytes of a large message; 0 leaves them out." default:"52428800"`
 	BigCount  int           `help:"Large messages of one run (16; quick 4)."`
-	Limit     time.Duration `help:"Time for everything; what there is then is reported (40m; quick 15m)."`
+	Limit     time.Duration `help:"Time for everything; what there is then is reported (40m; quick 20m)."`
 	Dir       string        `help:"Folder on the disk to measure; a new one is made in it, and removed." default:"/var/tmp" type:"existingdir"`
 	Postrider string        `help:"Postrider's program." default:"bin/postrider"`
 	Set       []string      `help:"key=value for Postrider (--set). Repeatable." sep:"none"`
@@ -51,7 +51,7 @@ func (c *compareCmd) form() {
 		Crowd: 1000, BigCount: 16, Limit: 40 * time.Minute}
 	if c.Quick {
 		full = compareCmd{Seconds: seconds(2 * time.Second), Pairs: 1, Retries: 1, Traced: 50, Mailbox: 2000, ReadTime: seconds(time.Second / 2),
-			Crowd: 200, BigCount: 4, Limit: 15 * time.Minute}
+			Crowd: 200, BigCount: 4, Limit: 20 * time.Minute}
 	}
 	for _, v := range []struct{ have, form *int }{{&c.Retries, &full.Retries}, {&c.Traced, &full.Traced}, {&c.Mailbox, &full.Mailbox}, {&c.Crowd, &full.Crowd}} {
 		if *v.have < 0 {

@@ -102,6 +102,9 @@ func (o *Outcome) goals() []goal {
 	}
 	list = append(list, o.readGoals()...)
 	waiting := o.tryFigure(kindIdleIMAP, "KiB/connection")
+	if waiting <= 0 { // what was there before has shrunk by more: that measures nothing
+		waiting = math.NaN()
+	}
 	add("memory of an idle IMAP connection by TLS", "≤ 40 KiB", waiting, waiting <= goalWaiting, "%.1f KiB")
 	big := o.tryFigure(kindBig, inFlight)
 	add(fmt.Sprintf("memory of a message of %.0f MiB in flight", mib(int64(o.BigSize))), "< 1 MiB", big, big < goalBig, "%.2f MiB")

@@ -61,6 +61,20 @@ func TestTrialsHaveTablesGoalsAndPlacesWhereWeAreBehind(t *testing.T) {
 	}
 }
 
+func TestMemoryThatHasShrunkMeetsNoGoal(t *testing.T) {
+	o := tried()
+	for i := range o.Trials {
+		if c := o.Trials[i].Crowd; c != nil {
+			c.PerConn = -5
+		}
+	}
+	for _, g := range o.goals() {
+		if strings.Contains(g.what, "idle IMAP connection") {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
 func TestATrialWithoutAQuietRunIsUsedAndMarked(t *testing.T) {
 	o := tried()
 	for i := range o.Trials {
