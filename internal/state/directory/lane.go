@@ -17,11 +17,19 @@ const (
 	defaultQueue = 1024
 )
 
+// What one turn costs each of its parties, in virtual time: a network gets as much as turnCost/networkCost of its places.
+const (
+	turnCost    = 16
+	networkCost = 1
+)
+
 // lane bounds how many passwords are hashed at once and how many wait for it, and shares its time fairly: between the
-// places that logins come from, and between the names that they are for (start-time fair queueing; Goyal, Vin and Cheng,
-// 1996). Each turn begins at a virtual time, one behind the last turn of the same place or name, but not before the
-// present one; the earliest is next. So a storm from one place, or against one account, queues behind itself. When too many
-// wait the last in this order is sent away, not the one who came last.
+// places that logins come from, between their networks, and between the names that they are for (start-time fair queueing;
+// Goyal, Vin and Cheng, 1996). Each party's turns begin at virtual times, each a cost behind the one before, but not before
+// the present; a turn begins when the last of its parties lets it, and the earliest is next. So a storm from one place, or
+// against one account, queues behind itself. A party pays for its own turns only: else whoever logs in to a name that is
+// being guessed would put off everybody in his office, and a guesser far back in the order the names that he tries. When too
+// many wait the last in this order is sent away, not the one who came last.
 //
 // It is safe for concurrent use.
 type lane struct {
@@ -31,8 +39,8 @@ type lane struct {
 	most    int           // that wait
 	pause   time.Duration // laneRest
 	waiting []*turn
-	now     uint64 // virtual time: the start of the latest turn that ran
-	last    map[any]uint64
+	now     uint64         // virtual time: the start of the latest turn that ran
+	next    map[any]uint64 // when the next turn of a party may begin; who is not there: now
 	refused uint64
 }
 
@@ -49,7 +57,7 @@ type turn struct {
 }
 
 func newLane(width, queue int) *lane {
-	return &lane{free: width, width: width, most: queue, pause: laneRest, last: map[any]uint64{}}
+	return &lane{free: width, width: width, most: queue, pause: laneRest, next: map[any]uint64{}}
 }
 
 // run runs fn when there is a slot. ErrBusy when too many wait, or for too long.
@@ -95,14 +103,11 @@ func (l *lane) enter(who party) *turn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := &turn{party: who, start: l.now, ready: make(chan bool, 1)}
-	for _, key := range who.keys() {
-		t.start = max(t.start, l.last[key])
+	keys := who.keys()
+	for _, k := range keys {
+		t.start = max(t.start, l.next[k.key])
 	}
-	if l.free > 0 && len(l.waiting) == 0 {
-		l.begin(t)
-		return t
-	}
-	if len(l.waiting) >= l.most {
+	if l.free == 0 && len(l.waiting) >= l.most {
 		l.refused++
 		i := l.lastWaiting()
 		if i < 0 || l.waiting[i].start <= t.start {
@@ -111,10 +116,14 @@ func (l *lane) enter(who party) *turn {
 		out := l.remove(i)
 		out.ready <- false
 	}
-	for _, key := range who.keys() {
-		l.last[key] = t.start + 1
+	for _, k := range keys {
+		l.next[k.key] = max(l.now, l.next[k.key]) + k.cost
 	}
-	l.waiting = append(l.waiting, t)
+	if l.free > 0 && len(l.waiting) == 0 {
+		l.begin(t)
+	} else {
+		l.waiting = append(l.waiting, t)
+	}
 	return t
 }
 
@@ -122,9 +131,6 @@ func (l *lane) enter(who party) *turn {
 func (l *lane) begin(t *turn) {
 	l.free--
 	l.now = max(l.now, t.start)
-	for _, key := range t.keys() {
-		l.last[key] = max(l.last[key], t.start+1)
-	}
 	t.ready <- true
 }
 
@@ -144,10 +150,10 @@ func (l *lane) done() {
 		l.waiting = append(l.waiting[:first], l.waiting[first+1:]...) // the rest keeps the order of arrival
 		l.begin(t)
 	}
-	if len(l.last) > 4*(l.most+l.width) || l.free == l.width {
-		for key, at := range l.last {
+	if len(l.next) > 4*(l.most+l.width) || l.free == l.width {
+		for key, at := range l.next {
 			if at <= l.now || l.free == l.width {
-				delete(l.last, key)
+				delete(l.next, key)
 			}
 		}
 	}
@@ -182,23 +188,39 @@ func (l *lane) lastWaiting() int {
 func (l *lane) remove(i int) *turn {
 	t := l.waiting[i]
 	l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
-	for _, key := range t.keys() {
-		if l.last[key] > 0 {
-			l.last[key]--
+	for _, k := range t.keys() {
+		if l.next[k.key] >= l.now+k.cost {
+			l.next[k.key] -= k.cost
 		}
 	}
 	return t
 }
 
-func (p party) keys() []any {
-	keys := make([]any, 0, 2)
+// key is a party as the lane knows it, and what a turn costs it.
+type key struct {
+	key  any // a string, or a Prefix: those of places and networks differ in their bits
+	cost uint64
+}
+
+func (p party) keys() []key {
+	keys := make([]key, 0, 3)
 	if p.site.IsValid() {
-		keys = append(keys, p.site)
+		keys = append(keys, key{p.site, turnCost}, key{network(p.site), networkCost})
 	}
 	if p.name != "" {
-		keys = append(keys, p.name)
+		keys = append(keys, key{p.name, turnCost})
 	}
 	return keys
+}
+
+// network is what one customer of a provider often has: an IPv4 /24, an IPv6 /48.
+func network(site netip.Prefix) netip.Prefix {
+	bits := 24
+	if site.Addr().Is6() {
+		bits = 48
+	}
+	p, _ := site.Addr().Prefix(bits)
+	return p
 }
 
 // Load is how the lane of logins stands.

@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+func site(s string) netip.Prefix {
+	a := netip.MustParseAddr(s)
+	p, _ := a.Prefix(map[bool]int{true: 32, false: 64}[a.Is4()])
+	return p
+}
+
 func at(s string) netip.Prefix { return netip.PrefixFrom(netip.MustParseAddr(s), 32) }
 
 // crowded is a lane whose slot is taken until open is closed, and the order in which turns ran.
@@ -67,10 +73,77 @@ func TestLaneIsFair(t *testing.T) {
 		if len(c.order) != 42 || place["first"] > 3 || place["second"] > 6 {
 			t.Errorf("alice ran as number %d and %d of %d: %v", place["first"], place["second"], len(c.order), c.order)
 		}
-		if l := c.load(); l != (Load{}) || len(c.last) != 0 {
-			t.Errorf("left behind: %+v, %d parties", l, len(c.last))
+		if l := c.load(); l != (Load{}) || len(c.next) != 0 {
+			t.Errorf("left behind: %+v, %d parties", l, len(c.next))
 		}
 	})
+}
+
+// TestLaneChargesEachForItsOwn: who shares a place with one whose name is being guessed does not wait with it, and neither does
+// a name that somebody far back in the order has tried once.
+func TestLaneChargesEachForItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crowd(t, 200)
+		for i := range 20 {
+			c.come("aimed", party{at(fmt.Sprintf("198.51.%d.1", i)), "victim"})
+			c.come("storm", party{at("192.0.2.1"), fmt.Sprint("name", i)})
+		}
+		c.come("victim", party{at("203.0.113.1"), "victim"})
+		c.come("colleague", party{at("203.0.113.1"), "colleague"})
+		c.come("tried", party{at("203.0.114.1"), "name19"})
+		close(c.open)
+		c.group.Wait()
+		for i, label := range c.order {
+			if (label == "colleague" || label == "tried") && i > 6 {
+				t.Errorf("%s ran as number %d", label, i)
+			}
+		}
+		if len(c.order) != 43 {
+			t.Errorf("%d ran", len(c.order))
+		}
+	})
+}
+
+// TestLaneBoundsANetwork: a whole /24, or a /48, gets what turnCost of its addresses would, however many it uses.
+func TestLaneBoundsANetwork(t *testing.T) {
+	for _, form := range []string{"192.0.2.%d", "2001:db8:0:%x::"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := crowd(t, 1000)
+			for i := range 250 {
+				c.come("storm", party{site(fmt.Sprintf(form, i)), fmt.Sprint("name", i)})
+			}
+			for i := range 40 {
+				c.come("office", party{at("203.0.113.1"), fmt.Sprint("user", i)})
+			}
+			close(c.open)
+			c.group.Wait()
+			office := 0
+			for _, label := range c.order[:170] {
+				if label == "office" {
+					office++
+				}
+			}
+			if office < 9 || office > 11 {
+				t.Errorf("%s: of the first 170 turns the office had %d", form, office)
+			}
+		})
+	}
+}
+
+// TestLaneForgets: parties whose turns were all sent away leave nothing that grows.
+func TestLaneForgets(t *testing.T) {
+	l := newLane(1, 10)
+	l.pause = 0
+	l.enter(party{name: "running"})
+	for i := range 10_000 {
+		l.enter(party{site(fmt.Sprintf("10.%d.%d.1", i/250, i%250)), "victim"})
+		if i%20 == 19 {
+			l.done()
+		}
+	}
+	if len(l.next) > 4*11+60 {
+		t.Errorf("%d parties", len(l.next))
+	}
 }
 
 // TestFullLaneSendsTheStormAway: when too many wait it is the storm's own that hear "try again", not whoever comes late.
