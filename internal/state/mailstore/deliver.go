@@ -36,18 +36,26 @@ type Delivery struct {
 }
 
 // Deliver puts each delivery into its mailbox, exactly once: one that the ledger has is passed over. All of them become
-// durable in one transaction; where one stands in the way of the others, in one each. The slice of errors has one element
-// for each delivery: nil, or why this one cannot be delivered (ErrNoAccount, for one); err is a failure of them all.
+// durable in one transaction; where one stands in the way of the others, each half in one, and so on down to that one. The
+// slice of errors has one element for each delivery: nil, or why this one cannot be delivered (ErrNoAccount, for one); err is
+// a failure of them all.
 func (s *Store) Deliver(ctx context.Context, ds []Delivery) (each []error, err error) {
-	if each, err = s.deliverAll(ctx, ds); err == nil || common(err) {
+	each, err = s.deliverAll(ctx, ds)
+	if err == nil || common(err) {
 		return each, err
 	}
-	for i := range ds {
-		one, err := s.deliverAll(ctx, ds[i:i+1])
-		if err == nil {
-			err = one[0]
+	if len(ds) == 1 {
+		return []error{err}, nil
+	}
+	each = each[:0]
+	for _, half := range [][]Delivery{ds[:len(ds)/2], ds[len(ds)/2:]} {
+		list, err := s.Deliver(ctx, half)
+		for i := range list {
+			if err != nil {
+				list[i] = err // the other half may have gone well
+			}
 		}
-		each[i] = err
+		each = append(each, list...)
 	}
 	return each, nil
 }

@@ -124,9 +124,18 @@ func (s *Store) DeleteMailbox(ctx context.Context, account int64, name Name, by 
 	if name.IsInbox() {
 		return ErrInbox
 	}
+	id := int64(0) // a slice later another one may have the name
 	for more := true; more; {
-		err := s.write(ctx, func(t *txn) (err error) {
-			more, err = t.deleteMailbox(account, name, by)
+		err := s.write(ctx, func(t *txn) error {
+			m, err := findMailbox(t.Tx, account, name)
+			if err != nil {
+				return err
+			}
+			if id != 0 && id != m.ID {
+				return ErrNoMailbox
+			}
+			id = m.ID
+			more, err = t.deleteMailbox(account, m, by)
 			return err
 		})
 		if err != nil {
@@ -137,15 +146,11 @@ func (s *Store) DeleteMailbox(ctx context.Context, account int64, name Name, by 
 }
 
 // deleteMailbox removes a mailbox, or only a slice of its entries: then there is more to do.
-func (t *txn) deleteMailbox(account int64, name Name, by string) (more bool, err error) {
-	m, err := findMailbox(t.Tx, account, name)
-	if err != nil {
-		return false, err
-	}
+func (t *txn) deleteMailbox(account int64, m Mailbox, by string) (more bool, err error) {
 	// Descendants lie between name + separator and name + the character after it.
 	var child string
 	if found, err := t.QueryRow("SELECT name FROM mailbox WHERE account_id = ? AND name >= ? AND name < ? LIMIT 1",
-		account, name.key()+componentSeparator, name.key()+"\x20").Scan(&child); err != nil {
+		account, m.Name.key()+componentSeparator, m.Name.key()+"\x20").Scan(&child); err != nil {
 		return false, err
 	} else if found {
 		return false, ErrChildren

@@ -2,8 +2,12 @@ package mailstore_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
+	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/db/dbtest"
 	"github.com/postrider/postrider/internal/state/mailstore"
 )
 
@@ -58,4 +62,105 @@ func TestLargeChangesGoInSlices(t *testing.T) {
 			t.Fatalf("%v, %+v, %v", missing, u, err)
 		}
 	})
+}
+
+// between is a context that does something when the second transaction of a call is about to begin.
+type between struct {
+	context.Context
+	asked int
+	do    func()
+}
+
+func (b *between) Err() error {
+	if b.asked++; b.asked == 2 {
+		b.do()
+	}
+	return nil
+}
+
+// A mailbox that takes the name of one on its way to be deleted is another: nothing of it goes.
+func TestDeleteKeepsToItsMailbox(t *testing.T) {
+	each(t, func(t *testing.T, s *mailstore.Store, p packs) {
+		mailstore.SetSlice(s, 2)
+		deliver(t, s, p, 4)
+		inbox, trash, kept := box(t, s, mailstore.Inbox()), name(t, "Trash"), name(t, "Kept")
+		if _, _, err := s.Move(t.Context(), me, inbox.ID, []mailstore.Range{{First: 1, Last: 4}}, trash, "test"); err != nil {
+			t.Fatal(err)
+		}
+		ctx := &between{Context: t.Context(), do: func() {
+			if err := s.RenameMailbox(t.Context(), me, trash, kept, "test"); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.CreateMailbox(t.Context(), me, trash, ""); err != nil {
+				t.Error(err)
+			}
+			deliver(t, s, p, 1)
+			if _, _, err := s.Move(t.Context(), me, inbox.ID, []mailstore.Range{{First: 1, Last: 5}}, trash, "test"); err != nil {
+				t.Error(err)
+			}
+		}}
+		if err := s.DeleteMailbox(ctx, me, trash, "test"); err != mailstore.ErrNoMailbox {
+			t.Errorf("deleted: %v", err)
+		}
+		if n := len(entries(t, s, trash)); n != 1 {
+			t.Errorf("%d in the new mailbox", n)
+		}
+		if n := len(entries(t, s, kept)); n != 2 {
+			t.Errorf("%d in the one that was renamed", n)
+		}
+	})
+}
+
+// One delivery that cannot be made costs the others a few transactions more, not one for each of them.
+func TestOneBadDeliveryAmongMany(t *testing.T) {
+	const n, bad = 500, 377
+	p, file := packs{}, dbtest.Open(t)
+	refused := errors.New("refused")
+	s := mailstore.New(mailstore.Options{DB: file, Blobs: p, Referable: func(_ *db.Tx, pack int64) error {
+		if pack == bad+1 {
+			return refused
+		}
+		return nil
+	}})
+	for account := range int64(3) {
+		if err := s.CreateAccount(t.Context(), me+account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ds := make([]mailstore.Delivery, n)
+	for i := range ds {
+		ds[i] = mailstore.Delivery{QueueID: queueid.New(int64(i/2+1), 1), Recipient: i % 2, Account: me + int64(i%4), Email: p.put("x\r\n")} // me+3 is nobody
+	}
+	before := file.Stats().Writes
+	got, err := s.Deliver(t.Context(), ds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range got {
+		want := error(nil)
+		if i == bad {
+			want = refused
+		} else if i%4 == 3 {
+			want = mailstore.ErrNoAccount
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("delivery %d: %v, want %v", i, err, want)
+		}
+	}
+	if writes := file.Stats().Writes - before; writes > 20 {
+		t.Errorf("%d transactions", writes)
+	}
+	u, err := s.Usage(t.Context(), me+bad%4)
+	if err != nil || u.Messages != n/4-1 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	last := entries(t, s, mailstore.Inbox())
+	for i, e := range last { // who came first has the lower UID
+		if e.UID != uint32(i+1) || e.Email != int64(i+1) {
+			t.Fatalf("entry %d: %+v", i, e)
+		}
+	}
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
