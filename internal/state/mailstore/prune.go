@@ -30,8 +30,9 @@ const (
 )
 
 // Prune lets go what was removed long enough ago, for good: emails that only tombstones lead to, tombstones, and the mail of
-// removed accounts. An email goes in the transaction in which the last tombstone lets it go. It goes in small transactions
-// and may be cut off between any two.
+// removed accounts. An email goes in the transaction in which the last tombstone lets it go. What a repair took out of its
+// mailboxes stays until it is put back or its account goes: nobody wanted it away. It goes in small transactions and may be
+// cut off between any two.
 func (s *Store) Prune(ctx context.Context, k Keep) (p Pruned, err error) {
 	k.Tombstones = max(k.Tombstones, k.Expunged)
 	pr := &pruner{s, k, s.now(), &p}
@@ -72,7 +73,7 @@ func (p *pruner) emails(ctx context.Context, account int64) error {
 	for from, more := int64(0), true; more; {
 		var ids []int64
 		n := 0
-		err := p.db.Read(ctx, func(tx *db.Tx) error {
+		err := p.db.Read(ctx, func(tx *db.Tx) (err error) {
 			ids, n = ids[:0], 0
 			rows := tx.Query(`SELECT email_id, MIN(at), MAX(at) FROM expunged WHERE account_id = ? AND email_id > ? AND email_id > 0
 				GROUP BY email_id ORDER BY email_id LIMIT ?`, account, from, pruneLook)
@@ -82,7 +83,11 @@ func (p *pruner) emails(ctx context.Context, account int64) error {
 					ids = append(ids, from)
 				}
 			}
-			return rows.Err()
+			if err := rows.Err(); err != nil {
+				return err
+			}
+			ids, err = anythingToLetGo(tx, account, ids)
+			return err
 		})
 		if err != nil {
 			return err
@@ -113,6 +118,23 @@ func (p *pruner) emails(ctx context.Context, account int64) error {
 	return nil
 }
 
+// anythingToLetGo leaves of the emails those that a tombstone may let go of: one that is no repair's, or whose email is lost
+// anyway. So what repairs took out costs no writes.
+func anythingToLetGo(tx *db.Tx, account int64, ids []int64) (list []int64, err error) {
+	for _, id := range ids {
+		var one int64
+		found, err := tx.QueryRow(`SELECT 1 FROM expunged x WHERE account_id = ? AND email_id = ? AND email_id > 0 AND (by_session <> ?
+			OR NOT EXISTS (SELECT 1 FROM email m WHERE m.account_id = x.account_id AND m.email_id = x.email_id)) LIMIT 1`, account, id, setAsideBy).Scan(&one)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			list = append(list, id)
+		}
+	}
+	return list, nil
+}
+
 // letGo takes an email from the tombstones up to a time, and deletes it if nothing leads to it any more. Tombstones from
 // the future begin anew.
 func (t *txn) letGo(account, email, due, wrong int64) (gone bool, err error) {
@@ -120,8 +142,9 @@ func (t *txn) letGo(account, email, due, wrong int64) (gone bool, err error) {
 		t.now.UnixMicro(), account, email, wrong); err != nil {
 		return false, err
 	}
-	if _, err := t.Exec("UPDATE expunged SET email_id = 0 WHERE account_id = ? AND email_id = ? AND email_id > 0 AND at <= ?",
-		account, email, due); err != nil {
+	if _, err := t.Exec(`UPDATE expunged SET email_id = 0 WHERE account_id = ? AND email_id = ? AND email_id > 0 AND at <= ? AND (by_session <> ?
+		OR NOT EXISTS (SELECT 1 FROM email m WHERE m.account_id = expunged.account_id AND m.email_id = expunged.email_id))`,
+		account, email, due, setAsideBy); err != nil {
 		return false, err
 	}
 	var one int64
@@ -161,7 +184,7 @@ func (p *pruner) tombstones(ctx context.Context, account int64) error {
 }
 
 // forget deletes a mailbox's oldest tombstones. Their modification sequences rise with their times, so that the first one
-// that stays ends it. The floor rises in the same transaction: a client that comes from below it is told that the list of
+// that stays ends it, but for those of repairs, which may stay for ever. The floor rises in the same transaction: a client that comes from below it is told that the list of
 // what vanished is not complete.
 func (p *pruner) forget(ctx context.Context, account, mailbox int64) (more bool, err error) {
 	due := p.at.Add(-p.keep.Tombstones).UnixMicro()
@@ -169,8 +192,8 @@ func (p *pruner) forget(ctx context.Context, account, mailbox int64) (more bool,
 	var floor int64
 	err = p.db.Read(ctx, func(tx *db.Tx) error {
 		uids, floor = nil, 0
-		rows := tx.Query("SELECT uid, modseq, at, email_id FROM expunged WHERE account_id = ? AND mailbox_id = ? ORDER BY modseq LIMIT ?",
-			account, mailbox, pruneSlice)
+		rows := tx.Query(`SELECT uid, modseq, at, email_id FROM expunged WHERE account_id = ? AND mailbox_id = ?
+			AND NOT (email_id > 0 AND by_session = ?) ORDER BY modseq LIMIT ?`, account, mailbox, setAsideBy, pruneSlice)
 		for rows.Next() && rows.Int64(2) <= due && rows.Int64(3) == 0 {
 			uids, floor = append(uids, rows.Int64(0)), rows.Int64(1)
 		}

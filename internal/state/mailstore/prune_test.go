@@ -294,3 +294,32 @@ func TestReferencesMoveAndAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a repair took out of its mailboxes can be put back however late its pack comes back: it is not let go of. Tombstones
+// behind it in its mailbox go in their time.
+func TestWhatARepairTookOutIsKept(t *testing.T) {
+	a := newAged(t)
+	a.deliver(t, 3)
+	if err := a.SetAside(t.Context(), me, 1); err != nil {
+		t.Fatal(err)
+	}
+	a.remove(t, mailstore.Inbox(), 2, 2)
+	a.now = a.now.Add(100 * day)
+	if p := a.prune(t); p != (mailstore.Pruned{Emails: 1, Tombstones: 1}) {
+		t.Errorf("pruned: %+v", p)
+	}
+	if p := a.prune(t); p != (mailstore.Pruned{}) {
+		t.Errorf("pruned again: %+v", p)
+	}
+	out := 0
+	if err := a.TakenOut(t.Context(), func(r mailstore.Reference) error { out++; return a.PutBack(t.Context(), r.Account, r.Email) }); err != nil {
+		t.Fatal(err)
+	}
+	if m := box(t, a.Store, mailstore.Inbox()); out != 1 || m.Messages != 2 {
+		t.Errorf("%d were taken out; after they were put back the mailbox has %d messages", out, m.Messages)
+	}
+	a.now = a.now.Add(100 * day)
+	if p := a.prune(t); p != (mailstore.Pruned{Tombstones: 1}) || a.rows(t, "email") != 2 {
+		t.Errorf("when it was back: %+v, %d emails", p, a.rows(t, "email"))
+	}
+}
