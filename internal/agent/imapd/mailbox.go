@@ -38,8 +38,10 @@ func (m *mailbox) Store(ctx context.Context, uids []uint32, change imap.StoreCha
 	if err != nil {
 		return res, refusal(err)
 	}
-	if len(changed) > 0 {
-		res.ModSeq = uint64(changed[0].ModSeq)
+	for i := range changed {
+		if modseq := uint64(changed[i].ModSeq); i == 0 || res.ModSeqs[len(res.ModSeqs)-1] != modseq {
+			res.ModSeqs = append(res.ModSeqs, modseq)
+		}
 	}
 	res.Kept = kept
 	return res, nil

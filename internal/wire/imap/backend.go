@@ -245,8 +245,8 @@ type StoreChange struct {
 
 // StoreResult is what became of it.
 type StoreResult struct {
-	ModSeq uint64   // of the change; 0: nothing changed
-	Kept   []uint32 // UIDs that the condition kept from it, ascending
+	ModSeqs []uint64 // of the changes, ascending: a large STORE is several; none: nothing changed
+	Kept    []uint32 // UIDs that the condition kept from it, ascending
 }
 
 // CopyResult is COPYUID, RFC 4315 §3: Source[i] became Dest[i]. Both are empty when nothing was there to copy.

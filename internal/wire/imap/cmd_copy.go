@@ -60,16 +60,17 @@ func (cmd *copyCommand) run(ctx context.Context, c *conn) (done, error) {
 		transfer = c.sel.mailbox.Move
 	}
 	res, err := transfer(ctx, uids, dest)
-	if err != nil {
-		return done{}, withCode(err, "NONEXISTENT", "TRYCREATE")
-	}
-	if len(res.Dest) == 0 {
-		return done{text: "No messages"}, nil
-	}
 	code := uidCode("COPYUID", res.UIDValidity, res.Source, res.Dest)
-	if cmd.move {
-		// RFC 6851 §4.3: untagged, before the EXPUNGEs that follow.
+	if cmd.move && len(res.Dest) > 0 {
+		// RFC 6851 §4.3: untagged, before the EXPUNGEs that follow; §3.3: also for a part of the messages.
 		c.untagged("OK", code, "Moved")
+	}
+	switch {
+	case err != nil:
+		return done{}, withCode(err, "NONEXISTENT", "TRYCREATE")
+	case len(res.Dest) == 0:
+		return done{text: "No messages"}, nil
+	case cmd.move:
 		return c.expunged(done{}), nil
 	}
 	return done{code: code, text: "Copied"}, nil

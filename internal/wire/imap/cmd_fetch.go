@@ -241,7 +241,7 @@ func (f *fetchCommand) markSeen(ctx context.Context, c *conn, b *fetchBatch) (ma
 	if err != nil {
 		return nil, err
 	}
-	c.sel.view.Own(res.ModSeq)
+	c.sel.view.Own(res.ModSeqs...)
 	changed := make(map[uint32]bool, len(b.uids))
 	for _, uid := range b.uids {
 		changed[uid] = true

@@ -84,7 +84,7 @@ func (s *storeCommand) run(ctx context.Context, c *conn) (done, error) {
 		if res, err = c.sel.mailbox.Store(ctx, uids, s.change); err != nil {
 			return done{}, err
 		}
-		c.sel.view.Own(res.ModSeq)
+		c.sel.view.Own(res.ModSeqs...)
 	}
 	s.tell(c, spans, res.Kept)
 	modified := s.modified(c, res.Kept)

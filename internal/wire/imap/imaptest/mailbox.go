@@ -100,7 +100,7 @@ func (o *open) Store(_ context.Context, uids []uint32, change imap.StoreChange) 
 	}
 	o.m.user.modseq++
 	o.s.feed(o.m, ev)
-	res.ModSeq = ev.ModSeq
+	res.ModSeqs = []uint64{ev.ModSeq}
 	return res, nil
 }
 

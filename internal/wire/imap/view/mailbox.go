@@ -11,8 +11,8 @@ type Message struct {
 
 // Event is one committed change of a mailbox.
 type Event struct {
-	// ModSeq is the modification sequence of the change. Every call that changes a mailbox has one of its own, so it
-	// also names the call: a session recognises the events that it caused itself.
+	// ModSeq is the modification sequence of the change. No two calls that change a mailbox share one, so it also names the
+	// call (a large one has several): a session recognises the events that it caused itself.
 	ModSeq uint64
 	// Messages are new (their UID is above all that were there before) or have new flags. They ascend by UID.
 	Messages []Message
@@ -202,8 +202,8 @@ func (m *Mailbox) remember(e logEntry) {
 	m.log = append(m.log, e)
 }
 
-// shedLimit bounds Mailbox.shed. One STORE of a whole mailbox is one of them.
-const shedLimit = 64
+// shedLimit bounds Mailbox.shed. One STORE of a million messages is 500 of them.
+const shedLimit = 1024
 
 // drop notes which changes of flags are no longer in the log.
 func (m *Mailbox) drop(log []logEntry) {
@@ -225,12 +225,12 @@ func (m *Mailbox) othersSince(since uint64, own []uint64) bool {
 		return true
 	}
 	for _, modseq := range m.shed {
-		if modseq > since && !slices.Contains(own, modseq) {
+		if modseq > since && !contains(own, modseq) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(m.log, func(e logEntry) bool {
-		return !e.expunged && e.modseq > since && !slices.Contains(own, e.modseq)
+		return !e.expunged && e.modseq > since && !contains(own, e.modseq)
 	})
 }
 

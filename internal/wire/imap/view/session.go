@@ -10,7 +10,7 @@ type Session struct {
 	pending []uint32 // UIDs in uids that are gone from the mailbox and not yet reported, ascending
 	pos     uint64   // number of the next log entry to look at
 	modseq  uint64   // the mailbox's highest at the last Sync
-	own     []uint64 // modification sequences of this session's own changes since the last Sync
+	own     []uint64 // modification sequences of this session's own changes since the last Sync, ascending
 	words   int      // number of keywords told
 }
 
@@ -37,12 +37,14 @@ func (s *Session) MaxUID() uint32 { return s.uids.Last() }
 // Pending is the number of expunges that the client has not been told.
 func (s *Session) Pending() int { return len(s.pending) }
 
-// Own says that the change with this modification sequence is the session's own: it has answered, or chosen not to answer
-// (.SILENT), for it, and Sync will not repeat its flags.
-func (s *Session) Own(modseq uint64) {
-	if modseq != 0 {
-		s.own = append(s.own, modseq)
-	}
+// Own says that the changes with these modification sequences, which ascend from call to call, are the session's own: it has
+// answered, or chosen not to answer (.SILENT), for them, and Sync will not repeat their flags.
+func (s *Session) Own(modseqs ...uint64) { s.own = append(s.own, modseqs...) }
+
+// contains tells whether an ascending list has a modification sequence.
+func contains(list []uint64, modseq uint64) bool {
+	_, found := slices.BinarySearch(list, modseq)
+	return found
 }
 
 // Updates is what the client has to be told, in this order: Expunged, then Exists, then Keywords, then Flags.
@@ -132,7 +134,7 @@ func (s *Session) collect(m *Mailbox) (changed []uint32) {
 		case !known:
 		case e.expunged:
 			gone = append(gone, e.uid)
-		case !slices.Contains(s.own, e.modseq):
+		case !contains(s.own, e.modseq):
 			changed = append(changed, e.uid)
 		}
 	}
@@ -150,7 +152,7 @@ func (s *Session) compare(m *Mailbox) (changed []uint32) {
 		switch i, ok := m.uids.Index(uid); {
 		case !ok:
 			gone = append(gone, uid)
-		case m.modseqs[i] > s.modseq && (others || !slices.Contains(s.own, m.modseqs[i])):
+		case m.modseqs[i] > s.modseq && (others || !contains(s.own, m.modseqs[i])):
 			changed = append(changed, uid)
 		}
 	}
