@@ -94,7 +94,8 @@ type Options struct {
 	Route func(*flow.Recipient) string
 	// Event hears of every outcome, for logs and metrics. It must be brief.
 	Event func(j *flow.Job, r *flow.Recipient, o *flow.Outcome)
-	// MaxIncoming bounds the jobs in memory without rows; Admit waits beyond it. Default 20,000.
+	// MaxIncoming bounds the jobs in memory without rows, and ten times as many their recipients (some 430 bytes each); Admit
+	// waits beyond it. Default 20,000.
 	MaxIncoming int
 	// Patience is how long a job may live without rows. Default 3 s.
 	Patience time.Duration
@@ -112,7 +113,8 @@ type Queue struct {
 	lanes    map[flow.Transport]*lane
 	jobs     map[queueid.ID]*item
 	incoming int                           // items without rows
-	admit    chan struct{}                 // closed and replaced when incoming falls below the bound; nil when nobody waits
+	waiting  int                           // the recipients that they came with
+	admit    chan struct{}                 // closed and replaced when there is room; nil when nobody waits
 	journal  []journalEntry                // records that a start would replay, in the order of Submit
 	swept    int                           // entries of journal before it are done with or have rows
 	turns    uint64                        // units made so far
@@ -149,6 +151,7 @@ type item struct {
 	received  time.Time
 	size      int64
 	submitted time.Time
+	came      int          // recipients at first
 	flying    int          // recipients in attempts under way
 	rcpts     []*recipient // not done, by number; empty: the last change of it is being written
 }
@@ -179,6 +182,7 @@ const (
 	defaultMaxIncoming = 20_000
 	defaultPatience    = 3 * time.Second
 	mailboxPatience    = time.Minute
+	perIncoming        = 10               // recipients for each job of MaxIncoming
 	admitPatience      = 20 * time.Second // Admit waits at most so long
 )
 
@@ -229,7 +233,7 @@ func (q *Queue) Admit(ctx context.Context) error {
 	var patience <-chan time.Time
 	for {
 		q.mu.Lock()
-		if q.incoming < q.opt.MaxIncoming {
+		if q.room() {
 			q.mu.Unlock()
 			return nil
 		}
@@ -294,7 +298,9 @@ func (q *Queue) add(it *item) error {
 	}
 	q.jobs[it.id] = it
 	if !it.rows {
+		it.came = len(it.rcpts)
 		q.incoming++
+		q.waiting += it.came
 	}
 	q.schedule(it, it.rcpts)
 	q.pump()
@@ -356,7 +362,7 @@ func (q *Queue) forget(it *item) {
 		q.gone = append(q.gone, it.id)
 	}
 	if !it.rows {
-		q.left()
+		q.left(it)
 	}
 }
 
@@ -370,10 +376,16 @@ func (q *Queue) unlock() {
 	}
 }
 
+// room tells whether one more job may come. q.mu is held.
+func (q *Queue) room() bool {
+	return q.incoming < q.opt.MaxIncoming && q.waiting < perIncoming*q.opt.MaxIncoming
+}
+
 // left counts one item less without rows.
-func (q *Queue) left() {
+func (q *Queue) left(it *item) {
 	q.incoming--
-	if q.admit != nil && q.incoming < q.opt.MaxIncoming {
+	q.waiting -= it.came
+	if q.admit != nil && q.room() {
 		close(q.admit)
 		q.admit = nil
 	}

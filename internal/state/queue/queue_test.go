@@ -434,6 +434,33 @@ func TestAdmitWaitsForRoom(t *testing.T) {
 	})
 }
 
+// What waits is bounded by its recipients too: twenty thousand messages may have a thousand each.
+func TestAdmitCountsRecipients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		q := w.start()
+		q.opt.MaxIncoming = 2
+		block := make(chan struct{})
+		q.lanes[flow.Mailbox].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome { <-block; return w.Deliver(ctx, tasks) })
+		many := make([]flow.Recipient, 2*perIncoming)
+		for i := range many {
+			many[i] = mailbox(int64(i))
+		}
+		w.submit(q, many...)
+		if err := q.Admit(t.Context()); err != ErrBusy {
+			t.Fatalf("admitted beyond the bound: %v", err)
+		}
+		close(block)
+		if err := q.Admit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.stop(q)
+		if q.waiting != 0 || q.incoming != 0 {
+			t.Errorf("%d recipients of %d jobs", q.waiting, q.incoming)
+		}
+	})
+}
+
 func TestMailboxIsTriedAgainSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

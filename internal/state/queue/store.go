@@ -162,7 +162,7 @@ func (q *Queue) writeRows(it *item, done []int) {
 		return putDone(tx, id, done)
 	}, func() {
 		q.opt.Journal.Settle(ref)
-		q.left()
+		q.left(it)
 		if it.stored = true; it.flying == 0 {
 			it.job = nil
 		}
