@@ -15,9 +15,9 @@ import (
 	"github.com/postrider/postrider/internal/state/mailstore"
 )
 
-// upkeep gives the space of what nobody needs any more back to the disk (docs/store.md). A round lets go what was expunged
-// long enough ago, condemns packs to which nothing leads, copies what lives in thinly used packs into new ones, and deletes
-// the files of packs that were condemned a day ago. Each step may be cut off anywhere and be done again.
+// upkeep gives the space of what nobody needs any more back to the disk (docs/store.md). A round deletes the files of packs
+// that were condemned a day ago, lets go what was expunged long enough ago, condemns packs to which nothing leads, and copies
+// what lives in thinly used packs into new ones. Each step may be cut off anywhere and be done again.
 type upkeep struct {
 	now     func() time.Time
 	passed  func() time.Duration // since some moment; the clock on the wall does not move it
@@ -84,7 +84,10 @@ func (r *round) run(ctx context.Context) error {
 	steps := []struct {
 		on  bool
 		run func(context.Context) error
-	}{{r.query.Sweep, r.prune}, {r.query.Sweep, r.condemnDead}, {r.query.Compact, r.compact}, {r.query.Sweep, r.deleteCondemned}}
+	}{ // What frees space comes first: on a full disk the others end with an error.
+		{r.query.Sweep, r.deleteCondemned}, {r.query.Sweep, r.prune}, {r.query.Sweep, r.sealThin}, {r.query.Sweep, r.condemnDead},
+		{r.query.Compact, r.compact},
+	}
 	for _, s := range steps {
 		if !s.on {
 			continue
@@ -128,34 +131,58 @@ func (r *round) prune(ctx context.Context) error {
 	return err
 }
 
+// sealThin has the pack that is written closed once it is old enough and would be condemned or compacted then: on a quiet
+// server it may take years to fill. The next round finds it among the others.
+func (r *round) sealThin(ctx context.Context) error {
+	than := r.now().Add(-time.Duration(r.set.CompactAfter))
+	return r.packsIn(ctx, "packs", blob.PackOpen, func(row blob.Row) error {
+		written := r.blobs.Written(row.Pack)
+		if written == 0 || !row.Created.Before(than) {
+			return nil
+		}
+		live, err := r.store.Live(ctx, row.Pack)
+		if err != nil {
+			return err
+		}
+		needed := live.Bodies + recordWeight*live.Records
+		if live.Records > 0 && (written-needed < minDead || needed*100 >= written*int64(r.set.CompactBelow)) {
+			return nil
+		}
+		return r.blobs.SealOlder(ctx, than)
+	})
+}
+
 // condemnDead condemns packs to which nothing leads.
 func (r *round) condemnDead(ctx context.Context) error {
-	return r.packsIn(ctx, "packs", blob.PackSealed, func(row blob.Row) error { return r.condemn(ctx, row) })
+	return r.packsIn(ctx, "packs", blob.PackSealed, func(row blob.Row) error {
+		_, err := r.condemn(ctx, row)
+		return err
+	})
 }
 
 // condemn condemns a pack if nothing leads to it. That is asked in the transaction that does it; the look before only
 // spares writes.
-func (r *round) condemn(ctx context.Context, row blob.Row) error {
+func (r *round) condemn(ctx context.Context, row blob.Row) (done bool, err error) {
 	used, err := r.catalog.Referred(ctx, row.Pack)
 	if err != nil || used {
-		return err
+		return false, err
 	}
 	switch err := r.blobs.Condemn(ctx, row.Pack); {
 	case errors.Is(err, blob.ErrInUse):
-		return nil
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	}
 	r.sum.Condemned++
 	r.sum.CondemnedBytes += row.Size
-	return nil
+	return true, nil
 }
 
 // deleteCondemned deletes the files of packs that were condemned long enough ago. A clock that was set back only makes
 // that later.
 func (r *round) deleteCondemned(ctx context.Context) error {
 	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
-		if row.Condemned.Before(row.Created) { // noted by a clock that was not set yet
+		if row.Condemned.Before(row.Created) || row.Condemned.After(r.now().Add(clockSlack)) { // noted by a clock that was wrong
 			return r.catalog.Recondemn(ctx, row.Pack, r.now())
 		}
 		if r.now().Sub(row.Condemned) < blob.DeleteAfter {
@@ -163,6 +190,7 @@ func (r *round) deleteCondemned(ctx context.Context) error {
 		}
 		switch err := r.blobs.Delete(ctx, row.Pack); {
 		case errors.Is(err, blob.ErrInUse):
+			r.log.Error("something leads to a condemned pack; it is kept", "pack", row.Pack)
 			return nil
 		case err != nil:
 			return err

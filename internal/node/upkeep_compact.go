@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
@@ -29,13 +30,16 @@ type packUse struct {
 	jobs bool // a job leads there
 }
 
+// needed is what copies of all that is needed take, about, bytes.
+func (p *packUse) needed() int64 { return p.live.Bodies + recordWeight*p.live.Records }
+
 // share is the part of the pack that is needed, from 0 to 1.
 func (p *packUse) share() float64 {
 	all := p.all.Bodies + recordWeight*p.all.Records
 	if all <= 0 {
 		return 1
 	}
-	return min(1, float64(p.live.Bodies+recordWeight*p.live.Records)/float64(all))
+	return min(1, float64(p.needed())/float64(all))
 }
 
 // dead is what compaction frees, bytes.
@@ -57,6 +61,11 @@ func (u *upkeep) look(ctx context.Context, row blob.Row) (p packUse, err error) 
 	return p, err
 }
 
+// unreadable tells whether err is a pack's: others may do better.
+func unreadable(err error) bool {
+	return errors.Is(err, blob.ErrMissing) || errors.Is(err, blob.ErrDamaged) || errors.Is(err, blob.ErrUnsupported) || errors.Is(err, syscall.EIO)
+}
+
 // minDead is how little a round does not compact a pack for, bytes.
 const minDead = 1 << 20
 
@@ -65,13 +74,16 @@ func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
 	err = r.packsIn(ctx, "looking", blob.PackSealed, func(row blob.Row) error {
 		named := slices.Contains(r.query.Packs, row.Pack)
 		switch {
-		case len(r.query.Packs) > 0 && !named, row.Settled < row.Size, r.bad[row.Pack] && !named:
+		case len(r.query.Packs) > 0 && !named, r.bad[row.Pack] && !named:
+			return nil
+		case row.Settled < row.Size:
+			r.sum.InUse++
 			return nil
 		case !named && !r.query.All && r.now().Sub(row.Created) < time.Duration(r.set.CompactAfter):
 			return nil
 		}
 		p, err := r.look(ctx, row)
-		if errors.Is(err, blob.ErrMissing) || errors.Is(err, blob.ErrDamaged) || errors.Is(err, blob.ErrUnsupported) {
+		if unreadable(err) {
 			r.log.Warn("pack cannot be looked at; `postrider check` tells more", "pack", row.Pack, obs.KeyError, err)
 			return nil
 		}
@@ -95,6 +107,7 @@ func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
 const (
 	batchBytes = 1 << 30 // of bodies that one call of Compact copies, about
 	batchPacks = 256
+	moveAtOnce = 100 // records whose references move between two rests
 )
 
 // compact copies what lives in the packs wanted, a batch at a time, leads the emails there, and condemns the packs.
@@ -108,15 +121,15 @@ func (r *round) compact(ctx context.Context) error {
 	}
 	total := int64(len(list))
 	for len(list) > 0 {
-		n, bytes := 0, int64(0)
-		for n < len(list) && n < batchPacks && (n == 0 || bytes+list[n].live.Bodies <= batchBytes) {
-			bytes += list[n].live.Bodies
+		n, bytes, room := 0, int64(0), r.free()-r.reserve
+		for n < len(list) && n < batchPacks && (n == 0 || bytes+list[n].needed() <= min(batchBytes, room)) {
+			bytes += list[n].needed()
 			n++
 		}
 		if err := r.tell(admin.CheckProgress{Stage: "compacting", Done: total - int64(len(list)), Total: total}); err != nil {
 			return err
 		}
-		if r.free()-bytes < r.reserve {
+		if bytes > room {
 			return status.ErrNoSpace.With(fmt.Sprintf("compaction needs %d bytes of free space besides limits.disk_reserve for a while", bytes), nil)
 		}
 		if err := r.compactBatch(ctx, list[:n]); err != nil {
@@ -158,17 +171,21 @@ func (r *round) compactBatch(ctx context.Context, packs []packUse) error {
 		r.sum.Bytes += m.From.Length
 	}
 	// From here on a stop in the middle leaves some emails leading to the old packs: the next round goes on with these.
-	n, err := r.store.MoveReferences(ctx, list)
-	r.sum.Emails += n
-	r.sum.Records += int64(len(moved))
-	if err != nil {
-		return err
+	for some := range slices.Chunk(list, moveAtOnce) {
+		n, err := r.store.MoveReferences(ctx, some)
+		r.sum.Emails += n
+		if err := cmp.Or(err, r.pause(ctx)); err != nil {
+			return err
+		}
+		r.sum.Records += int64(len(some))
 	}
 	for _, p := range packs {
 		r.sum.Compacted++
-		r.sum.Freed += p.dead()
-		if err := r.condemn(ctx, p.Row); err != nil {
+		switch done, err := r.condemn(ctx, p.Row); {
+		case err != nil:
 			return err
+		case done:
+			r.sum.Freed += p.dead()
 		}
 	}
 	return nil

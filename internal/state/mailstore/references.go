@@ -60,10 +60,11 @@ type Live struct {
 
 // Live counts the records of a pack that emails lead to.
 func (s *Store) Live(ctx context.Context, pack int64) (l Live, err error) {
-	list, err := s.Records(ctx, pack)
-	for _, r := range list {
-		l.Records, l.Bodies = l.Records+1, l.Bodies+r.Length
-	}
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		_, err := tx.QueryRow(`SELECT COUNT(*), CAST(COALESCE(SUM(length), 0) AS BIGINT)
+			FROM (SELECT DISTINCT place, length FROM email WHERE pack = ?) r`, pack).Scan(&l.Records, &l.Bodies)
+		return err
+	})
 	return l, err
 }
 

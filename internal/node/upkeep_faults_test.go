@@ -1,0 +1,119 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/blob"
+)
+
+// deadPack makes a sealed pack that nothing leads to.
+func (a *aged) deadPack() {
+	a.t.Helper()
+	e, err := a.record(subjectText("dead") + "text\r\n")
+	must(a.t, err)
+	a.n.intake.Settled(e.Ref)
+	a.restart()
+}
+
+// A disk that has no room for copies gets back what was condemned: that comes before the compaction that cannot be.
+func TestFullDiskStillDeletes(t *testing.T) {
+	a := newAged(t)
+	addUser(t, a.n, "alice", "pw")
+	_, err := a.put(a.account("alice"), inbox(), subjectText("kept")+strings.Repeat("text\r\n", 1000))
+	must(t, err)
+	a.deadPack()
+	e, err := a.record(subjectText("dead") + "text\r\n")
+	must(t, err)
+	a.n.intake.Settled(e.Ref)
+	a.restart()
+	if s := a.upkeep(admin.UpkeepQuery{Sweep: true}); s.Condemned != 1 {
+		t.Fatalf("sweep: %+v", s)
+	}
+	a.later(25 * time.Hour)
+	a.n.upkeep.free = func() int64 { return 100 }
+	s, err := a.n.upkeep.do(a.ctx(), a.n.Config(), admin.UpkeepQuery{Sweep: true, Compact: true, All: true, Now: true},
+		func(admin.CheckProgress) error { return nil })
+	if !errors.Is(err, status.ErrNoSpace) || s.Deleted != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// A pack condemned by a clock that was years ahead goes a day after the right clock has seen it.
+func TestPackCondemnedInTheFuture(t *testing.T) {
+	a := newAged(t)
+	a.deadPack()
+	a.later(10 * 365 * 24 * time.Hour)
+	if s := a.upkeep(admin.UpkeepQuery{Sweep: true}); s.Condemned != 1 {
+		t.Fatalf("sweep: %+v", s)
+	}
+	a.later(-10 * 365 * 24 * time.Hour)
+	a.restart()
+	for _, step := range []struct {
+		after   time.Duration
+		deleted int64
+	}{{0, 0}, {23 * time.Hour, 0}, {time.Hour, 1}} {
+		a.later(step.after)
+		if s := a.upkeep(admin.UpkeepQuery{Sweep: true}); s.Deleted != step.deleted {
+			t.Errorf("%v later: %+v", step.after, s)
+		}
+	}
+}
+
+// A server that fills no pack gives back its space too: the pack being written is closed when it is old enough.
+func TestQuietServerGivesSpaceBack(t *testing.T) {
+	a := newAged(t, `store.keep_expunged = "0s"`)
+	addUser(t, a.n, "alice", "pw")
+	alice := a.account("alice")
+	uid, err := a.put(alice, inbox(), subjectText("only")+"text\r\n")
+	must(t, err)
+	must(t, a.expunge(alice, inbox(), uid))
+	a.upkeep(admin.UpkeepQuery{Sweep: true})
+	if len(a.packs(blob.PackSealed)) != 0 {
+		t.Error("the pack of a moment ago is closed already")
+	}
+	a.later(25 * time.Hour)
+	condemned := int64(0)
+	eventually(t, "the pack to be condemned", func() bool {
+		condemned += a.upkeep(admin.UpkeepQuery{Sweep: true}).Condemned
+		return condemned == 1
+	})
+	a.later(25 * time.Hour)
+	if s := a.upkeep(admin.UpkeepQuery{Sweep: true}); s.Deleted != 1 {
+		t.Errorf("a day later: %+v", s)
+	}
+	_, err = a.put(alice, inbox(), subjectText("next")+"text\r\n")
+	must(t, err)
+	a.clean()
+}
+
+// What stats says of the sealed packs adds up to their size, and a pack that cannot be looked at is not passed over in silence.
+func TestStatsAddUp(t *testing.T) {
+	a := newAged(t)
+	addUser(t, a.n, "alice", "pw")
+	alice := a.account("alice")
+	for i := range 12 {
+		uid, err := a.put(alice, inbox(), subjectText(fmt.Sprint(i))+strings.Repeat("text\r\n", 1000))
+		must(t, err)
+		if i%3 == 0 {
+			must(t, a.expunge(alice, inbox(), uid))
+		}
+	}
+	a.idle()
+	sealed := a.packs(blob.PackSealed)
+	must(t, os.Remove(filepath.Join(a.dir, "packs", fmt.Sprintf("%010d.pack", sealed[0]))))
+	stats, err := a.n.API().StoreStats(a.ctx())
+	must(t, err)
+	for _, s := range stats.States {
+		if s.State == "sealed" && stats.Live+stats.Dead != s.Bytes {
+			t.Errorf("%d bytes needed and %d not needed of %d", stats.Live, stats.Dead, s.Bytes)
+		}
+	}
+}
