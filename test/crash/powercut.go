@@ -65,17 +65,13 @@ func (r *CutReport) Err() error {
 // PowerCuts rebuilds the directory after each cut of the plan, has the system
 // recover it, and looks for every message that had been acknowledged by then.
 func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
-	at, err := ledger.Locate(r.Events, r.Acks)
-	if err != nil {
-		return nil, err
-	}
-	before, err := ledger.LocateBefore(r.Events, r.Acks)
+	facts, err := r.Facts()
 	if err != nil {
 		return nil, err
 	}
 	var cuts []replay.Cut
 	var dirs []string
-	for i, instant := range replay.Instants(r.History, at, p.Cuts, p.Seed) {
+	for i, instant := range replay.Instants(r.History, facts.at, p.Cuts, p.Seed) {
 		c := replay.Cut{Instant: instant, Seed: p.Seed + uint64(i)}
 		dir := filepath.Join(p.Dir, fmt.Sprintf("cut-%03d-line-%d", i, instant))
 		if err := replay.Replay(r.History, r.System.Initial, c, dir); err != nil {
@@ -92,7 +88,7 @@ func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
 	}
 	report := &CutReport{Cuts: len(cuts)}
 	for i, c := range cuts {
-		owed, gone := r.facts(at, before, c.Instant)
+		owed, gone := facts.At(c.Instant)
 		report.Owed += len(owed)
 		report.Gone += len(gone)
 		l := Loss{Cut: c, Dir: dirs[i], Err: found[i].Err}
@@ -106,20 +102,45 @@ func (r *Run) PowerCuts(p Plan) (*CutReport, error) {
 	return report, nil
 }
 
-// facts lists what must be there at an instant, and what must not.
-func (r *Run) facts(at, before []int64, instant int64) (owed, gone []string) {
-	ended := map[string]bool{}
+// Facts is what the acknowledgements promise, by instant.
+type Facts struct {
+	acks       []ledger.Ack
+	at, before []int64 // lines, by acknowledgement
+}
+
+// Facts finds the acknowledgements in the trace. One that is not there, or whose command cannot be told from what went before
+// it, is an error: nothing would be looked for on its account.
+func (r *Run) Facts() (*Facts, error) {
+	f := &Facts{acks: r.Acks}
+	var err error
+	if f.at, err = ledger.Locate(r.Events, r.Acks); err != nil {
+		return nil, err
+	}
+	if f.before, err = ledger.LocateBefore(r.Events, r.Acks); err != nil {
+		return nil, err
+	}
 	for i, a := range r.Acks {
-		if !a.Gone || before[i] >= instant {
+		if f.at[i] < 0 || a.Gone && f.before[i] < 0 {
+			return nil, fmt.Errorf("the trace has no reply %q, or none before it: %s, %s", a.Reply, a.Kind, a.ID)
+		}
+	}
+	return f, nil
+}
+
+// At lists what must be there at an instant, and what must not.
+func (f *Facts) At(instant int64) (owed, gone []string) {
+	ended := map[string]bool{}
+	for i, a := range f.acks {
+		if !a.Gone || f.before[i] >= instant {
 			continue
 		}
 		ended[a.ID] = true // at least its command may be under way
-		if at[i] >= 0 && at[i] < instant {
+		if f.at[i] < instant {
 			gone = append(gone, a.ID)
 		}
 	}
-	for _, i := range replay.Owed(at, instant) {
-		if a := r.Acks[i]; !a.Gone && !ended[a.ID] {
+	for _, i := range replay.Owed(f.at, instant) {
+		if a := f.acks[i]; !a.Gone && !ended[a.ID] {
 			owed = append(owed, a.ID)
 		}
 	}

@@ -91,6 +91,9 @@ func (f *filer) fill(mailbox string) (places []Place, tokens []string, err error
 		p := Place{Account: f.account, Mailbox: mailbox, UID: uid}
 		places, tokens = append(places, p), append(tokens, token)
 		f.book.Add(f.imap.ack(f.at(p, token), "APPENDUID", token))
+		if n >= 2 { // owed also while a command takes it from one place to another
+			f.book.Add(f.imap.ack(f.account+"/"+token, "APPENDUID", token))
+		}
 	}
 	return places, tokens, nil
 }

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 )
 
 // storage judges what acknowledgements do not show: SQLite's own order at checkpoints (order.Database), that no commit ever
-// held a reference to bytes which were not on the disk with their name, and that no pack lost its name before it was
+// held a reference to bytes which were not on the disk with their name, or mailboxes without what was acknowledged before (mailboxes), and that no pack lost its name before it was
 // durable that it may.
 type storage struct {
 	run     *crash.Run
@@ -33,11 +34,12 @@ type storageReport struct {
 	Database *order.DatabaseReport
 	Records  int // that some commit referred to
 	Unlinked int // packs
+	Facts    int // acknowledgements looked for, over all commits
 	Faults   []string
 }
 
 func (r *storageReport) String() string {
-	s := fmt.Sprintf("%s; %d records referred to, %d packs unlinked; %d faults", r.Database, r.Records, r.Unlinked, len(r.Faults))
+	s := fmt.Sprintf("%s; %d records referred to, %d packs unlinked; %d facts looked for; %d faults", r.Database, r.Records, r.Unlinked, r.Facts, len(r.Faults))
 	for i, f := range r.Faults {
 		if i == 5 {
 			return s + "\n  …"
@@ -73,6 +75,10 @@ func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 			t.Fatal(err)
 		}
 	}
+	boxes, err := newMailboxes(run)
+	if err != nil {
+		t.Fatal(err)
+	}
 	db, err := order.Database(run.History, "store.db", initial, func(c order.Commit) error {
 		// What the commit before this one left was durable when this one began: a log has one writer, and each of its
 		// commits is synced before the next.
@@ -84,7 +90,7 @@ func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 			return fmt.Errorf("database as of line %d: %w", c.End, err)
 		}
 		defer conn.Close()
-		if err := s.references(conn, c); err != nil {
+		if err := errors.Join(s.references(conn, c), boxes.commit(conn, c.Begin)); err != nil {
 			return err
 		}
 		// It counts for an unlink only once its sync has returned.
@@ -102,10 +108,14 @@ func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 	for ; next < len(s.unlinks); next++ {
 		s.unlinked(s.unlinks[next], previous)
 	}
+	if boxes.last != nil {
+		boxes.judge(1 << 62)
+	}
+	s.faults = append(s.faults, boxes.faults...)
 	for _, v := range db.Violations {
 		s.faults = append(s.faults, v.String())
 	}
-	report.Database, report.Records, report.Faults = db, len(s.judged), s.faults
+	report.Database, report.Records, report.Facts, report.Faults = db, len(s.judged), boxes.judged, s.faults
 	return report
 }
 
@@ -168,7 +178,7 @@ func openImage(b []byte) (*sqlite.Conn, error) {
 // rows does nothing where a table is not there yet.
 func rows(conn *sqlite.Conn, query string, each func(*sqlite.Stmt)) error {
 	ready := false
-	err := sqlitex.ExecuteTransient(conn, "SELECT 1 FROM sqlite_schema WHERE name IN ('email','job','pack') GROUP BY 1 HAVING COUNT(*) = 3",
+	err := sqlitex.ExecuteTransient(conn, "SELECT 1 FROM sqlite_schema WHERE name IN ('account','email','entry','job','mailbox','pack') GROUP BY 1 HAVING COUNT(*) = 6",
 		&sqlitex.ExecOptions{ResultFunc: func(*sqlite.Stmt) error { ready = true; return nil }})
 	if err != nil || !ready {
 		return err
