@@ -251,8 +251,9 @@ type Limits struct {
 	DrainTimeout Duration `toml:"drain_timeout" min:"0s" max:"10m"`
 	// Space that must stay free in data_dir; below it mail is refused for now with 452 4.3.1.
 	DiskReserve Size `toml:"disk_reserve" min:"0B" max:"1TiB"`
-	// Messages on their way in by SMTP and LMTP at once; each needs up to half a MiB of memory, however large it is. The next
-	// ones wait a little, then they are refused for now with 452 4.3.1.
+	// Messages on their way in by SMTP, LMTP and IMAP's APPEND at once; each needs up to half a MiB of memory, however large it is.
+	// The next ones wait a little, then they are refused for now with 452 4.3.1, or NO [UNAVAILABLE]. One network, an IPv4 /24 or
+	// IPv6 /48, gets half of them at most; private networks get any number.
 	MessagesAtOnce int `toml:"messages_at_once" min:"1" max:"100000" apply:"restart"`
 	// Networks that no limit for one address holds for: relays of our own, proxies of webmail, an office behind one address.
 	ExemptNetworks Networks `toml:"exempt_networks"`

@@ -134,9 +134,7 @@ var errAuthRequired = status.Perm(530, 7, 0, "Authentication required (without A
 func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls.Config) *smtp.Config {
 	return &smtp.Config{
 		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger, Shared: n.shared,
-		Begin: func(ctx context.Context, size int64) (func(), error) {
-			return n.incoming.begin(ctx, size, reserveOf(c))
-		},
+		Begin:       n.beginMessage,
 		LaxNewlines: func(a netip.Addr) bool { return c.SMTP.BareNewlineNetworks.Contains(a.Unmap()) },
 		Limits: smtp.Limits{Connections: c.SMTP.MaxConnections, PerAddress: c.SMTP.MaxConnectionsPerAddress,
 			MessageSize: int64(c.SMTP.MaxMessageSize), Recipients: c.SMTP.MaxRecipients, Messages: c.SMTP.MaxTransactions, Errors: c.SMTP.MaxErrors},
@@ -155,6 +153,7 @@ func (n *Node) imapConfig(c *config.Config) imap.Config {
 		MaxMessage: int64(c.IMAP.MaxAppendSize), MaxConns: c.IMAP.MaxConnections, MaxConnsPerIP: c.IMAP.MaxConnectionsPerAddress,
 		MaxLine: int(c.IMAP.MaxCommandSize), MaxErrors: c.IMAP.MaxErrors,
 		LoginTimeout: c.IMAP.LoginTimeout.D(), IdleTimeout: c.IMAP.IdleTimeout.D(),
-		ID: []string{"name", "Postrider", "version", n.opt.Version},
+		ID:    []string{"name", "Postrider", "version", n.opt.Version},
+		Begin: n.beginMessage,
 	}
 }

@@ -14,13 +14,13 @@ import (
 // ownDescriptors are for databases, packs, logs, listeners.
 const ownDescriptors = 300
 
-// spoken is how many descriptors a configuration keeps from clients' connections: a large message on its way in has a pack
-// of its own.
+// spoken is how many descriptors a configuration keeps from mail clients' connections: a large message on its way in has a
+// pack of its own, and HTTP counts its connections by itself.
 func spoken(c *config.Config) int {
-	return ownDescriptors + c.Limits.MessagesAtOnce + c.MTA.Concurrency
+	return ownDescriptors + c.Limits.MessagesAtOnce + c.MTA.Concurrency + max(one(c.Listeners.HTTP), one(c.Listeners.HTTPS))*c.HTTP.MaxConnections
 }
 
-// admitted is how many connections of clients a configuration admits, all services together.
+// admitted is how many connections of mail clients a configuration admits, all services together.
 func admitted(c *config.Config) int {
 	n := 0
 	for _, l := range []config.Listener{c.Listeners.SMTP, c.Listeners.Submission, c.Listeners.Submissions, c.Listeners.LMTP} {
@@ -30,7 +30,6 @@ func admitted(c *config.Config) int {
 	}
 	for _, s := range []struct{ plain, tls, most int }{
 		{one(c.Listeners.IMAP), one(c.Listeners.IMAPS), c.IMAP.MaxConnections}, {one(c.Listeners.POP3), one(c.Listeners.POP3S), c.POP3.MaxConnections},
-		{one(c.Listeners.HTTP), one(c.Listeners.HTTPS), c.HTTP.MaxConnections},
 	} {
 		n += max(s.plain, s.tls) * s.most
 	}
@@ -64,13 +63,19 @@ func raiseDescriptors(c *config.Config) int {
 // forClients is how many connections of clients have room below a limit of open files.
 func forClients(c *config.Config, limit int) int { return max(limit-spoken(c), limit/2) }
 
-// newShared bounds what all services have in common.
-func (n *Node) newShared(c *config.Config) *link.Shared {
+// roomForClients raises the limit of open files and returns how many connections of mail clients have room. It is for a server
+// that starts, or whose limits change: a command opens few files, and its limit is not the server's.
+func (n *Node) roomForClients(c *config.Config) int {
 	limit := raiseDescriptors(c)
 	if text := scarceDescriptors(c, limit); text != "" {
 		n.log.Warn("the limit of open files is low", "detail", text)
 	}
-	s := link.NewShared(forClients(c, limit), runtime.GOMAXPROCS(0))
+	return forClients(c, limit)
+}
+
+// newShared bounds what all services have in common.
+func (n *Node) newShared(c *config.Config) *link.Shared {
+	s := link.NewShared(n.roomForClients(c), runtime.GOMAXPROCS(0))
 	s.Exempt = n.exempt
 	return s
 }

@@ -71,11 +71,12 @@ type Node struct {
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	registry  *registry    // of connections
-	shared    *link.Shared // what all listeners have in common
+	shared    *link.Shared // what all listeners have in common; nil until Start
 	logins    *lastLogins
 	space     *space
 	incoming  *incoming // messages
 	upkeep    *upkeep
+	ageing    *ageing // nil until Start
 	certStore *certstore.Store
 	certs     *certs.Manager
 
@@ -98,7 +99,6 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
 	n.events = obs.All(o.Log, n.metrics)
 	n.registry = newRegistry()
-	n.shared = n.newShared(o.Config)
 	n.config.Store(o.Config)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
@@ -134,6 +134,7 @@ func (n *Node) Fatal() <-chan error { return n.fatal }
 func (n *Node) Start(ctx context.Context) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
+	n.shared = n.newShared(n.config.Load())
 	s, err := n.newServices(n.config.Load())
 	if err != nil {
 		return err
@@ -163,6 +164,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.checkHelper(ctx)
 	s.serve()
 	n.upkeep.start(n.config.Load)
+	n.startAgeing(n.config.Load().DataDir)
 	n.ready.Store(true)
 	n.log.Info("ready", "version", n.opt.Version, "data_dir", n.config.Load().DataDir)
 	return nil
@@ -216,6 +218,7 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	}
 	n.configureLocal(n.hosted, c)
 	n.config.Store(c)
+	n.shared.Resize(n.roomForClients(c))
 	n.upkeep.reconfigured()
 	n.checkMasters(context.Background(), c)
 	return restart, nil
@@ -239,6 +242,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	errs = append(errs, n.queue.Stop(ctx))
 	n.mta.Close()
 	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)))
+	n.stopAgeing(context.WithoutCancel(ctx))
 	errs = append(errs, n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)
 }

@@ -17,6 +17,13 @@ const maxAppend = 1000
 // with it all mail that came since: a client that sends a byte now and then must not hold that up for days.
 const maxAppendTime = time.Hour
 
+// A message may be as slow as Config.CommandTimeout allows for slowStart, and then slowest octets a second from its beginning
+// on: a slower one only holds its place among those on their way in.
+const (
+	slowStart = 10 * time.Minute
+	slowest   = 64
+)
+
 // appendExtension is APPEND (RFC 9051 §6.3.12) with MULTIAPPEND (RFC 3502), APPENDLIMIT (RFC 7889), APPENDUID (RFC 4315 §3)
 // and the UTF8 form of RFC 6855 §4.
 func appendExtension() extension {
@@ -96,16 +103,24 @@ func (c *conn) appendTo(ctx context.Context, mailbox string, replaces *Replaced,
 		return AppendResult{}, in.refuse(err)
 	}
 	defer to.Close()
+	defer func() { c.t.Limit(time.Time{}) }()
+	end := func() {}
+	defer func() { end() }()
 	for more := true; more; {
-		if err := in.limits(); err != nil {
+		err := in.limits()
+		if err == nil {
+			end() // nobody waits for a second place while it has one
+			end, err = in.begin(ctx)
+		}
+		if err != nil {
 			return AppendResult{}, in.refuse(err)
 		}
 		if more, err = in.message(ctx, to); err != nil {
 			return AppendResult{}, err
 		}
 		if more && in.count == 1 {
-			c.t.Limit(c.cfg.Clock().Add(maxAppendTime))
-			defer func() { c.t.Limit(time.Time{}) }()
+			in.until = c.cfg.Clock().Add(maxAppendTime)
+			c.t.Limit(in.until)
 		}
 	}
 	res, err := to.Commit(ctx)
@@ -118,6 +133,16 @@ type appendInput struct {
 	part    appendPart // the one whose literal comes next
 	count   int
 	several bool
+	until   time.Time // when all must have come; zero: not bounded yet
+}
+
+// begin asks whether one more message may come in now. end is never nil.
+func (in *appendInput) begin(ctx context.Context) (end func(), err error) {
+	end, err = in.c.cfg.Begin(ctx, in.c.peer().Remote.Addr(), in.part.head.size)
+	if err != nil {
+		end = func() {}
+	}
+	return end, err
 }
 
 // limits judges the next message by what is announced.
@@ -142,11 +167,12 @@ func (in *appendInput) message(ctx context.Context, to Appender) (more bool, err
 			return false, err
 		}
 	}
-	body := &appendBody{c: c, left: in.part.head.size}
+	body := &appendBody{c: c, left: in.part.head.size, due: c.cfg.Clock().Add(slowStart), until: in.until}
 	err = to.Add(ctx, &AppendMessage{Flags: in.part.flags, Date: in.part.date, Size: in.part.head.size, Body: body})
 	if derr := body.drain(); derr != nil {
 		return false, derr
 	}
+	c.t.Limit(in.until)
 	in.count++
 	more, terr := in.next()
 	if err == nil || terr != nil && isFatal(terr) {
@@ -219,9 +245,12 @@ func (in *appendInput) refuse(cause error) error {
 // appendBody is a message literal. NUL is let through in any of them, although CHAR8 excludes it: mail that is moved here
 // from elsewhere has it, and refusing it would lose that mail.
 type appendBody struct {
-	c    *conn
-	left int64
-	err  error
+	c     *conn
+	left  int64
+	err   error
+	got   int64
+	due   time.Time // when it must have come, or be beyond what slowest asks for
+	until time.Time // when it must have come in any case; zero: that is not bounded
 }
 
 func (b *appendBody) Read(p []byte) (int, error) {
@@ -231,8 +260,14 @@ func (b *appendBody) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, io.EOF
 	}
+	due := b.due.Add(time.Duration(b.got/slowest) * time.Second)
+	if !b.until.IsZero() && b.until.Before(due) {
+		due = b.until
+	}
+	b.c.t.Limit(due)
 	n, err := b.c.in.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
+	b.got += int64(n)
 	b.err = err
 	return n, err
 }

@@ -8,13 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/imap/view"
-	"github.com/postrider/postrider/internal/wire/sasl"
 	"github.com/postrider/postrider/test/dialogue"
 )
 
@@ -156,37 +154,5 @@ func BenchmarkChangedSince100k(b *testing.B) {
 				clientDo(b, client, in, "x "+cmd, "x OK")
 			}
 		})
-	}
-}
-
-// A MULTIAPPEND that trickles in held up the journal without end. The clock stands where the hour is long over for every
-// Read that is bounded by it, and for no other.
-func TestTricklingMultiAppendEnds(t *testing.T) {
-	s := newStore()
-	config := testConfig(s)
-	config.CommandTimeout, config.IdleTimeout, config.WriteTimeout, config.LoginTimeout = 3*time.Hour, 3*time.Hour, 3*time.Hour, 3*time.Hour
-	config.Clock = func() time.Time { return time.Now().Add(-2 * time.Hour) }
-	srv := newServer(s, config)
-	client, server := dialogue.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		srv.ServeConn(context.Background(), server, imap.Secure)
-	}()
-	p := newPeer(t, client)
-	p.send("a LOGIN alice secret")
-	p.until("a OK")
-	p.send("b APPEND INBOX {4}")
-	p.until("+ ")
-	p.send("A: b") // one message may take as long as its pieces may
-	p.until("b OK")
-	p.send("c APPEND INBOX {4+}\r\nA: b {4}")
-	p.until("+ ")
-	p.until("* BYE")
-	<-done
-	if list, err := s.Account(t.Context(), sasl.Identity{Name: "alice"}); err != nil {
-		t.Fatal(err)
-	} else if st, err := list.Status(t.Context(), imap.Name{"INBOX"}); err != nil || st.Messages != 3 {
-		t.Errorf("%d messages, %v", st.Messages, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,10 @@ type Config struct {
 
 	ID    []string         // names and values shown by ID (RFC 2971), in turn
 	Clock func() time.Time // nil: time.Now; the deadlines of connections follow it
+
+	// Begin is asked before each message of APPEND and REPLACE is let in, with its client and its size: an error is the reply. It
+	// may wait a while. end is called when the message is stored or given up. nil: each is let in.
+	Begin func(ctx context.Context, from netip.Addr, size int64) (end func(), err error)
 
 	Observer Observer     // nil: nobody
 	Shared   *link.Shared // nil: what all services have in common is not bounded
@@ -63,6 +68,9 @@ func (c Config) withDefaults() *Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Begin == nil {
+		c.Begin = func(context.Context, netip.Addr, int64) (func(), error) { return func() {}, nil }
 	}
 	if c.Observer == nil {
 		c.Observer = nobody{}

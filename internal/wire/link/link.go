@@ -45,6 +45,17 @@ func Site(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// Network is what one customer of a provider often has, and an attacker seldom more of: an IPv4 /24, an IPv6 /48; the zero
+// Prefix for the zero Addr.
+func Network(a netip.Addr) netip.Prefix {
+	bits := 24
+	if a.Is6() {
+		bits = 48
+	}
+	p, _ := a.WithZone("").Prefix(bits)
+	return p
+}
+
 // TLSText is "TLSv1.3 TLS_AES_128_GCM_SHA256" or the like.
 func TLSText(s *tls.ConnectionState) string {
 	version := map[uint16]string{tls.VersionTLS10: "TLSv1.0", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}

@@ -20,22 +20,27 @@ type Shared struct {
 	// set before the first connection.
 	Exempt func(netip.Addr) bool
 
-	room  int64 // connections of all services
+	room  atomic.Int64 // connections of all services
 	taken atomic.Int64
 	turns turns
 }
 
 // NewShared makes one with room for so many connections, and so many handshakes that compute at once.
 func NewShared(connections, handshakes int) *Shared {
-	return &Shared{room: int64(connections), turns: turns{free: handshakes}}
+	s := &Shared{turns: turns{free: handshakes}}
+	s.Resize(connections)
+	return s
 }
+
+// Resize changes how many connections there is room for. Those that are there stay.
+func (s *Shared) Resize(connections int) { s.room.Store(int64(connections)) }
 
 // take makes a connection one of all; false: there are too many.
 func (s *Shared) take() bool {
 	if s == nil {
 		return true
 	}
-	if s.taken.Add(1) > s.room {
+	if s.taken.Add(1) > s.room.Load() {
 		s.taken.Add(-1)
 		return false
 	}

@@ -30,9 +30,9 @@ type Config struct {
 	LaxNewlines func(netip.Addr) bool
 	// GreetPause is how long to wait, before the greeting, for a client that talks first. nil: no pause.
 	GreetPause func(*Peer) time.Duration
-	// Begin is asked before a message is let in, with its announced size (0: none was): an error is the reply to DATA or BDAT.
-	// It may wait a while. end is called when the message is answered. nil: each is let in.
-	Begin    func(ctx context.Context, size int64) (end func(), err error)
+	// Begin is asked before a message is let in, with its client and its announced size (0: none was): an error is the reply to
+	// DATA or BDAT. It may wait a while. end is called when the message is answered. nil: each is let in.
+	Begin    func(ctx context.Context, from netip.Addr, size int64) (end func(), err error)
 	Limits   Limits
 	Timeouts Timeouts
 	Log      *slog.Logger // nil: nothing is logged

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestBegin(t *testing.T) {
 		var sizes []int64
 		inside := 0
 		s := testServer(t, "", b, func(c *Config) {
-			c.Begin = func(_ context.Context, size int64) (func(), error) {
+			c.Begin = func(_ context.Context, _ netip.Addr, size int64) (func(), error) {
 				sizes = append(sizes, size)
 				if size > 100 {
 					return nil, status.Temp(452, 3, 1, "Later")

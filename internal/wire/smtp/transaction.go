@@ -171,7 +171,7 @@ func (s *session) begin() (end func(), err error) {
 	if err := s.flush(); err != nil {
 		return nil, err
 	}
-	return s.cfg.Begin(s.ctx, s.env.Size)
+	return s.cfg.Begin(s.ctx, s.peer.Remote.Addr(), s.env.Size)
 }
 
 // nextChunk answers a chunk that is not the last and reads commands until the next one, or until one that gives the
