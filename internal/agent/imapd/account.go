@@ -31,18 +31,23 @@ func (a *account) Mailboxes(ctx context.Context) ([]imap.MailboxInfo, error) {
 		return nil, err
 	}
 	list := make([]imap.MailboxInfo, 0, len(boxes))
+	at := 0 // in subs: both lists ascend by name, so one pass joins them
 	for _, m := range boxes {
+		for at < len(subs) && slices.Compare(subs[at], m.Name) < 0 {
+			list = append(list, imap.MailboxInfo{Name: imap.Name(subs[at]), Subscribed: true})
+			at++
+		}
 		info := imap.MailboxInfo{Name: imap.Name(m.Name), Exists: true, Status: a.counters(m)}
 		if m.Role != "" {
 			info.Use = []string{`\` + strings.ToUpper(m.Role[:1]) + m.Role[1:]}
 		}
-		if i := slices.IndexFunc(subs, m.Name.Equal); i >= 0 {
+		if at < len(subs) && subs[at].Equal(m.Name) {
 			info.Subscribed = true
-			subs = slices.Delete(subs, i, i+1)
+			at++
 		}
 		list = append(list, info)
 	}
-	for _, n := range subs {
+	for _, n := range subs[at:] {
 		list = append(list, imap.MailboxInfo{Name: imap.Name(n), Subscribed: true})
 	}
 	return list, nil
