@@ -9,9 +9,6 @@ import (
 	"github.com/postrider/postrider/internal/wire/pop3"
 )
 
-// slice is how many messages one transaction removes or marks: others want the database too.
-const slice = 1000
-
 var errGone = status.Temp(451, 2, 0, "Maildrop has been replaced; log in again")
 
 // UniqueID implements pop3.Maildrop.
@@ -51,17 +48,10 @@ func (d *maildrop) Update(ctx context.Context, seen, removed []uint32) error {
 	if d.gone.Load() {
 		return errGone
 	}
-	err := inSlices(removed, func(uids []uint32) error {
-		_, err := d.agent.Store.Remove(ctx, d.account, d.mailbox, ranges(uids), d.by)
-		return err
-	})
-	if err != nil {
+	if _, err := d.agent.Store.Remove(ctx, d.account, d.mailbox, ranges(removed), d.by); err != nil {
 		return err
 	}
-	err = inSlices(seen, func(uids []uint32) error {
-		_, _, err := d.agent.Store.StoreFlags(ctx, d.account, d.mailbox, ranges(uids), mailstore.FlagChange{Op: mailstore.AddFlags, Flags: mailstore.Seen})
-		return err
-	})
+	_, _, err := d.agent.Store.StoreFlags(ctx, d.account, d.mailbox, ranges(seen), mailstore.FlagChange{Op: mailstore.AddFlags, Flags: mailstore.Seen})
 	if err != nil {
 		d.agent.Log.Warn("messages fetched by POP3 are not marked seen", "account", d.account, "error", err)
 	}
@@ -78,17 +68,6 @@ func (d *maildrop) Close() {
 		d.unwatch()
 	}
 	d.agent.release(d.account)
-}
-
-func inSlices(uids []uint32, fn func([]uint32) error) error {
-	for len(uids) > 0 {
-		n := min(len(uids), slice)
-		if err := fn(uids[:n]); err != nil {
-			return err
-		}
-		uids = uids[n:]
-	}
-	return nil
 }
 
 // ranges packs ascending UIDs into ranges.

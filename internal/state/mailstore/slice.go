@@ -10,7 +10,7 @@ const maxSlice = 2000
 // two. fn returns what it did and the ranges that it left. What one transaction did is done in whole or not at all; where
 // one fails, those before it stand.
 func inSlices[T any](ctx context.Context, s *Store, ranges []Range, fn func(t *txn, ranges []Range) (did []T, rest []Range, err error)) (all []T, err error) {
-	for {
+	for len(ranges) > 0 {
 		var did []T
 		var rest []Range
 		err := s.write(ctx, func(t *txn) (err error) {
@@ -20,11 +20,9 @@ func inSlices[T any](ctx context.Context, s *Store, ranges []Range, fn func(t *t
 		if err != nil {
 			return all, err
 		}
-		if all = append(all, did...); len(rest) == 0 {
-			return all, nil
-		}
-		ranges = rest
+		all, ranges = append(all, did...), rest
 	}
+	return all, nil
 }
 
 // slice reads the first maxSlice entries of a mailbox in ranges. rest is what it did not come to; messages that come after
