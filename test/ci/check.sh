@@ -59,11 +59,12 @@ race() {
 }
 dialogues() { below test/dialogue -shuffle=on; }
 interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
-order() { below test/crash -p 1 -run Order; }
-powercut() { below test/crash -p 1 -run PowerCut; }
-kill_() { below test/crash -p 1 -run Kill; }
+crash() { below test/crash -p 1 -v "$@" 2>&1 | test/ci/brief.sh figures; } # what was acknowledged, found, lost
+order() { crash -run Order; }
+powercut() { crash -run PowerCut; }
+kill_() { crash -run Kill; }
 crowds() { below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)'; } # with the figures
-crashes() { below test/crash -p 1 -skip 'Order|PowerCut|Kill'; }
+crashes() { crash -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }
 thunderbird() { below test/thunderbird -v -count=1; }
