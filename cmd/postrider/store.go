@@ -29,31 +29,39 @@ func (a *app) storeStats(w io.Writer, s admin.StoreStats) {
 	a.facts(w,
 		"needed", fmt.Sprintf("%s of sealed packs; in mailboxes there are %s of messages", shortSize(s.Live), shortSize(s.Emails)),
 		"not needed", shortSize(s.Dead),
-		"compaction", fmt.Sprintf("%d packs are due; about %s would come back", s.Candidates, shortSize(s.Frees)),
-		"in use", fmt.Sprintf("%d packs by the queue; %d messages only in the journal", s.InUse, s.Journal),
-		"expunged", fmt.Sprintf("mailboxes remember %d expunged messages, and keep %d of them for a while", s.Tombstones, s.Expunged),
-		"removed", fmt.Sprintf("the mail of %d removed accounts is kept for a while", s.Removed))
+		"compaction", fmt.Sprintf("%s due; about %s would come back", some(s.Candidates, "pack"), shortSize(s.Frees)),
+		"in use", fmt.Sprintf("%s by mail on its way; %s only in the journal", some(s.InUse, "pack"), some(s.Journal, "message")),
+		"expunged", fmt.Sprintf("mailboxes remember %s, and keep %d of them for a while", some(s.Tombstones, "expunged message"), s.Expunged),
+		"removed", fmt.Sprintf("the mail of %s is kept for a while", some(s.Removed, "removed account")))
 }
 
 func (c storeCompactCmd) Run(a *app) error {
 	return a.upkeep(admin.UpkeepQuery{Compact: true, All: c.All, Packs: c.Packs, Now: true}, func(w io.Writer, s admin.UpkeepSummary) {
-		fmt.Fprintf(w, "Compacted %d packs in %.1f s: %d messages (%s) were copied; %s come back when the old packs go, in a day.\n",
-			s.Compacted, s.Seconds, s.Records, shortSize(s.Bytes), shortSize(s.Freed))
+		fmt.Fprintf(w, "Compacted %s in %.1f s, copied %s (%s). About %s will come back when old packs go, in a day.\n",
+			some(s.Compacted, "pack"), s.Seconds, some(s.Records, "message"), shortSize(s.Bytes), shortSize(s.Freed))
 		if s.InUse > 0 {
-			fmt.Fprintf(w, "%d packs have messages on their way, and were left alone.\n", s.InUse)
+			fmt.Fprintf(w, "Left alone for mail on its way: %s.\n", some(s.InUse, "pack"))
 		}
 		if s.Damaged > 0 {
-			fmt.Fprintf(w, "%d messages cannot be read, and stay where they are: `postrider check --deep` names them.\n", s.Damaged)
+			fmt.Fprintf(w, "Left where it is because it cannot be read: %s; `postrider check --deep` tells more.\n", some(s.Damaged, "message"))
 		}
 	})
 }
 
 func (storeSweepCmd) Run(a *app) error {
 	return a.upkeep(admin.UpkeepQuery{Sweep: true, Now: true}, func(w io.Writer, s admin.UpkeepSummary) {
-		fmt.Fprintf(w, "Let go of %d expunged messages, %d notes of expunged ones, %d removed accounts.\n", s.Let, s.Tombstones, s.Accounts)
-		fmt.Fprintf(w, "Condemned %d packs (%s), which go in a day; deleted %d (%s).\n",
-			s.Condemned, shortSize(s.CondemnedBytes), s.Deleted, shortSize(s.DeletedBytes))
+		fmt.Fprintf(w, "Let go of %s, %s, %s.\n", some(s.Let, "expunged message"), some(s.Tombstones, "tombstone"), some(s.Accounts, "removed account"))
+		fmt.Fprintf(w, "Condemned %s (%s), to be deleted in a day; deleted %d (%s).\n",
+			some(s.Condemned, "pack"), shortSize(s.CondemnedBytes), s.Deleted, shortSize(s.DeletedBytes))
 	})
+}
+
+// some is a number of things: "1 pack", "2 packs".
+func some(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // upkeep has the packs looked after now.

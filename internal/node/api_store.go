@@ -10,10 +10,13 @@ import (
 
 func (a *api) Upkeep(ctx context.Context, q admin.UpkeepQuery, each func(admin.UpkeepEvent) error) error {
 	for _, p := range q.Packs {
-		if _, err := a.upkeep.catalog.Get(ctx, p); errors.Is(err, blob.ErrMissing) {
+		switch row, err := a.upkeep.catalog.Get(ctx, p); {
+		case errors.Is(err, blob.ErrMissing):
 			return admin.Errorf(admin.NotFound, "there is no pack %d", p)
-		} else if err != nil {
+		case err != nil:
 			return apiError(err)
+		case row.State != blob.PackSealed:
+			return admin.Errorf(admin.InUse, "pack %d is %s; only sealed packs can be compacted", p, row.State)
 		}
 	}
 	sum, err := a.upkeep.do(ctx, a.Node.Config(), q, func(p admin.CheckProgress) error { return each(admin.UpkeepEvent{Progress: &p}) })

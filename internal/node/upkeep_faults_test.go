@@ -117,3 +117,28 @@ func TestStatsAddUp(t *testing.T) {
 		}
 	}
 }
+
+// A pack that was named and cannot be compacted is refused with the reason, and one that waits for its mail is counted.
+func TestCompactNamedPack(t *testing.T) {
+	a := newAged(t)
+	e, err := a.record(subjectText("on its way") + "text\r\n")
+	must(t, err)
+	named := func(p int64) (s admin.UpkeepSummary, err error) {
+		err = a.n.API().Upkeep(a.ctx(), admin.UpkeepQuery{Compact: true, Packs: []int64{p}, Now: true}, func(ev admin.UpkeepEvent) error {
+			if ev.Summary != nil {
+				s = *ev.Summary
+			}
+			return nil
+		})
+		return s, err
+	}
+	if _, err := named(e.Ref.Pack); admin.KindOf(err) != admin.InUse {
+		t.Errorf("an open pack: %v", err)
+	}
+	must(t, a.n.blobs.SealOlder(a.ctx(), a.now().Add(time.Hour)))
+	eventually(t, "the pack to be sealed", func() bool { return len(a.packs(blob.PackSealed)) > 0 })
+	if s, err := named(e.Ref.Pack); err != nil || s.InUse != 1 {
+		t.Errorf("a pack with mail on its way: %+v, %v", s, err)
+	}
+	a.n.intake.Settled(e.Ref)
+}

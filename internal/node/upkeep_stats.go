@@ -41,7 +41,14 @@ func (u *upkeep) stats(ctx context.Context, c *config.Config) (s admin.StoreStat
 			}
 			p.Packs++
 			p.Bytes += u.sizeOf(row)
-			if row.State == blob.PackSealed {
+			switch row.State {
+			case blob.PackOpen:
+				live, err := u.store.Live(ctx, row.Pack)
+				if err != nil {
+					return s, err
+				}
+				s.Emails += live.Bodies
+			case blob.PackSealed:
 				if err := u.addUse(ctx, c, &s, row); err != nil {
 					return s, err
 				}
