@@ -3,6 +3,7 @@ package imap
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/postrider/postrider/internal/wire/imap/view"
@@ -10,11 +11,11 @@ import (
 )
 
 // keepMessages is how many messages the views may hold that no session uses any more, so that the next SELECT need not
-// load them again: at 12 bytes each, 12 MB. A view costs as much as viewMessages of them before it has any: there are at
-// most 2,000, however many mailboxes are empty.
+// load them again: at 12 bytes each, 24 MB. A view costs as much as viewMessages of them before it has any: there are at
+// most 2,000, however many mailboxes are empty. One that is too large by itself is not kept and costs no other its place.
 const (
-	keepMessages = 1_000_000
-	viewMessages = 500
+	keepMessages = 2_000_000
+	viewMessages = 1000
 )
 
 var errNotLoaded = errors.New("mailbox could not be loaded")
@@ -29,6 +30,7 @@ type hub struct {
 	views map[MailboxID]*shared
 	idle  []*shared // not used by any session, the oldest first
 	kept  int       // cost of idle
+	moves int       // into idle since kept was counted
 }
 
 // shared is one mailbox's view.
@@ -38,6 +40,7 @@ type shared struct {
 	err   error         // of load; read after ready
 	stop  func()        // of Watch; read after ready
 	users int           // hub.mu
+	cost  int           // while it is idle; hub.mu
 
 	mu       sync.Mutex
 	mailbox  *view.Mailbox
@@ -134,18 +137,16 @@ func (s *shared) feed(ev view.Event) {
 func (h *hub) close(s *shared, t *link.Transport) {
 	s.mu.Lock()
 	delete(s.sessions, t)
-	n, keep := s.mailbox.Len(), s.loaded && !s.mailbox.Gone()
+	cost, keep := 0, s.loaded && !s.mailbox.Gone()
+	if keep {
+		cost = viewMessages + s.mailbox.Len()
+	}
 	s.mu.Unlock()
 	h.mu.Lock()
 	var drop []*shared
 	if s.users--; s.users == 0 {
-		if keep && s.err == nil {
-			h.idle = append(h.idle, s)
-			h.kept += viewMessages + n
-			for h.kept > keepMessages {
-				drop = append(drop, h.idle[0])
-				h.unkeep(h.idle[0])
-			}
+		if keep && s.err == nil && cost <= keepMessages {
+			drop = h.keep(s, cost)
 		} else {
 			drop = append(drop, s)
 		}
@@ -163,21 +164,33 @@ func (h *hub) close(s *shared, t *link.Transport) {
 	}
 }
 
-// unkeep takes s out of the idle views; h.mu is held. Its length may have changed since it came in, so kept is counted
-// anew: idle is short.
-func (h *hub) unkeep(s *shared) {
-	h.kept = 0
-	rest := h.idle[:0]
-	for _, k := range h.idle {
-		if k != s {
-			rest = append(rest, k)
+// keep puts s among the idle views and takes out those for which there is no more room; h.mu is held.
+func (h *hub) keep(s *shared, cost int) (drop []*shared) {
+	s.cost = cost
+	h.idle = append(h.idle, s)
+	h.kept += cost
+	// Mailboxes grow while nobody looks. So costs are counted anew, once in as many moves as there are views.
+	if h.moves++; h.moves >= len(h.idle) {
+		h.moves, h.kept = 0, 0
+		for _, k := range h.idle {
 			k.mu.Lock()
-			h.kept += viewMessages + k.mailbox.Len()
+			k.cost = viewMessages + k.mailbox.Len()
 			k.mu.Unlock()
+			h.kept += k.cost
 		}
 	}
-	clear(h.idle[len(rest):])
-	h.idle = rest
+	for h.kept > keepMessages {
+		drop = append(drop, h.idle[0])
+		h.unkeep(h.idle[0])
+	}
+	return drop
+}
+
+// unkeep takes s out of the idle views; h.mu is held.
+func (h *hub) unkeep(s *shared) {
+	i := slices.Index(h.idle, s)
+	h.idle = slices.Delete(h.idle, i, i+1)
+	h.kept -= s.cost
 }
 
 // shutdown stops the watches of idle views.
