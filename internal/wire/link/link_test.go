@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -91,4 +92,24 @@ func TestTransport(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestSignalEndsHandshake: before it begins, and while the client is silent.
+func TestSignalEndsHandshake(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer far.Close()
+			tr := NewTransport(near, time.Now, time.Minute, time.Minute)
+			began := time.Now()
+			if early {
+				tr.Notify(1)
+			} else {
+				time.AfterFunc(time.Second, func() { tr.Notify(1) })
+			}
+			if _, err := tr.StartTLS(t.Context(), &tls.Config{}, NewShared(1, 1)); err == nil || time.Since(began) > time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+	}
 }

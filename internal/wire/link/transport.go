@@ -55,7 +55,8 @@ type Transport struct {
 	listen  Signal        // which signals wake a Read
 	pending Signal
 	reading bool
-	seen    Activity // for those who look from outside
+	shaking context.CancelFunc // ends the handshake that is under way; nil: none is
+	seen    Activity           // for those who look from outside
 }
 
 // NewTransport begins with the patience for the first Read.
@@ -80,7 +81,8 @@ func (t *Transport) In() int64 { return t.in }
 // Out: see In.
 func (t *Transport) Out() int64 { return t.out }
 
-// StartTLS runs the server's side of a handshake, within TLSTimeout, and goes on under its protection.
+// StartTLS runs the server's side of a handshake, within TLSTimeout, and goes on under its protection. Any signal ends it: a
+// client that says nothing must not hold up a server that ends.
 func (t *Transport) StartTLS(ctx context.Context, config *tls.Config, shared *Shared) (*tls.ConnectionState, error) {
 	if config == nil {
 		return nil, errors.New("no TLS configuration")
@@ -89,13 +91,21 @@ func (t *Transport) StartTLS(ctx context.Context, config *tls.Config, shared *Sh
 	if err := t.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t.mu.Lock()
+	if t.shaking = cancel; t.pending != 0 {
+		cancel()
+	}
+	t.mu.Unlock()
 	up, err := shared.Handshake(ctx, t.Conn, config, TLSTimeout)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shaking = nil
 	if err != nil {
 		return nil, err
 	}
 	state := up.ConnectionState()
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.Conn = up
 	t.seen.TLS = TLSText(&state)
 	return &state, nil
@@ -127,6 +137,9 @@ func (t *Transport) Notify(s Signal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pending |= s
+	if t.shaking != nil {
+		t.shaking()
+	}
 	if t.reading && t.listen&s != 0 {
 		// A failing SetReadDeadline means a connection that is closed, and whose Read has returned.
 		_ = t.SetReadDeadline(time.Unix(1, 0))

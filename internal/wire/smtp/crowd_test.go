@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
@@ -112,4 +113,33 @@ func TestTurnedAwayUnderTLS(t *testing.T) {
 	if s.Refused() != 1 {
 		t.Errorf("%d refused", s.Refused())
 	}
+}
+
+// TestShutdownDuringHandshake: clients that are silent where TLS should begin do not hold up the server's end.
+func TestShutdownDuringHandshake(t *testing.T) {
+	config, _ := dialogue.TLS(t)
+	bubble(t, func(t *testing.T) {
+		for _, mode := range []TLSMode{TLSImplicit, TLSStart} {
+			s := testServer(t, "", &backend{}, func(c *Config) { c.Shared, c.TLS = link.NewShared(1000, 1), config })
+			for range 100 {
+				near, far := net.Pipe()
+				go s.ServeConn(t.Context(), near, mode)
+				defer far.Close()
+				if mode == TLSStart {
+					in := bufio.NewReader(far)
+					_, _ = in.ReadString('\n')
+					_, _ = io.WriteString(far, "EHLO c\r\nSTARTTLS\r\n")
+					for line := ""; !strings.HasPrefix(line, "220 "); line, _ = in.ReadString('\n') {
+					}
+				}
+			}
+			synctest.Wait()
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if err := s.Shutdown(ctx); err != nil || time.Since(began) > time.Second {
+				t.Errorf("mode %d: %v after %v", mode, err, time.Since(began))
+			}
+		}
+	})
 }

@@ -36,10 +36,8 @@ func (s *session) kick(reason string) {
 	if s.kicked == "" {
 		s.kicked = reason
 	}
-	if s.waiting {
-		_ = s.conn.SetReadDeadline(time.Unix(1, 0))
-	}
 	s.mu.Unlock()
+	s.wake()
 	time.AfterFunc(kickGrace, func() { // of a session that has ended it means nothing
 		s.cancel()
 		s.kill()

@@ -142,12 +142,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	})
 }
 
-// wake ends the wait of a session at rest.
+// wake ends the wait of a session at rest, and a handshake: a client that says nothing must not hold up a server that ends.
 func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting {
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	if s.shaking != nil {
+		s.shaking()
 	}
 }
 

@@ -34,6 +34,7 @@ type session struct {
 	kicked  string // why an operator ends it; empty: none does
 	seen    Activity
 	cancel  context.CancelFunc // set before it begins
+	shaking context.CancelFunc // ends the handshake that is under way; nil: none is
 
 	env     *envelope.Envelope // the open transaction, nil between
 	refused bool               // the open transaction has refused a recipient
@@ -373,7 +374,17 @@ func (s *session) event(e Event) { s.cfg.Observer.Event(e, &s.peer) }
 // handshake puts TLS on the connection. Nothing said before counts any more (RFC 3207 §4.2).
 func (s *session) handshake() bool {
 	_ = s.conn.SetDeadline(time.Time{}) // ctx bounds it
-	up, err := s.cfg.Shared.Handshake(s.ctx, s.conn, s.cfg.TLS, s.cfg.Timeouts.Handshake)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	s.mu.Lock()
+	if s.shaking = cancel; s.called(true) != nil {
+		cancel()
+	}
+	s.mu.Unlock()
+	up, err := s.cfg.Shared.Handshake(ctx, s.conn, s.cfg.TLS, s.cfg.Timeouts.Handshake)
+	s.mu.Lock()
+	s.shaking = nil
+	s.mu.Unlock()
 	if err != nil {
 		s.event(EventTLSFailed)
 		s.cfg.Log.Info("smtp: TLS handshake failed", "session", s.peer.ID, "client", s.peer.Remote.String(), "error", err)
