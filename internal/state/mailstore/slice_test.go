@@ -3,6 +3,7 @@ package mailstore_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/postrider/postrider/internal/mail/queueid"
@@ -163,4 +164,74 @@ func TestOneBadDeliveryAmongMany(t *testing.T) {
 	if err := s.Verify(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Changes in slices beside deliveries, copies and each other: no message is lost or there twice, the counters are right (each
+// looks), and who hears of the changes in their order knows what is there.
+func TestSlicesBesideOthers(t *testing.T) {
+	const mails = 120
+	each(t, func(t *testing.T, s *mailstore.Store, p packs) {
+		ctx := t.Context()
+		mailstore.SetSlice(s, 7)
+		boxes := []mailstore.Mailbox{box(t, s, mailstore.Inbox()), box(t, s, name(t, "Archive"))}
+		heard := [2]map[uint32]mailstore.Entry{{}, {}}
+		last := [2]int64{}
+		for i := range boxes {
+			defer s.Watch(me, boxes[i].ID, func(c mailstore.Change) {
+				if c.ModSeq < last[i] {
+					t.Errorf("change %d after %d", c.ModSeq, last[i])
+				}
+				last[i] = c.ModSeq
+				for _, e := range c.Entries {
+					heard[i][e.UID] = e
+				}
+				for _, uid := range c.Expunged {
+					delete(heard[i], uid)
+				}
+			})()
+		}
+		all := []mailstore.Range{{First: 1, Last: 1<<32 - 1}}
+		var delivering, others sync.WaitGroup
+		delivering.Go(func() { deliver(t, s, p, mails) })
+		stop := make(chan struct{})
+		for i := range 2 {
+			from, to := boxes[i], boxes[1-i]
+			others.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					_, _, err := s.Move(ctx, me, from.ID, all, to.Name, "test")
+					if err == nil {
+						_, _, err = s.StoreFlags(ctx, me, to.ID, all, mailstore.FlagChange{Op: mailstore.FlagOp(n % 2), Flags: mailstore.Seen, Keywords: "k"})
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		delivering.Wait()
+		close(stop)
+		others.Wait()
+		emails := map[int64]bool{}
+		for i := range boxes {
+			list := entries(t, s, boxes[i].Name)
+			if len(list) != len(heard[i]) {
+				t.Errorf("%d entries, heard of %d", len(list), len(heard[i]))
+			}
+			for _, e := range list {
+				if emails[e.Email] || heard[i][e.UID] != e {
+					t.Errorf("email %d, before: %v; heard %+v, have %+v", e.Email, emails[e.Email], heard[i][e.UID], e)
+				}
+				emails[e.Email] = true
+			}
+		}
+		if len(emails) != mails {
+			t.Errorf("%d messages of %d", len(emails), mails)
+		}
+	})
 }
