@@ -17,7 +17,7 @@
 // Anything else is the database's, and temporary.
 //
 // Files: store.go (open, transactions, watchers) · account.go · mailbox.go · deliver.go (deliveries, Import) ·
-// append.go (what clients put in) · change.go (flags) · copy.go · expunge.go · vanished.go · read.go (snapshots, emails, message bytes) · fetch.go (what FETCH and SEARCH read) · ledger.go · thread.go · name.go ·
+// append.go (what clients put in) · change.go (flags) · copy.go · expunge.go · slice.go (large changes in pieces) · vanished.go · read.go (snapshots, emails, message bytes) · fetch.go (what FETCH and SEARCH read) · ledger.go · thread.go · name.go ·
 // references.go (records and where emails lead) · prune.go, remove.go (the end of what was expunged or removed) · flags.go · verify.go (the store's invariants, checked when tests close it) · check.go, check_counters.go, repair.go
 // (`postrider check`).
 package mailstore

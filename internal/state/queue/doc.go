@@ -1,8 +1,8 @@
 // Package queue holds the accepted messages that are not everywhere they should be, and has them delivered.
 //
 // A job enters by Submit once its record in the accept journal is durable, and lives in memory. One that settles at once
-// never has rows; one that is deferred, or takes more than a few seconds, gets rows (schema 0004), and then its record in
-// the journal counts as settled. At a start the journal's unsettled records come back by Recover, the rows by Start.
+// never has rows; one that is deferred, or takes more than a few seconds (a minute, where only our own mailstore keeps it
+// waiting), gets rows (schema 0004), and then its record in the journal counts as settled. At a start the journal's unsettled records come back by Recover, the rows by Start.
 //
 // The Scheduler (pure) says what runs next; agents attempt deliveries and return outcomes; the queue keeps what they say:
 // a final outcome ends the recipient, Deferred or no report leads to another attempt, and recipients that have waited
