@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/mailstore"
 	"github.com/postrider/postrider/internal/wire/imap"
 )
@@ -87,4 +88,23 @@ func liveHeap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// A stored structure that cannot be read is found anew from the message: for PREVIEW alone, too, which said that the message
+// was damaged.
+func TestStructureThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	r := w.raw(func(a ...any) { t.Fatal(a...) })
+	r.do("APPEND INBOX {25+}\r\nSubject: s\r\n\r\nSome words\r")
+	w.ok(w.db.Write(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE email SET structure = ? WHERE account_id = ?", []byte{255}, me)
+		return err
+	}))
+	r.do("SELECT INBOX")
+	for _, items := range []string{"PREVIEW", "(THREADID PREVIEW)", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"} {
+		untagged, tagged := r.send("FETCH 1 " + items)
+		if len(untagged) == 0 || !strings.HasPrefix(tagged, "OK") || items == "PREVIEW" && !strings.Contains(untagged[0], "Some words") {
+			t.Errorf("%s: %q %s", items, untagged, tagged)
+		}
+	}
 }

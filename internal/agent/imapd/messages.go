@@ -137,7 +137,7 @@ func (m *mailbox) readEmails(ctx context.Context, f *fetch, entries []mailstore.
 	f.ids = slices.Compact(f.ids) // copies in one mailbox share one
 	f.emails, f.text = f.emails[:0], f.text[:0]
 	// Where a stored structure cannot be read, the body has to be: so refs are read with every structure.
-	refs := want&(imap.WantBody|imap.WantStructure|imap.WantEnvelope) != 0
+	refs := want&(imap.WantBody|imap.WantStructure|imap.WantEnvelope|imap.WantPreview) != 0
 	return m.store().Stored(ctx, m.id.Account, f.ids, refs, func(e *mailstore.Email) error {
 		if len(f.text)+len(e.Structure) > maxStored && len(entries) > 1 {
 			return errHeavy
