@@ -25,8 +25,8 @@ func inSlices[T any](ctx context.Context, s *Store, ranges []Range, fn func(t *t
 	return all, nil
 }
 
-// slice reads the first maxSlice entries of a mailbox in ranges. rest is what it did not come to; messages that come after
-// the first slice are in none.
+// slice reads the first maxSlice entries of a mailbox in ranges, or looks at maxSlice ranges. rest is what it did not come to;
+// messages that come after the first slice are in none.
 func (t *txn) slice(account, mailbox int64, ranges []Range) (list []Entry, rest []Range, err error) {
 	var next int64
 	found, err := t.QueryRow("SELECT uidnext FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox).Scan(&next)
@@ -38,26 +38,23 @@ func (t *txn) slice(account, mailbox int64, ranges []Range) (list []Entry, rest 
 	}
 	for i, r := range ranges {
 		r.Last = uint32(min(int64(r.Last), next-1))
-		rows := t.Query("SELECT "+entryColumns+` FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ?
-			ORDER BY uid LIMIT ?`, account, mailbox, r.First, r.Last, t.maxSlice-len(list))
-		for rows.Next() {
-			list = append(list, scanEntry(rows))
-		}
-		if err := rows.Err(); err != nil {
-			return nil, nil, err
-		}
-		if len(list) < t.maxSlice {
-			continue
-		}
-		if last := list[len(list)-1].UID; last < r.Last {
-			rest = append(rest, Range{last + 1, r.Last})
-		}
-		for _, r := range ranges[i+1:] {
-			if int64(r.First) < next {
-				rest = append(rest, Range{r.First, uint32(min(int64(r.Last), next-1))})
+		if i < t.maxSlice && len(list) < t.maxSlice {
+			rows := t.Query("SELECT "+entryColumns+` FROM entry WHERE account_id = ? AND mailbox_id = ? AND uid BETWEEN ? AND ?
+				ORDER BY uid LIMIT ?`, account, mailbox, r.First, r.Last, t.maxSlice-len(list))
+			for rows.Next() {
+				list = append(list, scanEntry(rows))
 			}
+			if err := rows.Err(); err != nil {
+				return nil, nil, err
+			}
+			if len(list) < t.maxSlice {
+				continue
+			}
+			r.First = list[len(list)-1].UID + 1
 		}
-		break
+		if r.First <= r.Last {
+			rest = append(rest, r)
+		}
 	}
 	return list, rest, nil
 }

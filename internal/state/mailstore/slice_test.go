@@ -235,3 +235,25 @@ func TestSlicesBesideOthers(t *testing.T) {
 		}
 	})
 }
+
+// Ranges in which nothing is left are looked at in slices too: each is a query.
+func TestEmptyRangesGoInSlices(t *testing.T) {
+	each(t, func(t *testing.T, s *mailstore.Store, p packs) {
+		mailstore.SetSlice(s, 2)
+		deliver(t, s, p, 9)
+		inbox := box(t, s, mailstore.Inbox())
+		if _, err := s.Remove(t.Context(), me, inbox.ID, []mailstore.Range{{First: 1, Last: 8}}, "test"); err != nil {
+			t.Fatal(err)
+		}
+		var gone []mailstore.Range
+		for uid := uint32(1); uid < 9; uid += 2 {
+			gone = append(gone, mailstore.Range{First: uid, Last: uid})
+		}
+		gone = append(gone, mailstore.Range{First: 9, Last: 20})
+		ctx := &between{Context: t.Context(), do: func() { deliver(t, s, p, 1) }} // after the first slice: in none
+		changed, _, err := s.StoreFlags(ctx, me, inbox.ID, gone, mailstore.FlagChange{Flags: mailstore.Flagged})
+		if err != nil || len(changed) != 1 || changed[0].UID != 9 || ctx.asked != 3 {
+			t.Errorf("changed %v in %d transactions: %v", changed, ctx.asked, err)
+		}
+	})
+}
