@@ -33,6 +33,8 @@ type upkeep struct {
 
 	turn  chan struct{}  // capacity 1: one round at a time; who has it has what follows
 	bad   map[int64]bool // packs with records that cannot be copied
+	full  map[int64]bool // packs of which too much is needed to compact them, until an email of theirs is let go
+	below int            // store.compact_below, when full was noted
 	clock clockCheck
 }
 
@@ -40,7 +42,7 @@ type upkeep struct {
 func (n *Node) newUpkeep() *upkeep {
 	return &upkeep{now: n.opt.Now, passed: sinceStart(), jitter: randomJitter, log: n.log.With(obs.KeyComponent, "upkeep"), db: n.db,
 		blobs: n.blobs, catalog: newCatalog(n.db), store: n.store, free: n.space.free, metrics: newUpkeepMetrics(n.metrics),
-		turn: make(chan struct{}, 1), bad: map[int64]bool{}}
+		turn: make(chan struct{}, 1), bad: map[int64]bool{}, full: map[int64]bool{}}
 }
 
 // round is one pass.
@@ -126,7 +128,10 @@ func (r *round) prune(ctx context.Context) error {
 	p, err := r.store.Prune(ctx, mailstore.Keep{Expunged: time.Duration(r.set.KeepExpunged), Tombstones: time.Duration(r.set.KeepTombstones),
 		Pause: func(ctx context.Context) error {
 			return cmp.Or(r.tell(admin.CheckProgress{Stage: "expunged messages"}), r.pause(ctx))
-		}})
+		}, Thinned: func(pack int64) { delete(r.full, pack) }})
+	if p.Accounts > 0 || err != nil { // what else went is not known pack by pack
+		clear(r.full)
+	}
 	r.sum.Let, r.sum.Tombstones, r.sum.Accounts = p.Emails, p.Tombstones, p.Accounts
 	return err
 }
@@ -173,6 +178,7 @@ func (r *round) condemn(ctx context.Context, row blob.Row) (done bool, err error
 	case err != nil:
 		return false, err
 	}
+	delete(r.full, row.Pack)
 	r.sum.Condemned++
 	r.sum.CondemnedBytes += row.Size
 	return true, nil

@@ -69,8 +69,13 @@ func unreadable(err error) bool {
 // minDead is how little a round does not compact a pack for, bytes.
 const minDead = 1 << 20
 
-// wanted are the packs to be compacted, those that cost the least first.
+// wanted are the packs to be compacted, those that cost the least first. A pack that is needed is looked at again only when
+// an email of it was let go: what is needed of ten million messages is an index of hundreds of megabytes.
 func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
+	if r.below != r.set.CompactBelow {
+		clear(r.full)
+		r.below = r.set.CompactBelow
+	}
 	err = r.packsIn(ctx, "looking", blob.PackSealed, func(row blob.Row) error {
 		named := slices.Contains(r.query.Packs, row.Pack)
 		switch {
@@ -79,7 +84,7 @@ func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
 		case row.Settled < row.Size:
 			r.sum.InUse++
 			return nil
-		case !named && !r.query.All && r.now().Sub(row.Created) < time.Duration(r.set.CompactAfter):
+		case !r.asked(row.Pack) && (r.full[row.Pack] || r.now().Sub(row.Created) < time.Duration(r.set.CompactAfter)):
 			return nil
 		}
 		p, err := r.look(ctx, row)
@@ -93,8 +98,10 @@ func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
 		case p.jobs:
 			r.sum.InUse++
 			return nil
-		case p.live.Records == 0, // the sweep's
-			!named && !r.query.All && (p.share()*100 >= float64(r.set.CompactBelow) || p.dead() < minDead):
+		case p.live.Records == 0: // the sweep's
+			return nil
+		case !r.asked(row.Pack) && (p.share()*100 >= float64(r.set.CompactBelow) || p.dead() < minDead):
+			r.full[row.Pack] = true
 			return nil
 		}
 		list = append(list, p)
@@ -103,6 +110,9 @@ func (r *round) wanted(ctx context.Context) (list []packUse, err error) {
 	slices.SortStableFunc(list, func(a, b packUse) int { return cmp.Compare(a.share(), b.share()) })
 	return list, err
 }
+
+// asked tells whether the operator wants the pack to be compacted, however much of it is needed.
+func (r *round) asked(pack int64) bool { return r.query.All || slices.Contains(r.query.Packs, pack) }
 
 const (
 	batchBytes = 1 << 30 // of bodies that one call of Compact copies, about

@@ -142,3 +142,42 @@ func TestCompactNamedPack(t *testing.T) {
 	}
 	a.n.intake.Settled(e.Ref)
 }
+
+// A pack that was looked at and is needed is looked at again once mail of it was let go.
+func TestThinnedPackIsLookedAtAgain(t *testing.T) {
+	for _, removal := range []bool{false, true} {
+		a := newAged(t)
+		a.pack = 8 << 20
+		a.restart()
+		addUser(t, a.n, "alice", "pw")
+		addUser(t, a.n, "bob", "pw")
+		for i := range 20 {
+			_, err := a.put(a.account([]string{"alice", "bob", "bob", "bob"}[i%4]), inbox(), subjectText(fmt.Sprint(i))+strings.Repeat("text\r\n", 20<<10))
+			must(t, err)
+		}
+		a.idle()
+		a.later(25 * time.Hour)
+		whole := admin.UpkeepQuery{Sweep: true, Compact: true}
+		if s := a.upkeep(whole); s.Compacted != 0 || len(a.n.upkeep.full) != 1 {
+			t.Fatalf("a pack that is needed: %+v, %v", s, a.n.upkeep.full)
+		}
+		if removal {
+			must(t, a.n.API().RemoveAccount(t.Context(), "bob@here.example"))
+		} else {
+			for uid := uint32(1); uid <= 15; uid++ {
+				must(t, a.expunge(a.account("bob"), inbox(), uid))
+			}
+		}
+		if s := a.upkeep(whole); s.Compacted != 0 || len(a.n.upkeep.full) != 1 {
+			t.Fatalf("before its time: %+v, %v", s, a.n.upkeep.full)
+		}
+		a.later(8 * 24 * time.Hour)
+		if s := a.upkeep(whole); s.Compacted != 1 || s.Records != 5 || s.Condemned != 1 || s.Freed < 15*100<<10 {
+			t.Errorf("thinned: %+v", s)
+		}
+		if len(readAll(t, a.n)) != 5 {
+			t.Error("messages are lost")
+		}
+		a.clean()
+	}
+}

@@ -30,11 +30,12 @@ type aged struct {
 	n    *Node
 	dir  string
 	sets []string
+	pack int64        // size of packs
 	at   atomic.Int64 // microseconds since 1970
 }
 
 func newAged(t *testing.T, sets ...string) *aged {
-	a := &aged{t: t, dir: t.TempDir(), sets: sets}
+	a := &aged{t: t, dir: t.TempDir(), sets: sets, pack: 32 << 10}
 	a.at.Store(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
 	a.open()
 	t.Cleanup(func() { a.close() })
@@ -54,7 +55,7 @@ func subjectText(subject string) string { return "Subject: " + subject + "\r\n\r
 func (a *aged) open() {
 	a.t.Helper()
 	n, err := Open(context.Background(), Options{Config: testConfig(a.t, a.dir, a.sets...), Log: testLog(a.t), Version: "test", Now: a.now,
-		Sizes: Sizes{Pack: 32 << 10, Fill: -1}})
+		Sizes: Sizes{Pack: a.pack, Fill: -1}})
 	must(a.t, err)
 	must(a.t, n.Load(context.Background()))
 	a.n = n

@@ -13,6 +13,7 @@ func TestNoStatementReadsAWholeTable(t *testing.T) {
 		"SELECT account_id FROM account_removed":     "lists the removed accounts",
 		"SELECT COUNT(*) FROM expunged":              "`postrider store stats`",
 		"SELECT COUNT(*) FROM account_removed":       "`postrider store stats`",
+		"SELECT COUNT(*), CAST":                      "the records of one pack, from an index alone",
 		"SELECT m.account_id":                        "Verify", "SELECT a.account_id": "Verify", "SELECT e.account_id": "Verify",
 	})
 }

@@ -16,6 +16,8 @@ type Keep struct {
 	Tombstones time.Duration
 	// Pause is called between two short transactions; its error ends the work.
 	Pause func(ctx context.Context) error
+	// Thinned is told the packs of the emails that went, but for those of removed accounts; nil: nobody is.
+	Thinned func(pack int64)
 }
 
 // Pruned counts what was let go.
@@ -97,22 +99,29 @@ func (p *pruner) emails(ctx context.Context, account int64) error {
 			if err := p.keep.Pause(ctx); err != nil {
 				return err
 			}
-			var gone int64
+			var packs []int64
 			err := p.write(ctx, func(t *txn) error {
-				gone = 0
+				packs = packs[:0]
 				for _, id := range slice {
-					ok, err := t.letGo(account, id, due, wrong)
+					pack, gone, err := t.letGo(account, id, due, wrong)
 					if err != nil {
 						return err
 					}
-					gone += count(ok)
+					if gone {
+						packs = append(packs, pack)
+					}
 				}
 				return nil
 			})
 			if err != nil {
 				return err
 			}
-			p.done.Emails += gone
+			p.done.Emails += int64(len(packs))
+			for _, pack := range packs {
+				if p.keep.Thinned != nil {
+					p.keep.Thinned(pack)
+				}
+			}
 		}
 	}
 	return nil
@@ -135,29 +144,29 @@ func anythingToLetGo(tx *db.Tx, account int64, ids []int64) (list []int64, err e
 	return list, nil
 }
 
-// letGo takes an email from the tombstones up to a time, and deletes it if nothing leads to it any more. Tombstones from
-// the future begin anew.
-func (t *txn) letGo(account, email, due, wrong int64) (gone bool, err error) {
+// letGo takes an email from the tombstones up to a time, and deletes it if nothing leads to it any more: then it tells the
+// pack that it was in. Tombstones from the future begin anew.
+func (t *txn) letGo(account, email, due, wrong int64) (pack int64, gone bool, err error) {
 	if _, err := t.Exec("UPDATE expunged SET at = ? WHERE account_id = ? AND email_id = ? AND email_id > 0 AND at > ?",
 		t.now.UnixMicro(), account, email, wrong); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	if _, err := t.Exec(`UPDATE expunged SET email_id = 0 WHERE account_id = ? AND email_id = ? AND email_id > 0 AND at <= ? AND (by_session <> ?
 		OR NOT EXISTS (SELECT 1 FROM email m WHERE m.account_id = expunged.account_id AND m.email_id = expunged.email_id))`,
 		account, email, due, setAsideBy); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	var one int64
 	used, err := t.QueryRow("SELECT 1 FROM entry WHERE account_id = ? AND email_id = ? LIMIT 1", account, email).Scan(&one)
 	if err != nil || used {
-		return false, err
+		return 0, false, err
 	}
 	used, err = t.QueryRow("SELECT 1 FROM expunged WHERE account_id = ? AND email_id = ? AND email_id > 0 LIMIT 1", account, email).Scan(&one)
 	if err != nil || used {
-		return false, err
+		return 0, false, err
 	}
-	n, err := t.Exec("DELETE FROM email WHERE account_id = ? AND email_id = ?", account, email)
-	return n > 0, err
+	gone, err = t.QueryRow("DELETE FROM email WHERE account_id = ? AND email_id = ? RETURNING pack", account, email).Scan(&pack)
+	return pack, gone, err
 }
 
 // tombstones deletes those of the account that let go of their email and are old enough.
