@@ -255,7 +255,7 @@ type Limits struct {
 	// The next ones wait a little, then they are refused for now with 452 4.3.1, or NO [UNAVAILABLE]. One network, an IPv4 /24 or
 	// IPv6 /48, gets half of them at most; private networks get any number.
 	MessagesAtOnce int `toml:"messages_at_once" min:"1" max:"100000" apply:"restart"`
-	// Networks that no limit for one address holds for: relays of our own, proxies of webmail, an office behind one address.
+	// Networks that no limit for one address or network holds for: relays of our own, proxies of webmail, an office behind one address.
 	ExemptNetworks Networks `toml:"exempt_networks"`
 	// Whether serve confines itself to its own folders and to what the configuration names, by Landlock: auto (where the
 	// kernel has it), require (not start without it), off.

@@ -54,7 +54,7 @@ func newIncoming(c *config.Config, s *space) *incoming {
 // beginMessage lets a client's message in.
 func (n *Node) beginMessage(ctx context.Context, from netip.Addr, size int64) (end func(), err error) {
 	m := coming{size: size, reserve: reserveOf(n.config.Load())}
-	if from = from.Unmap(); !from.IsLoopback() && !from.IsPrivate() && !n.exempt(from) {
+	if !n.exempt(from) {
 		m.network = link.Network(from)
 	}
 	return n.incoming.begin(ctx, m)

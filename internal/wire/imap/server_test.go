@@ -55,7 +55,7 @@ func TestServeLimitsAndShutdown(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(ctx, l, imap.Secure) }()
 		connect := func(ip byte) *peer {
-			c, err := l.DialFrom(net.IPv4(192, 0, 2, ip))
+			c, err := l.DialFrom(net.IPv4(192, 0, ip, 1))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// Limits of Conns.
+// Limits of Conns. One Network gets half of Total at most, unless PerSite is more.
 type Limits struct {
 	Total   int
 	PerSite int // see Site
 	Shared  *Shared
 }
+
+func (l *Limits) perNetwork() int { return max(l.Total/2, l.PerSite) }
 
 // Refusal is why a connection is not taken, in words for its client; empty: it is.
 type Refusal string
@@ -22,13 +24,13 @@ type Refusal string
 const (
 	Closing  Refusal = "Server is shutting down"
 	Full     Refusal = "Too many connections; try again later"
-	SiteFull Refusal = "Too many connections from your address"
+	SiteFull Refusal = "Too many connections from your address, or network"
 )
 
 // place is what a connection takes.
 type place struct {
-	site   netip.Prefix
-	shared *Shared
+	site, network netip.Prefix // zero: no limit for one holds
+	shared        *Shared
 }
 
 // Conns are the connections of a server, each with the site it counts for. The zero value is empty. It is safe for
@@ -36,7 +38,7 @@ type place struct {
 type Conns[C comparable] struct {
 	mu      sync.Mutex
 	conns   map[C]place
-	perSite map[netip.Prefix]int
+	per     map[netip.Prefix]int // site, or network: they differ in their bits
 	closing bool
 	group   sync.WaitGroup
 	turned  atomic.Int32 // in TurnAway, under TLS
@@ -48,9 +50,9 @@ type Conns[C comparable] struct {
 
 // Admit counts a connection in, or says why not. What is not IP has no limit of its own.
 func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
-	site := Site(from)
+	at := place{site: Site(from), network: Network(from), shared: l.Shared}
 	if l.Shared.exempts(from) {
-		site = netip.Prefix{}
+		at.site, at.network = netip.Prefix{}, netip.Prefix{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +60,7 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 	switch {
 	case s.closing:
 		return Closing
-	case site.IsValid() && s.perSite[site] >= l.PerSite:
+	case at.site.IsValid() && s.per[at.site] >= l.PerSite, at.network.IsValid() && s.per[at.network] >= l.perNetwork():
 		why = SiteFull
 	case len(s.conns) >= l.Total || !l.Shared.take():
 		why = Full
@@ -69,10 +71,11 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 		return why
 	}
 	if s.conns == nil {
-		s.conns, s.perSite = map[C]place{}, map[netip.Prefix]int{}
+		s.conns, s.per = map[C]place{}, map[netip.Prefix]int{}
 	}
-	s.conns[c] = place{site, l.Shared}
-	s.perSite[site]++
+	s.conns[c] = at
+	s.per[at.site]++
+	s.per[at.network]++
 	s.group.Add(1)
 	return ""
 }
@@ -81,11 +84,12 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 func (s *Conns[C]) Dismiss(c C) {
 	s.mu.Lock()
 	at := s.conns[c]
-	site := at.site
 	at.shared.give()
 	delete(s.conns, c)
-	if s.perSite[site]--; s.perSite[site] == 0 {
-		delete(s.perSite, site)
+	for _, from := range []netip.Prefix{at.site, at.network} {
+		if s.per[from]--; s.per[from] == 0 {
+			delete(s.per, from)
+		}
 	}
 	s.mu.Unlock()
 	s.group.Done()

@@ -46,13 +46,17 @@ func Site(a netip.Addr) netip.Prefix {
 }
 
 // Network is what one customer of a provider often has, and an attacker seldom more of: an IPv4 /24, an IPv6 /48; the zero
-// Prefix for the zero Addr.
+// Prefix for the zero Addr and for private networks, which are our own.
 func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
+		return netip.Prefix{}
+	}
 	bits := 24
 	if a.Is6() {
 		bits = 48
 	}
-	p, _ := a.WithZone("").Prefix(bits)
+	p, _ := a.Prefix(bits)
 	return p
 }
 

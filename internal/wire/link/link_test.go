@@ -30,8 +30,45 @@ func TestConns(t *testing.T) {
 	for _, c := range []int{0, 1, 3, 4, 6} {
 		s.Dismiss(c)
 	}
-	if s.Len()+len(s.perSite) != 0 {
-		t.Errorf("left behind: %v %v", s.conns, s.perSite)
+	if s.Len()+len(s.per) != 0 {
+		t.Errorf("left behind: %v %v", s.conns, s.per)
+	}
+}
+
+// TestConnsOfANetwork: twenty addresses of a /24 do not take all that a service has; private networks and those who are exempt may.
+func TestConnsOfANetwork(t *testing.T) {
+	shared := NewShared(1000, 1)
+	shared.Exempt = netip.MustParsePrefix("203.0.113.0/24").Contains
+	for first, want := range map[string]int{"192.0.2.0": 50, "2001:db8::": 50, "10.0.0.0": 100, "127.0.0.0": 100, "fd00::": 100, "203.0.113.0": 100} {
+		var s Conns[int]
+		in, from := 0, netip.MustParseAddr(first)
+		for i := range 110 {
+			if s.Admit(i, from, Limits{Total: 100, PerSite: 5, Shared: shared}) == "" {
+				in++
+			}
+			if from.Is4() {
+				from = from.Next()
+			} else { // the next /64
+				b := from.As16()
+				b[7]++
+				from = netip.AddrFrom16(b)
+			}
+		}
+		if in != want {
+			t.Errorf("%s: %d admitted, want %d", first, in, want)
+		}
+		for i := range in {
+			s.Dismiss(i)
+		}
+		if len(s.per) != 0 {
+			t.Errorf("left behind: %v", s.per)
+		}
+	}
+	var s Conns[int]
+	for i := range 4 {
+		if r := s.Admit(i, netip.MustParseAddr("192.0.2.1"), Limits{Total: 5, PerSite: 4}); r != "" {
+			t.Errorf("connection %d of an address that may have four: %s", i, r)
+		}
 	}
 }
 

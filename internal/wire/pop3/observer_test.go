@@ -187,7 +187,7 @@ func TestConnectionLimits(t *testing.T) {
 		dial("2001:db8::1", "+OK")
 		dial("2001:db8::2", "+OK")
 		dial("2001:db8::3", "-ERR [SYS/TEMP] Too many connections from your address")
-		dial("2001:db8:0:1::1", "+OK")
+		dial("2001:db8:1::1", "+OK")
 		dial("198.51.100.1", "-ERR [SYS/TEMP] Too many connections; try again later")
 		open[0].Close()
 		synctest.Wait()

@@ -220,5 +220,5 @@ var (
 	errHTTP       = status.Temp(421, 7, 0, "This is not an HTTP server; closing connection")
 	errInjected   = status.Perm(554, 5, 0, "Input after STARTTLS in plain text; closing connection")
 	errCrowded    = status.Temp(421, 3, 2, "Too many connections; try again later")
-	errCrowdedIP  = status.Temp(421, 7, 0, "Too many connections from your address; try again later")
+	errCrowdedIP  = status.Temp(421, 7, 0, "Too many connections from your address, or network; try again later")
 )
