@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -179,5 +180,55 @@ func TestThinnedPackIsLookedAtAgain(t *testing.T) {
 			t.Error("messages are lost")
 		}
 		a.clean()
+	}
+}
+
+// Jobs get their rows, are held, released and deleted while packs are sealed, condemned, compacted and, days passing, deleted:
+// every job that is left has its message.
+func TestUpkeepRacesWithTheQueue(t *testing.T) {
+	a := newAged(t)
+	a.pack = 1 << 10 // every message a pack or two
+	a.restart()
+	done := make(chan struct{})
+	var rounds, work sync.WaitGroup
+	rounds.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			a.later(25 * time.Hour)
+			if err := a.n.blobs.SealOlder(a.ctx(), a.now()); err != nil {
+				t.Error(err)
+			}
+			if _, err := a.n.upkeep.do(a.ctx(), a.n.Config(), admin.UpkeepQuery{Sweep: true, Compact: true, All: true, Now: true},
+				func(admin.CheckProgress) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 2 {
+		work.Go(func() {
+			for range 10 {
+				queueMessage(t, a.n)
+			}
+		})
+	}
+	work.Wait()
+	for i, id := range a.n.queue.IDs() {
+		must(t, errors.Join(a.n.queue.Hold(id, false), a.n.queue.Hold(id, true)))
+		if i%2 == 0 {
+			must(t, a.n.queue.Delete(a.ctx(), id))
+		}
+	}
+	must(t, a.n.queue.Sync(a.ctx()))
+	eventually(t, "a pack to be deleted", func() bool { return len(a.packs(blob.PackGone)) > 0 })
+	close(done)
+	rounds.Wait()
+	a.restart()
+	a.clean() // it reads the messages of all jobs
+	if jobs := a.n.queue.IDs(); len(jobs) != 10 {
+		t.Errorf("%d jobs are left", len(jobs))
 	}
 }
