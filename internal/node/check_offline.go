@@ -62,7 +62,25 @@ func (k *checker) withDatabase(ctx context.Context, c *config.Config, d *db.DB) 
 	if k.people, err = directory.New(ctx, d, directory.Options{HostDomain: c.Domain, Now: k.now}); err != nil {
 		return k.packsAlone(ctx, fault.Fault{Kind: fault.DatabaseDamaged, Text: fmt.Sprintf("the directory cannot be read: %v", err)})
 	}
-	return k.run(ctx)
+	why, err := oldDatabase(ctx, d, k.reader, k.dir)
+	if err != nil || why == "" {
+		return errors.Join(err, k.run(ctx))
+	}
+	began := k.now()
+	k.resumed = began
+	f := fault.Fault{Kind: fault.DatabaseOld, Text: "the database is older than its packs, as a backup is that was put back: " + why}
+	if !k.query.Repair {
+		err = k.report(f)
+	} else {
+		err = k.catchUp(ctx, c, f)
+	}
+	if err == nil {
+		err = k.stages(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return k.finish(began)
 }
 
 // openToCheck opens the database without counting a start. Where there is none to open, the fault says why.

@@ -114,6 +114,11 @@ func (k *checker) pack(ctx context.Context, pack int64, row *blob.Row) error {
 		return nil
 	}
 	for _, d := range damages {
+		if settling, err := k.beingWritten(ctx, d); err != nil {
+			return err
+		} else if settling {
+			continue
+		}
 		if err := k.damage(d, row, bad); err != nil {
 			return err
 		}
@@ -332,6 +337,40 @@ func (k *checker) about(ctx context.Context, l led) string {
 		return ""
 	}
 	return text
+}
+
+// writeLooks is how often a check looks again at what may be a group on its way to the file, and writeRest its wait between.
+const (
+	writeLooks = 20
+	writeRest  = 25 * time.Millisecond
+)
+
+// beingWritten tells whether what looked like damage was a write that the scan saw a part of: of a pack that the server has in
+// hand a record is there a moment later.
+func (k *checker) beingWritten(ctx context.Context, d blob.Damage) (yes bool, err error) {
+	if k.journal == nil || !k.journal.Busy(d.Pack) {
+		return false, nil
+	}
+	looked := errors.New("looked")
+	for range writeLooks {
+		again := false
+		_, err := k.reader.Scan(ctx, d.Pack, d.From, blob.Visitor{
+			Record: func(blob.Record) error { return looked },
+			Damage: func(now blob.Damage) error { again = now.From == d.From; return looked },
+		})
+		if err != nil && !errors.Is(err, looked) {
+			return false, err
+		}
+		if !again {
+			return true, nil
+		}
+		select {
+		case <-time.After(writeRest):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	return false, nil
 }
 
 // damage reports a stretch of a pack that is no sound record, unless an email that leads there was named already.

@@ -45,6 +45,9 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 		if err := n.refusePacks(ctx, c.DataDir); err != nil {
 			return boot, err
 		}
+		if err := n.refuseOld(ctx, c.DataDir); err != nil {
+			return boot, err
+		}
 		return n.countStart(ctx)
 	}
 	if _, err := os.Stat(file); err == nil {
@@ -60,6 +63,13 @@ func (n *Node) openDatabase(ctx context.Context, c *config.Config) (boot db.Boot
 	}
 	if whose != "" { // with packs and without, the database has been here before
 		if err := n.refuseEmpty(ctx, c.DataDir, whose); err != nil {
+			return boot, err
+		}
+		id, err := n.db.Installation(ctx)
+		if err == nil && id == whose {
+			err = n.refuseOld(ctx, c.DataDir)
+		}
+		if err != nil {
 			return boot, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/blob"
@@ -44,14 +45,18 @@ const validityAhead = 1 << 16
 type rebuilder struct {
 	*checker
 	config *config.Config
-	heads  []blob.Head // packs that can be read
+	heads  []blob.Head // packs whose beginning can be read
+	whole  []blob.Head // those that were read to their end
 	index  *recordIndex
 	old    *db.Salvaged // nil: nothing of the old database is there
+	behind bool         // the old database is from before what the packs have
 
-	owners   map[int64]owner // by account, as the packs have them
-	settled  map[int64]int64 // positions by pack, of the old database
+	owners   map[int64]owner                       // by account, as the packs have them
+	aliases  map[address.Address][]address.Address // what mail went to that was for the first
+	settled  map[int64]int64                       // positions by pack, of the old database
 	boot     db.Boot
 	messages int64 // put back
+	moved    int64 // emails that lead to another copy of their record
 	held     int   // jobs
 	failed   int   // records that cannot be understood
 }
@@ -61,7 +66,7 @@ type rebuilder struct {
 func (k *checker) rebuild(ctx context.Context, c *config.Config) error {
 	began := k.now()
 	k.resumed = began
-	r := &rebuilder{checker: k, config: c, owners: map[int64]owner{}, settled: map[int64]int64{}}
+	r := &rebuilder{checker: k, config: c, owners: map[int64]owner{}, aliases: map[address.Address][]address.Address{}, settled: map[int64]int64{}}
 	if err := r.resume(); err != nil {
 		return err
 	}
@@ -167,6 +172,26 @@ func (r *rebuilder) run(ctx context.Context, d *db.DB, why fault.Fault) (err err
 	if err := r.knowInstallation(ctx); err != nil {
 		return err
 	}
+	if r.old != nil {
+		why, err := oldDatabase(ctx, d, r.reader, r.dir)
+		if err != nil {
+			return err
+		}
+		r.behind = why != ""
+	}
+	if err := r.fill(ctx); err != nil {
+		return err
+	}
+	return r.stages(ctx)
+}
+
+// fill puts into the database what the packs have and it has not.
+func (r *rebuilder) fill(ctx context.Context) (err error) {
+	if r.old != nil && r.old.Whole("pack") {
+		if err := r.catalog.All(ctx, func(row blob.Row) error { r.settled[row.Pack] = row.Settled; return nil }); err != nil {
+			return err
+		}
+	}
 	if r.index, err = newRecordIndex(ctx, r.file(indexFile)); err != nil {
 		return err
 	}
@@ -175,8 +200,8 @@ func (r *rebuilder) run(ctx context.Context, d *db.DB, why fault.Fault) (err err
 		name string
 		run  func(context.Context) error
 	}{
-		{"reading packs", r.readPacks}, {"accounts", r.restoreAccounts}, {"messages", r.restoreMessages}, {"mailboxes", r.renew},
-		{"installation", r.sign},
+		{"reading packs", r.readPacks}, {"accounts", r.restoreAccounts}, {"aliases", r.lostAliases}, {"queue", r.holdQueue}, {"messages", r.restoreMessages},
+		{"mailboxes", r.renew}, {"catalog", r.knowPacks}, {"installation", r.sign},
 	} {
 		r.stage, r.done, r.total = "rebuild: "+step.name, 0, 0
 		if err := r.tell(true); err != nil {
@@ -186,7 +211,7 @@ func (r *rebuilder) run(ctx context.Context, d *db.DB, why fault.Fault) (err err
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	return r.stages(ctx)
+	return nil
 }
 
 // readHeads looks at all packs. Those of two installations are not mixed.
@@ -244,10 +269,7 @@ func (r *rebuilder) salvage(ctx context.Context) error {
 			return err
 		}
 	}
-	if !s.Whole("pack") {
-		return nil
-	}
-	return r.catalog.All(ctx, func(row blob.Row) error { r.settled[row.Pack] = row.Settled; return nil })
+	return nil
 }
 
 // knows tells whether every row of these tables was read from the old database.
@@ -282,15 +304,17 @@ func (r *rebuilder) knowInstallation(ctx context.Context) error {
 	return nil
 }
 
+// above is above all that was given out by time, seconds.
+func (r *rebuilder) above() int64 { return max(r.now().Unix(), r.index.newest/1e6) + validityAhead }
+
 // renew gives all mailboxes a new UIDVALIDITY.
 func (r *rebuilder) renew(ctx context.Context) error {
 	ids, err := r.store.Accounts(ctx)
 	if err != nil {
 		return err
 	}
-	above := max(r.now().Unix(), r.index.newest/1e6) + validityAhead
 	for r.total = int64(len(ids)); len(ids) > 0; ids = ids[1:] {
-		if err := r.store.RenewUIDValidity(ctx, ids[0], above); err != nil {
+		if err := r.store.RenewUIDValidity(ctx, ids[0], r.above()); err != nil {
 			return err
 		}
 		r.done++
@@ -312,7 +336,15 @@ func (r *rebuilder) sign(ctx context.Context) error {
 	for _, h := range r.heads {
 		r.boot.Count = max(r.boot.Count, uint64(h.Epoch))
 	}
-	r.boot.Count++ // the last start may have written no pack
+	seen, err := readSeen(r.file(seenFile))
+	if err != nil {
+		return err
+	}
+	age, err := r.db.Age(ctx, nodeNumber)
+	if err != nil {
+		return err
+	}
+	r.boot.Count = max(r.boot.Count, uint64(seen.Boot), uint64(age.Boot)) + 1 // the last start may have written no pack
 	if err := r.db.RestoreBoot(ctx, r.boot); err != nil || r.config.Database.Engine != "postgres" {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/mailstore"
 )
 
 // recordIndex has the places of all sound records by their ids, and so by time: packs are written side by side, and
@@ -46,6 +47,7 @@ func newRecordIndex(ctx context.Context, path string) (*recordIndex, error) {
 	for _, sql := range []string{
 		"CREATE TABLE record (id BLOB NOT NULL, pack INTEGER NOT NULL, place INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (id, pack, place)) WITHOUT ROWID",
 		"CREATE TABLE email (account INTEGER NOT NULL, pack INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (account, pack, place)) WITHOUT ROWID",
+		"CREATE TABLE lost (account INTEGER NOT NULL, received INTEGER NOT NULL, length INTEGER NOT NULL, email INTEGER NOT NULL, PRIMARY KEY (account, received, length, email)) WITHOUT ROWID",
 	} {
 		if err := x.db.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec(sql); return err }); err != nil {
 			return nil, errors.Join(err, x.close())
@@ -90,16 +92,35 @@ func (x *recordIndex) flush(ctx context.Context) error {
 	return err
 }
 
-// emails notes emails that are there already: account, pack, place.
-func (x *recordIndex) emails(ctx context.Context, list [][3]int64) error {
-	return x.db.Write(ctx, func(tx *db.Tx) error {
+// emails notes emails that are there already; those whose pack is not, by what a copy of their record is known by.
+func (x *recordIndex) emails(ctx context.Context, list []mailstore.EmailPlace, there map[int64]bool) error {
+	return x.db.Write(ctx, func(tx *db.Tx) (err error) {
 		for _, e := range list {
-			if _, err := tx.Exec("INSERT INTO email (account, pack, place) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", e[0], e[1], e[2]); err != nil {
+			if there[e.Pack] {
+				_, err = tx.Exec("INSERT INTO email (account, pack, place) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", e.Account, e.Pack, e.Place)
+			} else {
+				_, err = tx.Exec("INSERT INTO lost (account, received, length, email) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+					e.Account, e.Received, e.Length, e.Email)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// lostEmails lists an account's emails whose pack is not there, of a time and a length.
+func (x *recordIndex) lostEmails(ctx context.Context, account, received, length int64) (list []int64, err error) {
+	err = x.db.Read(ctx, func(tx *db.Tx) error {
+		list = nil
+		rows := tx.Query("SELECT email FROM lost WHERE account = ? AND received = ? AND length = ?", account, received, length)
+		for rows.Next() {
+			list = append(list, rows.Int64(0))
+		}
+		return rows.Err()
+	})
+	return list, err
 }
 
 // hasEmail tells whether an account has an email that leads to one of a record's copies.
@@ -191,15 +212,23 @@ func (r *rebuilder) readPacks(ctx context.Context) error {
 		if f := packFault(h.Pack, err); f != nil {
 			continue // the check names it afterwards
 		}
-		if err == nil {
-			err = r.catalog.Restore(ctx, h)
-		}
 		if err != nil {
 			return fmt.Errorf("pack %d: %w", h.Pack, err)
 		}
+		r.whole = append(r.whole, h)
 		r.done = before + h.Size
 	}
 	return r.index.flush(ctx)
+}
+
+// knowPacks brings the packs into the catalog, with nothing to replay: what is in them has been put where it belongs.
+func (r *rebuilder) knowPacks(ctx context.Context) error {
+	for _, h := range r.whole {
+		if err := r.catalog.Restore(ctx, h); err != nil {
+			return fmt.Errorf("pack %d: %w", h.Pack, err)
+		}
+	}
+	return nil
 }
 
 // lost names a damaged stretch of a pack: nothing else leads to what was in it.

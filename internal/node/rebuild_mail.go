@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,7 +50,49 @@ func (r *rebuilder) meet(rec blob.Record) {
 			o.address = to.To
 			r.owners[to.Account] = o
 		}
+		r.meetAlias(&job.Recipients[i])
 	}
+}
+
+// maxAliases bounds how many addresses are remembered that may have been aliases.
+const maxAliases = 200
+
+// meetAlias learns that mail for one address went to another.
+func (r *rebuilder) meetAlias(to *flow.Recipient) {
+	from := to.Original
+	if from.IsZero() || from.Domain == to.To.Domain && strings.HasPrefix(strings.ToLower(from.Local), strings.ToLower(to.To.Local)) ||
+		len(r.aliases) >= maxAliases && r.aliases[from] == nil || slices.Contains(r.aliases[from], to.To) || len(r.aliases[from]) >= maxAliases {
+		return // alice, alice+shop
+	}
+	r.aliases[from] = append(r.aliases[from], to.To)
+}
+
+// lostAliases tells which addresses there were that the directory does not have.
+func (r *rebuilder) lostAliases(ctx context.Context) error {
+	froms := slices.SortedFunc(maps.Keys(r.aliases), func(a, b address.Address) int { return strings.Compare(a.String(), b.String()) })
+	for _, from := range froms {
+		_, err := r.people.Alias(ctx, from)
+		if errors.Is(err, directory.ErrNotFound) {
+			_, err = r.people.Account(ctx, from)
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, directory.ErrNotFound) {
+			return err
+		}
+		var to []string
+		for _, a := range r.aliases[from] {
+			to = append(to, a.Display())
+		}
+		slices.Sort(to)
+		if err := r.report(fault.Fault{Kind: fault.AliasLost, Note: true,
+			Text: fmt.Sprintf("mail for %s went to %s: an alias or a catch-all that is not known any more; `postrider alias add` makes it anew",
+				from.Display(), strings.Join(to, ", "))}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restoreAccounts makes the accounts that the directory does not have. Of two that had one address, one after the other,
@@ -96,7 +139,7 @@ func (r *rebuilder) restoreAccounts(ctx context.Context) error {
 	}
 	slices.Sort(known)
 	for _, id := range slices.Compact(known) {
-		if err := r.store.MakeSound(ctx, id); err != nil {
+		if err := errors.Join(r.store.MakeSound(ctx, id), r.store.RaiseNumbers(ctx, id, r.above())); err != nil {
 			return err
 		}
 		if r.old == nil {
@@ -157,15 +200,19 @@ func (r *rebuilder) restoreMessages(ctx context.Context) (err error) {
 	w := &restorer{rebuilder: r, mailKnown: r.knows(mailstore.Tables()), queueKnown: r.knows(queue.Tables()),
 		ended: r.index.newest - rebuildMargin().Microseconds()}
 	if r.old != nil {
-		var list [][3]int64
-		err := r.store.EmailPlaces(ctx, func(account, pack, place int64) error {
-			if list = append(list, [3]int64{account, pack, place}); len(list) < indexBatch {
+		there := map[int64]bool{}
+		for _, h := range r.whole {
+			there[h.Pack] = true
+		}
+		var list []mailstore.EmailPlace
+		err := r.store.EmailPlaces(ctx, func(e mailstore.EmailPlace) error {
+			if list = append(list, e); len(list) < indexBatch {
 				return nil
 			}
 			defer func() { list = list[:0] }()
-			return r.index.emails(ctx, list)
+			return r.index.emails(ctx, list, there)
 		})
-		if err := errors.Join(err, r.index.emails(ctx, list)); err != nil {
+		if err := errors.Join(err, r.index.emails(ctx, list, there)); err != nil {
 			return err
 		}
 	}
@@ -202,7 +249,7 @@ func (w *restorer) record(ctx context.Context, id queueid.ID, copies []recipe.Bl
 	if flow.IsAppend(trailer) {
 		var a *flow.Append
 		if a, err = flow.DecodeAppend(trailer); err == nil {
-			return w.appended(ctx, a, copies)
+			return w.appended(ctx, a, copies, settled)
 		}
 	} else {
 		var job *flow.Job
@@ -216,14 +263,14 @@ func (w *restorer) record(ctx context.Context, id queueid.ID, copies []recipe.Bl
 		Text: fmt.Sprintf("pack %d, record at %d: a message that cannot be understood: %v", ref.Pack, ref.Offset, err)})
 }
 
-func (w *restorer) appended(ctx context.Context, a *flow.Append, copies []recipe.BlobRef) error {
-	if w.mailKnown {
+func (w *restorer) appended(ctx context.Context, a *flow.Append, copies []recipe.BlobRef, settled bool) error {
+	if w.mailKnown && !w.behind {
 		return nil // its promise was the row
 	}
 	email := newEmail(copies[0], a.Message.Size(), a.Index)
 	email.Received = a.InternalDate
 	return w.put(ctx, mailstore.Restored{Account: a.Account, Mailbox: folder(a.Mailbox), Flags: mailstore.Flags(a.Flags), Keywords: a.Keywords,
-		Email: email}, copies)
+		Email: email}, copies, w.mailKnown && settled)
 }
 
 func (w *restorer) job(ctx context.Context, job *flow.Job, copies []recipe.BlobRef, settled bool) error {
@@ -236,7 +283,7 @@ func (w *restorer) job(ctx context.Context, job *flow.Job, copies []recipe.BlobR
 				return err
 			}
 		case flow.SMTP, flow.LMTP, flow.Error:
-			if w.queueKnown && settled || !w.queueKnown && job.Received.UnixMicro() < w.ended {
+			if w.queueKnown && settled || (w.behind || !w.queueKnown) && job.Received.UnixMicro() < w.ended {
 				continue
 			}
 			if w.old != nil {
@@ -273,29 +320,33 @@ const maxHeldNotes = 100
 
 // delivery puts a recipient's copy into the mailbox, with the fields that delivery writes.
 func (w *restorer) delivery(ctx context.Context, job *flow.Job, to *flow.Recipient, copies []recipe.BlobRef, settled bool) error {
-	if w.mailKnown {
-		done, err := settled, error(nil)
-		if !done {
-			done, err = w.store.Delivered(ctx, job.ID, to.No)
-		}
-		if err != nil || done {
+	done := w.mailKnown && settled
+	if w.mailKnown && !done {
+		var err error
+		if done, err = w.store.Delivered(ctx, job.ID, to.No); err != nil {
 			return err
 		}
+	}
+	if done && !w.behind {
+		return nil
 	}
 	email := newEmail(job.Record, job.Size(), job.Index)
 	email.Received = job.Received
 	email.Literals = received.AppendDeliveredTo(received.AppendReturnPath(nil, job.From), to.To)
 	email.Size += int64(len(email.Literals))
-	return w.put(ctx, mailstore.Restored{QueueID: job.ID, Recipient: to.No, Account: to.Account, Mailbox: folder(to.Folder), Email: email}, copies)
+	return w.put(ctx, mailstore.Restored{QueueID: job.ID, Recipient: to.No, Account: to.Account, Mailbox: folder(to.Folder), Email: email}, copies, done)
 }
 
-// put adds a message to the batch, unless it is in the store.
-func (w *restorer) put(ctx context.Context, m mailstore.Restored, copies []recipe.BlobRef) error {
+// put adds a message to the batch, unless it is in the store, or was: done.
+func (w *restorer) put(ctx context.Context, m mailstore.Restored, copies []recipe.BlobRef, done bool) error {
 	if w.names[m.Account] == "" {
 		return nil // no account has the number
 	}
 	if w.old != nil {
 		if there, err := w.index.hasEmail(ctx, m.Account, copies); err != nil || there {
+			return err
+		}
+		if found, err := w.elsewhere(ctx, &m); err != nil || found || done {
 			return err
 		}
 	}
@@ -304,6 +355,17 @@ func (w *restorer) put(ctx context.Context, m mailstore.Restored, copies []recip
 		return nil
 	}
 	return w.flush(ctx)
+}
+
+// elsewhere leads emails to a message whose pack compaction has emptied since the database was written.
+func (w *restorer) elsewhere(ctx context.Context, m *mailstore.Restored) (found bool, err error) {
+	lost, err := w.index.lostEmails(ctx, m.Account, m.Email.Received.UnixMicro(), m.Email.Ref.Length)
+	if err != nil || len(lost) == 0 {
+		return false, err
+	}
+	n, err := w.store.Repoint(ctx, m.Account, lost, m.Email.Structure, m.Email.Ref)
+	w.moved += n
+	return n > 0, err
 }
 
 func (w *restorer) flush(ctx context.Context) error {

@@ -349,3 +349,29 @@ func TestCopyOfRunningDirectory(t *testing.T) {
 		}
 	}
 }
+
+// What aliases there were only the mail tells that came for them.
+func TestRebuildNamesLostAliases(t *testing.T) {
+	s := &sample{dir: t.TempDir()}
+	n, stop := start(t, onSQLite(t, s.dir))
+	addUser(t, n, "alice", "pw")
+	alice, sales := address.Address{Local: "alice", Domain: "here.example"}, address.Address{Local: "sales", Domain: "here.example"}
+	_, err := n.directory.AddAlias(t.Context(), sales, []address.Address{alice})
+	must(t, err)
+	for _, to := range []string{"sales", "alice+shop", "alice"} {
+		must(t, send(t, n, to+"@here.example", "Subject: to "+to+"\r\n\r\nx\r\n"))
+	}
+	eventually(t, "delivery", func() bool { return len(readAll(t, n)) == 3 })
+	stop()
+	s.removeDatabase(t)
+	_, notes, _ := s.check(t, admin.CheckQuery{Rebuild: true})
+	var lost []string
+	for _, f := range notes {
+		if f.Kind == "alias-lost" {
+			lost = append(lost, f.Text)
+		}
+	}
+	if len(lost) != 1 || !strings.Contains(lost[0], "mail for sales@here.example went to alice@here.example") {
+		t.Errorf("%q", lost)
+	}
+}

@@ -54,3 +54,12 @@ func (c *DBCatalog) adopt(ctx context.Context, r Row) error {
 		return err
 	})
 }
+
+// Newest returns the highest number that was given to a pack. A row is durable before its file has a name.
+func (c *DBCatalog) Newest(ctx context.Context) (pack int64, err error) {
+	err = c.db.Read(ctx, func(tx *db.Tx) error {
+		_, err := tx.QueryRow("SELECT COALESCE(MAX(pack), 0) FROM pack").Scan(&pack)
+		return err
+	})
+	return pack, err
+}

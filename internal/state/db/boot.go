@@ -32,9 +32,33 @@ func (d *DB) NextBoot(ctx context.Context, node uint16) (Boot, error) {
 			return err
 		}
 		_, err := tx.QueryRow(`INSERT INTO node (node, boot, started) VALUES (?, 1, ?)
-			ON CONFLICT (node) DO UPDATE SET boot = node.boot + 1, started = excluded.started RETURNING boot`,
+			ON CONFLICT (node) DO UPDATE SET boot = node.boot + 1, tick = 0, started = excluded.started RETURNING boot`,
 			node, now).Scan(&b.Count)
 		return err
 	})
 	return b, err
+}
+
+// Age is how far the database of a node has come: its start, and the tick since then. Of two, the later one is the greater.
+type Age struct{ Boot, Tick int64 }
+
+// Before tells whether a is the earlier.
+func (a Age) Before(b Age) bool { return a.Boot < b.Boot || a.Boot == b.Boot && a.Tick < b.Tick }
+
+// Age returns how far the node has come; zero where it was never started.
+func (d *DB) Age(ctx context.Context, node uint16) (a Age, err error) {
+	err = d.Read(ctx, func(tx *Tx) error {
+		_, err := tx.QueryRow("SELECT boot, tick FROM node WHERE node = ?", node).Scan(&a.Boot, &a.Tick)
+		return err
+	})
+	return a, err
+}
+
+// Tick counts on, and returns once that is durable.
+func (d *DB) Tick(ctx context.Context, node uint16) (a Age, err error) {
+	err = d.Write(ctx, func(tx *Tx) error {
+		_, err := tx.QueryRow("UPDATE node SET tick = tick + 1 WHERE node = ? RETURNING boot, tick", node).Scan(&a.Boot, &a.Tick)
+		return err
+	})
+	return a, err
 }

@@ -24,7 +24,7 @@ func (d *DB) RestoreBoot(ctx context.Context, b Boot) error {
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO node (node, boot, started) VALUES (?, ?, ?)
-			ON CONFLICT (node) DO UPDATE SET boot = excluded.boot WHERE node.boot < excluded.boot`, b.Node, int64(b.Count), now)
+			ON CONFLICT (node) DO UPDATE SET boot = excluded.boot, tick = 0 WHERE node.boot < excluded.boot`, b.Node, int64(b.Count), now)
 		return err
 	})
 }

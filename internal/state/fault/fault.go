@@ -17,6 +17,7 @@ const (
 	DatabaseDamaged Kind = "database-damaged" // SQLite's integrity check, or a file that is no database
 	DatabaseForeign Kind = "database-foreign" // of another program
 	DatabaseLater   Kind = "database-later"   // schema of a later version
+	DatabaseOld     Kind = "database-old"     // from before what the packs have: a backup
 )
 
 // Of the packs.
@@ -54,6 +55,7 @@ const (
 	AccountNoInbox  Kind = "account-no-inbox"
 	AccountUnknown  Kind = "account-unknown"  // mailboxes of an account that the directory does not have
 	AccountRestored Kind = "account-restored" // a rebuild has made it anew; a note
+	AliasLost       Kind = "alias-lost"       // mail came for an address that the directory does not have any more; a note
 	LedgerUnused    Kind = "ledger-unused"    // delivered rows without a job
 )
 

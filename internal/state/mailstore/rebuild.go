@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
@@ -89,6 +90,41 @@ func (s *Store) RenewUIDValidity(ctx context.Context, account, above int64) erro
 	})
 }
 
+// RaiseNumbers lets an account count on from far above whatever it may have given out by a time, in seconds since 1970:
+// modification sequences, and the numbers of emails and mailboxes, which clients know as object ids (RFC 8474 §4, §5). No
+// account reaches 65,536 of them a second.
+func (s *Store) RaiseNumbers(ctx context.Context, account, time int64) error {
+	return s.write(ctx, func(t *txn) error {
+		for _, sql := range []string{
+			"UPDATE account_state SET modseq = ? WHERE account_id = ? AND modseq < ?",
+			"UPDATE account_state SET next_email = ? WHERE account_id = ? AND next_email < ?",
+			"UPDATE account_state SET next_mailbox = ? WHERE account_id = ? AND next_mailbox < ?",
+		} {
+			if _, err := t.Exec(sql, time<<16, account, time<<16); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Repoint leads those emails of an account to ref that led to a copy of the same record whose pack is no more: those in
+// lost, if their structure is the record's. It tells how many they were.
+func (s *Store) Repoint(ctx context.Context, account int64, lost []int64, structure []byte, ref recipe.BlobRef) (n int64, err error) {
+	err = s.write(ctx, func(t *txn) error {
+		n = 0
+		for _, id := range lost {
+			one, err := t.Exec("UPDATE email SET pack = ?, place = ? WHERE account_id = ? AND email_id = ? AND length = ? AND structure = ?",
+				ref.Pack, ref.Offset, account, id, ref.Length, structure)
+			if n += one; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 // MakeSound gives an account that has rows of some tables those of the others without which nothing can be put into it.
 func (s *Store) MakeSound(ctx context.Context, account int64) error {
 	fresh := false
@@ -118,17 +154,20 @@ func Tables() []string {
 	return []string{"account_state", "delivered", "email", "entry", "expunged", "mailbox"}
 }
 
-// EmailPlaces calls fn for every email with its account and the place of its record, outside of transactions.
-func (s *Store) EmailPlaces(ctx context.Context, fn func(account, pack, place int64) error) error {
+// EmailPlace is where an email's record stands, and what tells it from others: its length and the time in it, microseconds.
+type EmailPlace struct{ Account, Email, Pack, Place, Length, Received int64 }
+
+// EmailPlaces calls fn for every email, outside of transactions.
+func (s *Store) EmailPlaces(ctx context.Context, fn func(EmailPlace) error) error {
 	for from := [2]int64{-1, -1}; ; {
-		var list [][3]int64
+		var list []EmailPlace
 		err := s.db.Read(ctx, func(tx *db.Tx) error {
 			list = nil
-			rows := tx.Query(`SELECT account_id, pack, place, email_id FROM email WHERE (account_id, email_id) > (?, ?)
+			rows := tx.Query(`SELECT account_id, email_id, pack, place, length, received FROM email WHERE (account_id, email_id) > (?, ?)
 				ORDER BY account_id, email_id LIMIT ?`, from[0], from[1], checkSlice)
 			for rows.Next() {
-				list = append(list, [3]int64{rows.Int64(0), rows.Int64(1), rows.Int64(2)})
-				from = [2]int64{rows.Int64(0), rows.Int64(3)}
+				list = append(list, EmailPlace{rows.Int64(0), rows.Int64(1), rows.Int64(2), rows.Int64(3), rows.Int64(4), rows.Int64(5)})
+				from = [2]int64{rows.Int64(0), rows.Int64(1)}
 			}
 			return rows.Err()
 		})
@@ -136,7 +175,7 @@ func (s *Store) EmailPlaces(ctx context.Context, fn func(account, pack, place in
 			return err
 		}
 		for _, e := range list {
-			if err := fn(e[0], e[1], e[2]); err != nil {
+			if err := fn(e); err != nil {
 				return err
 			}
 		}

@@ -44,3 +44,13 @@ func Ended(ctx context.Context, d *db.DB, job *flow.Job, no int) (yes bool, err 
 	})
 	return yes, err
 }
+
+// HoldAll holds every job that is to be sent elsewhere, and tells how many it was.
+func HoldAll(ctx context.Context, d *db.DB) (n int64, err error) {
+	err = d.Write(ctx, func(tx *db.Tx) error {
+		n, err = tx.Exec(`UPDATE job SET state = ? WHERE state = ? AND EXISTS
+			(SELECT 1 FROM job_recipient r WHERE r.queue_id = job.queue_id AND r.transport <> ?)`, int64(Hold), int64(Queued), uint8(flow.Mailbox))
+		return err
+	})
+	return n, err
+}
