@@ -57,9 +57,11 @@ func (a *Agent) Deliver(ctx context.Context, tasks []*queue.Task) [][]flow.Outco
 	for i, t := range tasks {
 		out[i] = make([]flow.Outcome, 0, len(t.Recipients))
 		for range t.Recipients {
-			o := outcome(&ds[n], err, each, n, ended)
-			o.Delays = [4]time.Duration{t.Due.Sub(t.Job.Received), started.Sub(t.Due), 0, ended.Sub(started)}
-			out[i] = append(out[i], o)
+			if each[n] == nil || ctx.Err() == nil { // else cut off
+				o := outcome(&ds[n], err, each, n, ended)
+				o.Delays = [4]time.Duration{t.Due.Sub(t.Job.Received), started.Sub(t.Due), 0, ended.Sub(started)}
+				out[i] = append(out[i], o)
+			}
 			n++
 		}
 	}

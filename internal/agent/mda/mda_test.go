@@ -85,6 +85,10 @@ func TestCutOffSaysNothing(t *testing.T) {
 	if out := a.Deliver(ctx, []*queue.Task{task(1, 1)}); len(out) != 0 {
 		t.Fatalf("%+v", out)
 	}
+	a.Store = &store{each: map[int64]error{2: ctx.Err()}} // in the middle
+	if out := a.Deliver(ctx, []*queue.Task{task(1, 1, 2), task(2, 2)}); len(out) != 2 || len(out[0]) != 1 || out[0][0].Result != flow.Delivered || len(out[1]) != 0 {
+		t.Fatalf("%+v", out)
+	}
 }
 
 // A message that is all literals (an empty one from a client, completed) had no record, and could not be read.
