@@ -50,7 +50,19 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 		return Account{}, temporary("authenticate", err)
 	}
 	secret, known := found.argon, found != secrets{}
-	remember := func() { d.auth.put(proof, acc, d.opt.Now(), generation) }
+	// remember is for a password that fitted. An account has changed while this login waited for its turn: was it this one? Then
+	// its client shall come again.
+	remember := func() error {
+		if d.auth.generation.Load() != generation {
+			if now, still, err := d.secretsOf(ctx, a, ok); err != nil {
+				return temporary("authenticate", err)
+			} else if now.ID != acc.ID || still != found {
+				return ErrBusy
+			}
+		}
+		d.auth.put(proof, acc, d.opt.Now(), generation)
+		return nil
+	}
 	switch {
 	case found.foreign != "":
 		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, c.Site}, remember)
@@ -80,8 +92,7 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 		d.log.Debug("login refused", "login", login, "remote", c.Remote, "service", c.Service, "known", known)
 		return Account{}, ErrCredentials
 	}
-	remember()
-	return acc, nil
+	return acc, remember()
 }
 
 // secretsOf returns the account of a login and what its password is checked against, nothing if nobody can log in so.

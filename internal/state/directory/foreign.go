@@ -52,7 +52,7 @@ type foreignLogin struct {
 
 // authenticateForeign checks a password against another system's form. The decoy costs what a user who is not there costs;
 // the form itself comes on top, so that a slow one may still be told by its time.
-func (d *Directory) authenticateForeign(ctx context.Context, l foreignLogin, remember func()) (Account, error) {
+func (d *Directory) authenticateForeign(ctx context.Context, l foreignLogin, remember func() error) (Account, error) {
 	var fits bool
 	var broken error
 	if err := d.lane.run(ctx, party{l.site, l.acc.Address.Key()}, func() {
@@ -67,7 +67,9 @@ func (d *Directory) authenticateForeign(ctx context.Context, l foreignLogin, rem
 	if !fits {
 		return Account{}, ErrCredentials
 	}
-	remember()
+	if err := remember(); err != nil {
+		return Account{}, err
+	}
 	d.own(ctx, l)
 	return l.acc, nil
 }

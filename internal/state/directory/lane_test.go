@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider/postrider/internal/mail/address"
 )
 
 func site(s string) netip.Prefix {
@@ -195,4 +197,57 @@ func TestLaneBoundsTheWait(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	})
+}
+
+// TestLaneForgivesNoChange: what changes while a login waits for its turn holds for it: a new password, an account that may not log
+// in any more, one that is gone.
+func TestLaneForgivesNoChange(t *testing.T) {
+	alice := address.Address{Local: "alice", Domain: "here.example"}
+	for name, change := range map[string]func(context.Context, *Directory) error{
+		"password": func(ctx context.Context, d *Directory) error { return d.SetPassword(ctx, alice, "new") },
+		"no login": func(ctx context.Context, d *Directory) error { return d.SetNoLogin(ctx, alice, true) },
+		"removed":  func(ctx context.Context, d *Directory) error { _, err := d.RemoveAccount(ctx, alice); return err },
+		"another": func(ctx context.Context, d *Directory) error {
+			return d.SetPassword(ctx, address.Address{Local: "bob", Domain: "here.example"}, "new")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, err := NewMemory(Options{Lane: 1, Hash: HashParams{MemoryKiB: 8, Time: 1, Threads: 1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := d.AddDomain(t.Context(), "here.example"); err != nil {
+					t.Fatal(err)
+				}
+				for _, local := range []string{"alice", "bob"} {
+					if _, err := d.AddAccount(t.Context(), NewAccount{Address: address.Address{Local: local, Domain: "here.example"}, Password: "old"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				open := make(chan struct{})
+				var group sync.WaitGroup
+				group.Go(func() { _ = d.lane.run(t.Context(), party{}, func() { <-open }) })
+				synctest.Wait()
+				// The change takes its turn first, as the operator's; the login has read the old state before.
+				var login error
+				group.Go(func() {
+					_, login = d.Authenticate(t.Context(), "alice@here.example", "old", Client{Site: at("192.0.2.1")})
+				})
+				synctest.Wait()
+				d.lane.waiting[0].start++ // behind the operator, who comes later here
+				var changed error
+				group.Go(func() { changed = change(t.Context(), d) })
+				synctest.Wait()
+				close(open)
+				group.Wait()
+				if changed != nil {
+					t.Fatal(changed)
+				}
+				if name == "another" && login != nil || name != "another" && !errors.Is(login, ErrBusy) {
+					t.Errorf("login: %v", login)
+				}
+			})
+		})
+	}
 }

@@ -53,7 +53,7 @@ type systemLogin struct {
 }
 
 // authenticateSystem asks the system. Nothing is stored; what fits is remembered like any other login.
-func (d *Directory) authenticateSystem(ctx context.Context, l systemLogin, remember func()) (Account, error) {
+func (d *Directory) authenticateSystem(ctx context.Context, l systemLogin, remember func() error) (Account, error) {
 	if d.opt.System == nil {
 		d.log.Error("an account has its password with the system, and nothing here asks for those", "account", l.acc.ID)
 		return Account{}, ErrBusy
@@ -70,6 +70,5 @@ func (d *Directory) authenticateSystem(ctx context.Context, l systemLogin, remem
 	case !fits:
 		return Account{}, ErrCredentials
 	}
-	remember()
-	return l.acc, nil
+	return l.acc, remember()
 }
