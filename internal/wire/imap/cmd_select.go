@@ -154,15 +154,22 @@ func (c *conn) deselect() {
 func (c *conn) sync(expunge bool) error {
 	c.t.Take(sigNews)
 	sh := c.sel.shared
-	sh.mu.Lock()
-	u := c.sel.view.Sync(sh.mailbox, expunge)
-	gone := sh.mailbox.Gone()
-	sh.mu.Unlock()
-	c.out.updates(&u)
-	if gone {
-		return errGone
+	for {
+		sh.mu.Lock()
+		u := c.sel.view.Sync(sh.mailbox, expunge)
+		gone := sh.mailbox.Gone()
+		sh.mu.Unlock()
+		c.out.updates(&u)
+		if gone {
+			return errGone
+		}
+		if !u.More {
+			return nil
+		}
+		if err := c.flush(); err != nil { // nobody reads it: no reason to go through the rest
+			return err
+		}
 	}
-	return nil
 }
 
 // gone tells whether the mailbox exists no more.

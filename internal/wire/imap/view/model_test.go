@@ -140,7 +140,16 @@ func (w *world) store(t *rapid.T, c *client, silent bool) {
 	if !silent {
 		c.fetch(t, w.mailbox, spans)
 	}
-	c.tell(t, c.view.Sync(w.mailbox, false), false)
+	w.sync(t, c, false)
+}
+
+// sync tells the client all that there is, in as many pieces as it takes.
+func (w *world) sync(t *rapid.T, c *client, expunge bool) {
+	for more := true; more; {
+		u := c.view.Sync(w.mailbox, expunge)
+		c.tell(t, u, expunge)
+		more = u.More
+	}
 }
 
 func (w *world) expunge(t *rapid.T, c *client) {
@@ -155,7 +164,7 @@ func (w *world) expunge(t *rapid.T, c *client) {
 	}
 	w.truth.list = slices.DeleteFunc(w.truth.list, func(m Message) bool { return slices.Contains(ev.Expunged, m.UID) })
 	w.commit(ev)
-	c.tell(t, c.view.Sync(w.mailbox, true), true)
+	w.sync(t, c, true)
 }
 
 func (w *world) deliver(t *rapid.T) {
@@ -177,7 +186,7 @@ func (w *world) deliver(t *rapid.T) {
 // noop is NOOP, then a FETCH of all: the client must know the truth, and must have known the flags of what it had seen
 // before without asking.
 func (w *world) noop(t *rapid.T, c *client) {
-	c.tell(t, c.view.Sync(w.mailbox, true), true)
+	w.sync(t, c, true)
 	if len(c.list) != len(w.truth.list) || c.view.Exists() != len(c.list) {
 		t.Fatalf("the client has %d messages, the view %d, the truth %d", len(c.list), c.view.Exists(), len(w.truth.list))
 	}
@@ -201,8 +210,11 @@ func TestSessionsAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{truth: truth{next: 1, modseq: 1}, mailbox: NewMailbox(0)}
 		w.mailbox.logLimit = rapid.SampledFrom([]int{2, 6, logLimit}).Draw(t, "log limit")
+		atOnce := rapid.SampledFrom([]int{1, 2, tellAtOnce}).Draw(t, "at once")
 		for range 4 {
-			w.clients = append(w.clients, &client{view: NewSession(w.mailbox)})
+			c := &client{view: NewSession(w.mailbox)}
+			c.view.atOnce = atOnce
+			w.clients = append(w.clients, c)
 		}
 		pick := func(t *rapid.T) *client { return rapid.SampledFrom(w.clients).Draw(t, "client") }
 		t.Repeat(map[string]func(*rapid.T){
@@ -213,7 +225,7 @@ func TestSessionsAgainstModel(t *testing.T) {
 			"fetch": func(t *rapid.T) {
 				c := pick(t)
 				c.fetch(t, w.mailbox, w.draw(t, c))
-				c.tell(t, c.view.Sync(w.mailbox, false), false)
+				w.sync(t, c, false)
 			},
 			"noop": func(t *rapid.T) { w.noop(t, pick(t)) },
 			"select again": func(t *rapid.T) {

@@ -21,7 +21,15 @@ func TestOwnChangeInManyPieces(t *testing.T) {
 	if u := s.Sync(m, true); !u.Empty() {
 		t.Errorf("told %d of its own", len(u.Flags))
 	}
-	if u := other.Sync(m, true); len(u.Flags) != pieces*each {
-		t.Errorf("the other one was told %d", len(u.Flags))
+	told := 0
+	for more := true; more; {
+		u := other.Sync(m, true)
+		if told += len(u.Flags); len(u.Flags) > tellAtOnce {
+			t.Fatalf("told %d at once", len(u.Flags))
+		}
+		more = u.More
+	}
+	if told != pieces*each {
+		t.Errorf("the other one was told %d", told)
 	}
 }

@@ -12,11 +12,17 @@ type Session struct {
 	modseq  uint64   // the mailbox's highest at the last Sync
 	own     []uint64 // modification sequences of this session's own changes since the last Sync, ascending
 	words   int      // number of keywords told
+	changed []uint32 // UIDs whose new flags the client has yet to be told, ascending
+	atOnce  int      // how many of them one Sync tells: 512 but in tests
 }
+
+// tellAtOnce bounds the rows that one Sync gathers, and so the time for which it keeps the Mailbox: somebody may change the
+// flags of a million messages.
+const tellAtOnce = 512
 
 // NewSession begins a view that knows all of m: SELECT tells the client EXISTS and FLAGS.
 func NewSession(m *Mailbox) *Session {
-	return &Session{uids: m.uids.Clone(), pos: m.logEnd(), modseq: m.modseq, words: m.KeywordCount()}
+	return &Session{uids: m.uids.Clone(), pos: m.logEnd(), modseq: m.modseq, words: m.KeywordCount(), atOnce: tellAtOnce}
 }
 
 // Exists is the number of messages that the client knows of, the pending expunges among them.
@@ -54,11 +60,12 @@ type Updates struct {
 	Exists   int      // argument of EXISTS; negative: nothing to tell
 	Keywords []string // all keywords of the mailbox, when there is a new one; else nil
 	Flags    []Row    // messages with changed flags, ascending
+	More     bool     // there are others: Sync again at once
 }
 
 // Empty tells whether there is nothing to tell.
 func (u *Updates) Empty() bool {
-	return len(u.Expunged) == 0 && u.Exists < 0 && u.Keywords == nil && len(u.Flags) == 0
+	return len(u.Expunged) == 0 && u.Exists < 0 && u.Keywords == nil && len(u.Flags) == 0 && !u.More
 }
 
 // Sync brings the view up to date with m and returns what the client must be told for it. Expunges are held back unless
@@ -66,7 +73,7 @@ func (u *Updates) Empty() bool {
 // SEARCH), nor when no command is (RFC 3501 §7.4.1, RFC 9051 §7.5.1). New messages and flags may be told at any time.
 func (s *Session) Sync(m *Mailbox, expunge bool) Updates {
 	u := Updates{Exists: -1}
-	changed := s.collect(m)
+	s.changed = s.union(s.collect(m))
 	if expunge && len(s.pending) > 0 {
 		u.Expunged, u.UIDs = make([]uint32, 0, len(s.pending)), make([]uint32, 0, len(s.pending))
 		// From the highest down, so that no number is moved by an earlier one.
@@ -87,15 +94,30 @@ func (s *Session) Sync(m *Mailbox, expunge bool) Updates {
 		}
 	}
 	u.Keywords = s.NewKeywords(m)
-	for _, uid := range changed {
+	now := s.changed[:min(len(s.changed), s.atOnce)]
+	for _, uid := range now {
 		row, ok := m.Get(uid)
 		if i, known := s.uids.Index(uid); ok && known {
 			row.Seq = uint32(i) + 1
 			u.Flags = append(u.Flags, row)
 		}
 	}
+	if s.changed = s.changed[len(now):]; len(s.changed) == 0 {
+		s.changed = nil
+	}
+	u.More = s.changed != nil
 	s.own = s.own[:0]
 	return u
+}
+
+// union adds changed, which ascends, to what is still to be told.
+func (s *Session) union(changed []uint32) []uint32 {
+	if len(s.changed) == 0 || len(changed) == 0 {
+		return append(s.changed, changed...)
+	}
+	all := append(s.changed, changed...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // NewKeywords returns all keywords of the mailbox if there is one that the client was not told of, else nil; they count
@@ -148,8 +170,9 @@ func (s *Session) collect(m *Mailbox) (changed []uint32) {
 func (s *Session) compare(m *Mailbox) (changed []uint32) {
 	var gone []uint32
 	others := m.othersSince(s.modseq, s.own)
+	at := cursor{list: &m.uids}
 	for uid := range s.uids.All() {
-		switch i, ok := m.uids.Index(uid); {
+		switch i, ok := at.index(uid); {
 		case !ok:
 			gone = append(gone, uid)
 		case m.modseqs[i] > s.modseq && (others || !contains(s.own, m.modseqs[i])):

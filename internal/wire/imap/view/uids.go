@@ -53,6 +53,26 @@ func (u *UIDs) Index(uid uint32) (int, bool) {
 	return u.end(k), false
 }
 
+// cursor finds ascending UIDs in a list, all of them in one pass over its runs.
+type cursor struct {
+	list *UIDs
+	run  int
+}
+
+// index returns the index of uid, which is above that of the call before, or false.
+func (c *cursor) index(uid uint32) (int, bool) {
+	for ; c.run < len(c.list.runs); c.run++ {
+		r := c.list.runs[c.run]
+		if uid < r.first {
+			return 0, false
+		}
+		if i := int(r.before) + int(uid-r.first); i < c.list.end(c.run) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
 // Last is the highest UID, 0 in an empty list.
 func (u *UIDs) Last() uint32 {
 	if u.n == 0 {
