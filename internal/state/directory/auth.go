@@ -18,7 +18,8 @@ const (
 	// A login that succeeded is remembered so long, and so many are.
 	rememberFor = 10 * time.Minute
 	maxLogins   = 50_000
-	maxLogin    = 512 // bytes of a login name
+	homeFor     = 30 * 24 * time.Hour // a place that an account has logged in from; as many again
+	maxLogin    = 512                 // bytes of a login name
 )
 
 // Client says who logs in, for the log.
@@ -61,20 +62,22 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 			}
 		}
 		d.auth.put(proof, acc, d.opt.Now(), generation)
+		d.auth.settle(party{site: c.Site, name: a.Key()}, d.opt.Now())
 		return nil
 	}
+	who := d.auth.party(c.Site, a.Key(), d.opt.Now())
 	switch {
 	case found.foreign != "":
-		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, c.Site}, remember)
+		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, who}, remember)
 	case found.system != "":
-		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent, c.Site}, remember)
+		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent, who}, remember)
 	}
 	if !known {
 		secret = decoyArgon(d.opt.Hash)
 	}
 	var fits bool
 	var broken error
-	if err := d.lane.run(ctx, party{c.Site, a.Key()}, func() {
+	if err := d.lane.run(ctx, who, func() {
 		// Another program of the same person may have been let in meanwhile: a phone that comes back opens several connections.
 		if known {
 			if _, fits = d.auth.get(proof, d.opt.Now()); fits {
@@ -186,6 +189,7 @@ type authCache struct {
 
 	mu     sync.Mutex
 	logins map[[32]byte]remembered
+	homes  map[party]time.Time // until when; those with a place and a name
 }
 
 type remembered struct {
@@ -194,7 +198,7 @@ type remembered struct {
 }
 
 func (c *authCache) start(random io.Reader) error {
-	c.logins = make(map[[32]byte]remembered)
+	c.logins, c.homes = make(map[[32]byte]remembered), make(map[party]time.Time)
 	if _, err := io.ReadFull(random, c.key[:]); err != nil {
 		return fmt.Errorf("directory: key of the login cache: %w", err)
 	}
@@ -236,6 +240,31 @@ func (c *authCache) put(proof [32]byte, acc Account, now time.Time, generation u
 		}
 	}
 	c.logins[proof] = remembered{acc, now.Add(rememberFor)}
+}
+
+// settle remembers that a login from a place succeeded.
+func (c *authCache) settle(who party, now time.Time) {
+	if !who.site.IsValid() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.homes[who]; !there && len(c.homes) >= maxLogins {
+		for k := range c.homes {
+			delete(c.homes, k)
+			break
+		}
+	}
+	c.homes[who] = now.Add(homeFor)
+}
+
+// party is who a login is for in the lane.
+func (c *authCache) party(site netip.Prefix, name string, now time.Time) party {
+	who := party{site: site, name: name}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	who.home = now.Before(c.homes[who])
+	return who
 }
 
 // forget drops the logins of an account.

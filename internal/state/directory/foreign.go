@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/postrider/postrider/internal/crypt"
 	"github.com/postrider/postrider/internal/mail/address"
@@ -47,7 +46,7 @@ type foreignLogin struct {
 	acc      Account
 	stored   string
 	password string // as the client sent it
-	site     netip.Prefix
+	who      party
 }
 
 // authenticateForeign checks a password against another system's form. The decoy costs what a user who is not there costs;
@@ -55,7 +54,7 @@ type foreignLogin struct {
 func (d *Directory) authenticateForeign(ctx context.Context, l foreignLogin, remember func() error) (Account, error) {
 	var fits bool
 	var broken error
-	if err := d.lane.run(ctx, party{l.site, l.acc.Address.Key()}, func() {
+	if err := d.lane.run(ctx, l.who, func() {
 		_, _ = checkArgon(decoyArgon(d.opt.Hash), l.password)
 		fits, broken = crypt.Verify(l.stored, l.acc.Address.String(), l.password)
 	}); err != nil {

@@ -48,6 +48,7 @@ type lane struct {
 type party struct {
 	site netip.Prefix // an IPv4 address, an IPv6 /64; zero: no network's
 	name string       // of the account, whether there is such a one or not; empty: nobody's
+	home bool         // the account has logged in from this place before
 }
 
 type turn struct {
@@ -198,7 +199,7 @@ func (l *lane) remove(i int) *turn {
 
 // key is a party as the lane knows it, and what a turn costs it.
 type key struct {
-	key  any // a string, or a Prefix: those of places and networks differ in their bits
+	key  any // a name, a party at home, or a Prefix: those of places and networks differ in their bits
 	cost uint64
 }
 
@@ -207,7 +208,10 @@ func (p party) keys() []key {
 	if p.site.IsValid() {
 		keys = append(keys, key{p.site, turnCost}, key{network(p.site), networkCost})
 	}
-	if p.name != "" {
+	switch {
+	case p.home: // guesses from elsewhere do not keep it waiting
+		keys = append(keys, key{p, turnCost})
+	case p.name != "":
 		keys = append(keys, key{p.name, turnCost})
 	}
 	return keys

@@ -61,11 +61,11 @@ func TestLaneIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := crowd(t, 100)
 		for i := range 20 {
-			c.come("storm", party{at("192.0.2.1"), fmt.Sprint("name", i)})
-			c.come("aimed", party{at(fmt.Sprintf("198.51.100.%d", i)), "victim"})
+			c.come("storm", party{site: at("192.0.2.1"), name: fmt.Sprint("name", i)})
+			c.come("aimed", party{site: at(fmt.Sprintf("198.51.100.%d", i)), name: "victim"})
 		}
-		c.come("first", party{at("203.0.113.1"), "alice"})
-		c.come("second", party{at("203.0.113.1"), "alice"})
+		c.come("first", party{site: at("203.0.113.1"), name: "alice"})
+		c.come("second", party{site: at("203.0.113.1"), name: "alice"})
 		close(c.open)
 		c.group.Wait()
 		place := map[string]int{}
@@ -87,12 +87,12 @@ func TestLaneChargesEachForItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := crowd(t, 200)
 		for i := range 20 {
-			c.come("aimed", party{at(fmt.Sprintf("198.51.%d.1", i)), "victim"})
-			c.come("storm", party{at("192.0.2.1"), fmt.Sprint("name", i)})
+			c.come("aimed", party{site: at(fmt.Sprintf("198.51.%d.1", i)), name: "victim"})
+			c.come("storm", party{site: at("192.0.2.1"), name: fmt.Sprint("name", i)})
 		}
-		c.come("victim", party{at("203.0.113.1"), "victim"})
-		c.come("colleague", party{at("203.0.113.1"), "colleague"})
-		c.come("tried", party{at("203.0.114.1"), "name19"})
+		c.come("victim", party{site: at("203.0.113.1"), name: "victim"})
+		c.come("colleague", party{site: at("203.0.113.1"), name: "colleague"})
+		c.come("tried", party{site: at("203.0.114.1"), name: "name19"})
 		close(c.open)
 		c.group.Wait()
 		for i, label := range c.order {
@@ -112,10 +112,10 @@ func TestLaneBoundsANetwork(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := crowd(t, 1000)
 			for i := range 250 {
-				c.come("storm", party{site(fmt.Sprintf(form, i)), fmt.Sprint("name", i)})
+				c.come("storm", party{site: site(fmt.Sprintf(form, i)), name: fmt.Sprint("name", i)})
 			}
 			for i := range 40 {
-				c.come("office", party{at("203.0.113.1"), fmt.Sprint("user", i)})
+				c.come("office", party{site: at("203.0.113.1"), name: fmt.Sprint("user", i)})
 			}
 			close(c.open)
 			c.group.Wait()
@@ -138,7 +138,7 @@ func TestLaneForgets(t *testing.T) {
 	l.pause = 0
 	l.enter(party{name: "running"})
 	for i := range 10_000 {
-		l.enter(party{site(fmt.Sprintf("10.%d.%d.1", i/250, i%250)), "victim"})
+		l.enter(party{site: site(fmt.Sprintf("10.%d.%d.1", i/250, i%250)), name: "victim"})
 		if i%20 == 19 {
 			l.done()
 		}
@@ -153,10 +153,10 @@ func TestFullLaneSendsTheStormAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := crowd(t, 10)
 		for range 30 {
-			c.come("storm", party{at("192.0.2.1"), "root"})
+			c.come("storm", party{site: at("192.0.2.1"), name: "root"})
 		}
 		for i := range 8 {
-			c.come("late", party{at(fmt.Sprintf("203.0.113.%d", i)), fmt.Sprint("user", i)})
+			c.come("late", party{site: at(fmt.Sprintf("203.0.113.%d", i)), name: fmt.Sprint("user", i)})
 		}
 		if l := c.load(); l.Waiting != 10 || l.Refused != 28 {
 			t.Errorf("%+v", l)
@@ -250,4 +250,45 @@ func TestLaneForgivesNoChange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLaneKnowsHomes: an account that is guessed from everywhere still lets its owner in where he has logged in before, also when
+// his program comes after the ten minutes.
+func TestLaneKnowsHomes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := NewMemory(Options{Lane: 1, LaneQueue: 20, Hash: HashParams{MemoryKiB: 8, Time: 1, Threads: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.AddDomain(t.Context(), "here.example"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.AddAccount(t.Context(), NewAccount{Address: address.Address{Local: "alice", Domain: "here.example"}, Password: "pw"}); err != nil {
+			t.Fatal(err)
+		}
+		login := func(password, from string) error {
+			_, err := d.Authenticate(t.Context(), "alice@here.example", password, Client{Site: at(from)})
+			return err
+		}
+		if err := login("pw", "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(rememberFor + time.Second)
+		open := make(chan struct{})
+		var group sync.WaitGroup
+		group.Go(func() { _ = d.lane.run(t.Context(), party{}, func() { <-open }) })
+		for i := range 30 {
+			group.Go(func() { _ = login("guess", fmt.Sprintf("198.51.%d.1", i)) })
+		}
+		synctest.Wait()
+		var home, elsewhere error
+		group.Go(func() { home = login("pw", "192.0.2.1") })
+		group.Go(func() { elsewhere = login("pw", "203.0.113.1") })
+		synctest.Wait()
+		close(open)
+		group.Wait()
+		if home != nil || !errors.Is(elsewhere, ErrBusy) {
+			t.Errorf("at home: %v; elsewhere: %v", home, elsewhere)
+		}
+	})
 }

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/postrider/postrider/internal/mail/address"
 )
@@ -49,7 +48,7 @@ type systemLogin struct {
 	acc      Account
 	user     string
 	password string // as the client sent it
-	site     netip.Prefix
+	who      party
 }
 
 // authenticateSystem asks the system. Nothing is stored; what fits is remembered like any other login.
@@ -60,7 +59,7 @@ func (d *Directory) authenticateSystem(ctx context.Context, l systemLogin, remem
 	}
 	var fits bool
 	var failed error
-	if err := d.outside.run(ctx, party{l.site, l.acc.Address.Key()}, func() { fits, failed = d.opt.System.CheckPassword(ctx, l.user, l.password) }); err != nil {
+	if err := d.outside.run(ctx, l.who, func() { fits, failed = d.opt.System.CheckPassword(ctx, l.user, l.password) }); err != nil {
 		return Account{}, err
 	}
 	switch {
