@@ -26,7 +26,9 @@ func Inject(p *Process, calls, fault string, paths ...string) (stop func(), err 
 		return nil, err
 	}
 	lines := bufio.NewScanner(out)
+	var said []string
 	for lines.Scan() {
+		said = append(said, lines.Text())
 		if strings.Contains(lines.Text(), "attached") {
 			return func() {
 				_ = cmd.Process.Signal(syscall.SIGINT) // it detaches
@@ -36,5 +38,5 @@ func Inject(p *Process, calls, fault string, paths ...string) (stop func(), err 
 			}, nil
 		}
 	}
-	return nil, fmt.Errorf("strace does not attach: %w", cmd.Wait())
+	return nil, fmt.Errorf("strace does not attach: %w: %q; the server's log: %s", cmd.Wait(), said, p.Log())
 }

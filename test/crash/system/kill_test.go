@@ -97,6 +97,8 @@ func (k *killer) round() {
 	case 0: // some minutes, in which rows are written, ledgers cleaned, and the server does its own upkeep
 		k.server.Speed = 120
 		life = time.Duration(500+k.rand.IntN(1500)) * time.Millisecond
+	case 3, 4: // settled positions and checkpoints by time are written once a second
+		life = time.Duration(900+k.rand.IntN(400)) * time.Millisecond
 	case 1, 2: // condemned packs may go, and what was expunged
 		k.server.Ahead += 25 * time.Hour
 		jumped = true

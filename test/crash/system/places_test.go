@@ -103,6 +103,9 @@ func TestInjectedErrors(t *testing.T) {
 			case <-time.After(map[bool]time.Duration{true: patience, false: 100 * time.Millisecond}[at.fatal]):
 			}
 			t.Logf("ended: %t; acknowledged under it: %d; first answer: %v", ended, w.during, refused)
+			if at.fatal && refused != nil && strings.Contains(refused.Error(), "Insufficient system storage") {
+				t.Errorf("the first error is answered as if there were no room: %v", refused)
+			}
 			if ended != at.fatal {
 				t.Errorf("the server ended: %t", ended)
 			}

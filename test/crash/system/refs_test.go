@@ -111,6 +111,9 @@ func judgeStorage(t *testing.T, run *crash.Run) *storageReport {
 	if boxes.last != nil {
 		boxes.judge(1 << 62)
 	}
+	for id := range boxes.journal {
+		s.faults = append(s.faults, id+" was acknowledged, and no commit has it in its mailbox")
+	}
 	s.faults = append(s.faults, boxes.faults...)
 	for _, v := range db.Violations {
 		s.faults = append(s.faults, v.String())
