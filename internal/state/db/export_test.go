@@ -1,6 +1,10 @@
 package db
 
-import "time"
+import (
+	"time"
+
+	"zombiezen.com/go/sqlite"
+)
 
 // WithMaxPages makes the database full at n pages.
 func WithMaxPages(o Options, n int64) Options { o.maxPages = n; return o }
@@ -21,3 +25,13 @@ func WithTuning(o Options, page int64, cacheKiB int) Options {
 
 // Hasty makes a DB on PostgreSQL try again without a pause.
 func (d *DB) Hasty() { d.pg.pause = func(time.Duration) {} }
+
+// CountSelects counts in n how often the writer's connection compiles a SELECT.
+func (d *DB) CountSelects(n *int) error {
+	return d.writer.SetAuthorizer(sqlite.AuthorizeFunc(func(a sqlite.Action) sqlite.AuthResult {
+		if a.Type() == sqlite.OpSelect {
+			*n++
+		}
+		return sqlite.AuthResultOK
+	}))
+}
