@@ -38,11 +38,10 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 	}
 	asSent := password
 	password = prepare(password)
-	var proof [32]byte
-	generation := d.auth.generation.Load()
+	try := attempt{address: a, valid: ok, generation: d.auth.generation.Load(), who: d.auth.party(c.Site, a.Key(), d.opt.Now())}
 	if ok {
-		proof = d.auth.proof(a.Key(), password)
-		if acc, found := d.auth.get(proof, d.opt.Now()); found {
+		try.proof = d.auth.proof(a.Key(), password)
+		if acc, found := d.auth.get(try.proof, d.opt.Now()); found {
 			return acc, nil
 		}
 	}
@@ -50,37 +49,24 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 	if err != nil {
 		return Account{}, temporary("authenticate", err)
 	}
+	try.acc, try.found = acc, found
 	secret, known := found.argon, found != secrets{}
-	// remember is for a password that fitted. An account has changed while this login waited for its turn: was it this one? Then
-	// its client shall come again.
-	remember := func() error {
-		if d.auth.generation.Load() != generation {
-			if now, still, err := d.secretsOf(ctx, a, ok); err != nil {
-				return temporary("authenticate", err)
-			} else if now.ID != acc.ID || still != found {
-				return ErrBusy
-			}
-		}
-		d.auth.put(proof, acc, d.opt.Now(), generation)
-		d.auth.settle(party{site: c.Site, name: a.Key()}, d.opt.Now())
-		return nil
-	}
-	who := d.auth.party(c.Site, a.Key(), d.opt.Now())
+	remember := func() error { return d.remember(ctx, &try) }
 	switch {
 	case found.foreign != "":
-		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, who}, remember)
+		return d.authenticateForeign(ctx, foreignLogin{acc, found.foreign, asSent, try.who}, remember)
 	case found.system != "":
-		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent, who}, remember)
+		return d.authenticateSystem(ctx, systemLogin{acc, found.system, asSent, try.who}, remember)
 	}
 	if !known {
 		secret = decoyArgon(d.opt.Hash)
 	}
 	var fits bool
 	var broken error
-	if err := d.lane.run(ctx, who, func() {
+	if err := d.lane.run(ctx, try.who, func() {
 		// Another program of the same person may have been let in meanwhile: a phone that comes back opens several connections.
 		if known {
-			if _, fits = d.auth.get(proof, d.opt.Now()); fits {
+			if _, fits = d.auth.get(try.proof, d.opt.Now()); fits {
 				return
 			}
 		}
@@ -96,6 +82,32 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, c 
 		return Account{}, ErrCredentials
 	}
 	return acc, remember()
+}
+
+// attempt is a login whose password is to be checked.
+type attempt struct {
+	address    address.Address
+	valid      bool // it can be somebody's
+	acc        Account
+	found      secrets
+	proof      [32]byte
+	generation uint64 // of authCache, before any of this was read
+	who        party
+}
+
+// remember is for a password that fitted. An account has changed while this login waited for its turn: was it this one? Then its
+// client shall come again.
+func (d *Directory) remember(ctx context.Context, try *attempt) error {
+	if d.auth.generation.Load() != try.generation {
+		if acc, found, err := d.secretsOf(ctx, try.address, try.valid); err != nil {
+			return temporary("authenticate", err)
+		} else if acc.ID != try.acc.ID || found != try.found {
+			return ErrBusy
+		}
+	}
+	d.auth.put(try.proof, try.acc, d.opt.Now(), try.generation)
+	d.auth.settle(party{site: try.who.site, name: try.who.name}, d.opt.Now())
+	return nil
 }
 
 // secretsOf returns the account of a login and what its password is checked against, nothing if nobody can log in so.
