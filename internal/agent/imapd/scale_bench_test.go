@@ -141,8 +141,8 @@ func sized(b *testing.B, least int, fn func(s *site, size int)) {
 	}
 }
 
-// fill puts messages into INBOX, every seventh of whose UIDs is then missing.
-func (s *site) fill(size int) {
+// fill puts messages into INBOX; with gap, every UID that it divides is missing.
+func (s *site) fill(size int, gap uint32) {
 	p := mime.NewParser()
 	_, err := io.WriteString(p, "From: Somebody <somebody@far.example>\r\nTo: ann@here.example\r\nSubject: Numbers\r\nDate: Mon, 2 Nov 2026 10:00:00 +0000\r\n"+
 		"Message-ID: <1@far.example>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nOne, two.\r\n")
@@ -153,7 +153,7 @@ func (s *site) fill(size int) {
 	for left := size; left > 0; {
 		list := make([]mailstore.Imported, min(left, 2000))
 		for i := range list {
-			if next%7 == 0 {
+			if gap > 0 && next%gap == 0 {
 				next++
 			}
 			list[i] = mailstore.Imported{UID: next, Email: e}
@@ -176,7 +176,7 @@ func heap() int64 {
 func BenchmarkLargeMailbox(b *testing.B) { sized(b, 1000, largeMailbox) }
 
 func largeMailbox(s *site, size int) {
-	s.timed("fill-ms", 1, func() { s.fill(size) })
+	s.timed("fill-ms", 1, func() { s.fill(size, 7) })
 	c := s.login()
 	defer c.close()
 	before := heap()
@@ -280,4 +280,28 @@ func manyMailboxes(s *site, size int) {
 			c.do("DELETE %q", "Old"+strings.TrimPrefix(name(i), "Lists"))
 		}
 	})
+}
+
+// BenchmarkCommand is the server's share of two commands in a mailbox of 5,000 messages; the client's is in it too.
+func BenchmarkCommand(b *testing.B) {
+	for name, run := range map[string]func(c *client, i int){
+		"STORE of 100": func(c *client, i int) {
+			first := 1 + i*100%4900
+			c.do("STORE %d:%d %sFLAGS (\\Flagged)", first, first+99, []string{"+", "-"}[i/49%2])
+		},
+		"FETCH BODYSTRUCTURE": func(c *client, _ int) { c.do("FETCH 1:* BODYSTRUCTURE") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := newSite(b)
+			s.fill(5000, 0)
+			c := s.login()
+			defer c.close()
+			c.do("SELECT INBOX")
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				run(c, i)
+			}
+		})
+	}
 }
