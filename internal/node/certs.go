@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/agent/certs"
@@ -49,7 +48,7 @@ func (n *Node) loadCertificates(ctx context.Context, c *config.Config) (*certs.L
 	s := certificateSettings(c)
 	if s.Fallback.Cert != "" {
 		if _, err := os.Stat(s.Fallback.Cert); errors.Is(err, fs.ErrNotExist) {
-			if err := MakeCertificates(filepath.Dir(s.Fallback.Cert), c.Hostname, time.Now()); err != nil {
+			if err := MakeCertificates(filepath.Dir(s.Fallback.Cert), c.Hostname, n.opt.Now()); err != nil {
 				return nil, fmt.Errorf("make a self-signed certificate: %w", err)
 			}
 		}

@@ -3,6 +3,10 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +36,41 @@ func startAt(t *testing.T, dir string, off time.Duration) (n *Node, stop func(),
 	t.Cleanup(once)
 	must(t, n.Start(t.Context()))
 	return n, once, func() string { mu.Lock(); defer mu.Unlock(); return out.String() }
+}
+
+// A host without a clock starts in 1970: the server says so, and the certificate that it makes then is good by that clock and
+// by the right one. When the clock falls back to 1970 the old certificate still is what clients with a right clock want.
+func TestClockOf1970(t *testing.T) {
+	handshake := func(n *Node, dir string, now time.Time) error {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(dir, "tls", "ca.pem"))
+		must(t, err)
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(text)
+		c, err := tls.Dial("tcp", n.Addresses()["imaps"].String(), &tls.Config{RootCAs: roots, ServerName: n.Config().Hostname, Time: func() time.Time { return now }})
+		if err == nil {
+			must(t, c.Close())
+		}
+		return err
+	}
+	back := time.Unix(5, 0).Sub(time.Now())
+	for _, first := range []time.Duration{back, 0} {
+		dir := t.TempDir()
+		for _, off := range []time.Duration{first, back - first} {
+			n, stop, log := startAt(t, dir, off)
+			if said := strings.Contains(log(), "the clock was set back, or is wrong"); said != (off == back) {
+				t.Errorf("at %v: %s", n.opt.Now(), log())
+			}
+			if err := handshake(n, dir, time.Now()); err != nil {
+				t.Errorf("a client with the right time: %v", err)
+			}
+			err := handshake(n, dir, n.opt.Now())
+			if wrong := first == 0 && off == back; (err != nil) != wrong || wrong && !strings.Contains(log(), "is not valid before") {
+				t.Errorf("a client with the time of the server, %v: %v\n%s", n.opt.Now(), err, log())
+			}
+			stop()
+		}
+	}
 }
 
 type writerFunc func([]byte) (int, error)

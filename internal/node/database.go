@@ -173,9 +173,10 @@ func (n *Node) warnClock(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if last, now := time.UnixMicro(max(seen, made)), n.opt.Now(); last.Sub(now) > clockSlow {
-		n.log.Error("the clock was set back, or is wrong: mail is dated wrongly until it is right; what is kept for a time is kept longer",
-			"clock", now.UTC().Format(time.RFC3339), "running_at", last.UTC().Format(time.RFC3339))
+	if last, now := time.UnixMicro(max(seen, made, writtenIn().UnixMicro())), n.opt.Now(); last.Sub(now) > clockSlow {
+		n.log.Error("the clock was set back, or is wrong: mail is dated wrongly until it is right; what is kept for a time is kept longer; "+
+			"certificates of others are refused where theirs is checked",
+			"clock", now.UTC().Format(time.RFC3339), "at_least", last.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

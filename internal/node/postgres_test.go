@@ -21,6 +21,7 @@ func TestPostgreSQL(t *testing.T) {
 	dbtest.OnPostgreSQL(t, func(t testing.TB) string {
 		server := needs.PostgreSQL(t)
 		packsAndRowsBelongTogether(t, server)
+		databaseFromABackup(t, server)
 		return server
 	})
 }
@@ -99,5 +100,55 @@ func rebuildOnPostgreSQL(t testing.TB, c *config.Config) {
 	})
 	if !errors.Is(err, cut) {
 		t.Fatal(err)
+	}
+}
+
+// databaseFromABackup is TestDatabaseFromABackup's case where the rows of the database are put back. (What a check finds and
+// mends beyond that is tested on SQLite, whose files can be copied and damaged.)
+func databaseFromABackup(t testing.TB, server string) {
+	t.Helper()
+	dir, url := t.TempDir(), dbtest.NewSchema(t, server)
+	c := testConfig(t, dir, `database.engine = "postgres"`, fmt.Sprintf("database.url = %q", url))
+	each := func(do string) {
+		t.Helper()
+		dbtest.Command(t, url, "DO $x$ DECLARE t text; BEGIN FOR t IN SELECT table_name FROM information_schema.tables WHERE "+
+			"table_schema = current_schema() AND table_name NOT LIKE 'kept%' LOOP "+do+" END LOOP; END $x$")
+	}
+	n, stop := start(t, c)
+	addUser(t, n, "alice", "pw")
+	must(t, send(t, n, "alice@here.example", "Subject: old\r\n\r\nx\r\n"))
+	eventually(t, "delivery", func() bool { return len(readAll(t, n)) == 1 })
+	queueMessage(t, n)
+	n.ageing.note(t.Context())
+	each("EXECUTE format('CREATE TABLE %I AS TABLE %I', 'kept_' || t, t);")
+	must(t, send(t, n, "alice@here.example", "Subject: new\r\n\r\nx\r\n"))
+	eventually(t, "delivery", func() bool { return len(readAll(t, n)) == 2 })
+	n.ageing.note(t.Context())
+	stop()
+	each("EXECUTE format('TRUNCATE TABLE %I', t); EXECUTE format('INSERT INTO %I OVERRIDING SYSTEM VALUE TABLE %I', t, 'kept_' || t);")
+	for range 2 {
+		if _, err := Open(t.Context(), Options{Config: c, Log: testLog(t)}); !errors.Is(err, ErrOldDatabase) {
+			t.Fatalf("opened: %v", err)
+		}
+	}
+	var found []string
+	must(t, CheckOffline(t.Context(), Options{Config: c}, admin.CheckQuery{Repair: true}, func(e admin.CheckEvent) error {
+		if e.Fault != nil {
+			found = append(found, e.Fault.Kind)
+		}
+		if e.Summary != nil && !e.Summary.Clean {
+			t.Errorf("%+v: %v", e.Summary, found)
+		}
+		return nil
+	}))
+	n, stop = start(t, c)
+	defer stop()
+	if got := readAll(t, n); len(got) != 2 || got["new"] == nil {
+		t.Errorf("repaired: %v", got)
+	}
+	list, err := n.queue.List(t.Context())
+	must(t, err)
+	if len(list) != 1 || list[0].State != "hold" {
+		t.Errorf("queue: %+v", list)
 	}
 }

@@ -100,7 +100,7 @@ func (x *recordIndex) emails(ctx context.Context, list []mailstore.EmailPlace, t
 				_, err = tx.Exec("INSERT INTO email (account, pack, place) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", e.Account, e.Pack, e.Place)
 			} else {
 				_, err = tx.Exec("INSERT INTO lost (account, received, length, email) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-					e.Account, e.Received, e.Length, e.Email)
+					e.Account, e.Received/1e6, e.Length, e.Email) // an APPEND's record has seconds
 			}
 			if err != nil {
 				return err

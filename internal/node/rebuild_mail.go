@@ -359,7 +359,7 @@ func (w *restorer) put(ctx context.Context, m mailstore.Restored, copies []recip
 
 // elsewhere leads emails to a message whose pack compaction has emptied since the database was written.
 func (w *restorer) elsewhere(ctx context.Context, m *mailstore.Restored) (found bool, err error) {
-	lost, err := w.index.lostEmails(ctx, m.Account, m.Email.Received.UnixMicro(), m.Email.Ref.Length)
+	lost, err := w.index.lostEmails(ctx, m.Account, m.Email.Received.UnixMicro()/1e6, m.Email.Ref.Length)
 	if err != nil || len(lost) == 0 {
 		return false, err
 	}

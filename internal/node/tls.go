@@ -20,12 +20,19 @@ import (
 
 const certificateLife = 10 * 365 * 24 * time.Hour
 
+// writtenIn is a time that has passed: a clock that says less is wrong. Hosts without a clock of their own start in 1970.
+func writtenIn() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
 // MakeCertificates makes a certification authority of its own (ca.pem) and a certificate for hostname, localhost and the
 // loopback addresses signed by it (cert.pem, key.pem) in dir. The authority's key is not kept: it has nothing else to
 // sign.
 func MakeCertificates(dir, hostname string, now time.Time) error {
 	if err := makeDir(dir, 0o700); err != nil {
 		return err
+	}
+	from, until := now.Add(-time.Hour), now.Add(certificateLife)
+	if now.Before(writtenIn()) { // valid by the wrong clock, and when it has been set
+		until = writtenIn().Add(certificateLife)
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -37,7 +44,7 @@ func MakeCertificates(dir, hostname string, now time.Time) error {
 	}
 	ca := &x509.Certificate{
 		SerialNumber: serial(now, 1), Subject: pkix.Name{CommonName: "Postrider local authority of " + hostname},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		NotBefore: from, NotAfter: until, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
@@ -46,7 +53,7 @@ func MakeCertificates(dir, hostname string, now time.Time) error {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: serial(now, 2), Subject: pkix.Name{CommonName: hostname},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: from, NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: []string{hostname, "localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}

@@ -81,6 +81,10 @@ func (l *Loaded) checkFallback(now time.Time) {
 	switch {
 	case now.After(p.cert.Leaf.NotAfter):
 		text = "expired at " + p.cert.Leaf.NotAfter.UTC().Format(time.RFC3339)
+	case now.Before(p.cert.Leaf.NotBefore):
+		l.problems = append(l.problems, Problem{"data_dir", fmt.Sprintf("the self-signed certificate in %s is not valid before %s, and clients with "+
+			"this host's time refuse it: is the clock right?", p.source.Cert, p.cert.Leaf.NotBefore.UTC().Format(time.RFC3339))})
+		return
 	case !p.covers(l.settings.Hostname):
 		text = fmt.Sprintf("is for %s, not for the host's name %s", strings.Join(p.names, ", "), l.settings.Hostname)
 	default:
