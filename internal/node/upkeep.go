@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/blob"
 	"github.com/postrider/postrider/internal/state/db"
@@ -90,15 +91,18 @@ func (r *round) run(ctx context.Context) error {
 		{r.query.Sweep, r.deleteCondemned}, {r.query.Sweep, r.prune}, {r.query.Sweep, r.sealThin}, {r.query.Sweep, r.condemnDead},
 		{r.query.Compact, r.compact},
 	}
+	var all error
 	for _, s := range steps {
 		if !s.on {
 			continue
 		}
-		if err := s.run(ctx); err != nil {
-			return err
+		err := s.run(ctx)
+		all = errors.Join(all, err)
+		if ctx.Err() != nil || errors.Is(err, status.ErrFatal) || errors.Is(err, status.ErrShutdown) {
+			return all
 		}
 	}
-	return nil
+	return all
 }
 
 // packsIn calls fn for the packs in a state, by number.
@@ -187,7 +191,8 @@ func (r *round) condemn(ctx context.Context, row blob.Row) (done bool, err error
 // deleteCondemned deletes the files of packs that were condemned long enough ago. A clock that was set back only makes
 // that later.
 func (r *round) deleteCondemned(ctx context.Context) error {
-	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
+	var kept error // files that cannot be removed; the next start tries again
+	err := r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
 		if row.Condemned.Before(row.Created) || row.Condemned.After(r.now().Add(clockSlack)) { // noted by a clock that was wrong
 			return r.catalog.Recondemn(ctx, row.Pack, r.now())
 		}
@@ -198,13 +203,17 @@ func (r *round) deleteCondemned(ctx context.Context) error {
 		case errors.Is(err, blob.ErrInUse):
 			r.log.Error("something leads to a condemned pack; it is kept", "pack", row.Pack)
 			return nil
-		case err != nil:
+		case errors.Is(err, status.ErrFatal):
 			return err
+		case err != nil:
+			kept = errors.Join(kept, err)
+			return nil
 		}
 		r.sum.Deleted++
 		r.sum.DeletedBytes += row.Size
 		return nil
 	})
+	return errors.Join(kept, err)
 }
 
 // recondemn has the day of every condemned pack begin anew.

@@ -232,3 +232,31 @@ func TestUpkeepRacesWithTheQueue(t *testing.T) {
 		t.Errorf("%d jobs are left", len(jobs))
 	}
 }
+
+// A file that cannot be removed is told, and neither the other files nor the rest of the round wait for it.
+func TestDeletionThatFailsEndsNothingElse(t *testing.T) {
+	a := newAged(t)
+	addUser(t, a.n, "alice", "pw")
+	_, err := a.put(a.account("alice"), inbox(), subjectText("kept")+"text\r\n")
+	must(t, err)
+	a.restart()
+	a.deadPack()
+	a.deadPack()
+	a.restart()
+	a.upkeep(admin.UpkeepQuery{Sweep: true})
+	condemned := a.packs(blob.PackCondemned)
+	if len(condemned) != 2 {
+		t.Fatalf("condemned: %v", condemned)
+	}
+	name := filepath.Join(a.dir, "packs", fmt.Sprintf("%010d.pack", condemned[0]))
+	must(t, errors.Join(os.Remove(name), os.MkdirAll(filepath.Join(name, "x"), 0o700)))
+	a.later(25 * time.Hour)
+	s, err := a.n.upkeep.do(a.ctx(), a.n.Config(), admin.UpkeepQuery{Sweep: true, Compact: true, All: true, Now: true},
+		func(admin.CheckProgress) error { return nil })
+	if err == nil || s.Deleted != 1 || s.Compacted != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	must(t, os.RemoveAll(name))
+	a.restart()
+	a.clean()
+}
