@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +96,32 @@ func TestTrickle(t *testing.T) {
 			t.Errorf("after %v", took)
 		}
 		far.Close()
+	})
+}
+
+// TestTrickleOfChunks: neither do chunks of a message that is never complete, with commands in between, hold its place.
+func TestTrickleOfChunks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := testServer(t, "", &backend{}, nil)
+		near, far := net.Pipe()
+		go s.ServeConn(context.Background(), near, TLSStart)
+		began := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() {
+			_, _ = io.WriteString(far, "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<b@example.test>\r\nBDAT 1\r\nx")
+			for {
+				time.Sleep(4 * time.Minute)
+				if _, err := io.WriteString(far, "NOOP\r\n"); err != nil {
+					return
+				}
+			}
+		})
+		text, _ := io.ReadAll(far)
+		if took := time.Since(began); took > slowStart+time.Minute || !strings.Contains(string(text), "\n421 4.4.2 ") {
+			t.Errorf("after %v: %s", took, text)
+		}
+		far.Close()
+		group.Wait()
 	})
 }
 

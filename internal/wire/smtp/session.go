@@ -218,6 +218,11 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 	if !s.expires.IsZero() && s.expires.Before(deadline) {
 		deadline = s.expires
 	}
+	if s.body != nil { // also between two chunks
+		if least := s.began.Add(slowStart + time.Duration(s.body.size/slowest)*time.Second); least.Before(deadline) {
+			deadline = least
+		}
+	}
 	s.mu.Lock()
 	if err := s.called(atRest); err != nil {
 		s.mu.Unlock()
@@ -248,14 +253,7 @@ func (s *session) fill(deadline time.Time, atRest bool) error {
 
 // fillBlock is fill in the midst of a message.
 func (s *session) fillBlock() error {
-	deadline := time.Now().Add(s.cfg.Timeouts.Block)
-	if s.body != nil {
-		least := s.began.Add(slowStart + time.Duration(s.body.size/slowest)*time.Second)
-		if least.Before(deadline) {
-			deadline = least
-		}
-	}
-	return s.fill(deadline, false)
+	return s.fill(time.Now().Add(s.cfg.Timeouts.Block), false)
 }
 
 func (s *session) flush() error {
