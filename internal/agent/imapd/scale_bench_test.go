@@ -2,6 +2,7 @@ package imapd_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -106,10 +107,10 @@ func (c *client) until(beginning string) (lines int) {
 	for {
 		line, err := c.in.ReadSlice('\n')
 		c.s.must(err)
-		if strings.HasPrefix(string(line), beginning) {
+		if bytes.HasPrefix(line, []byte(beginning)) {
 			return lines
 		}
-		if strings.HasPrefix(string(line), "a NO") || strings.HasPrefix(string(line), "a BAD") {
+		if bytes.HasPrefix(line, []byte("a NO")) || bytes.HasPrefix(line, []byte("a BAD")) {
 			c.s.b.Fatalf("%s", line)
 		}
 		lines++

@@ -195,20 +195,21 @@ func (s *Store) RenameMailbox(ctx context.Context, account int64, from, to Name,
 		if from.IsInbox() {
 			return t.renameInbox(account, m, to, by)
 		}
-		rows := t.Query("SELECT mailbox_id, name FROM mailbox WHERE account_id = ? AND (name = ? OR (name >= ? AND name < ?))",
+		rows := t.Query("SELECT mailbox_id, name FROM mailbox WHERE account_id = ? AND (name = ? OR (name >= ? AND name < ?)) ORDER BY name",
 			account, from.key(), from.key()+componentSeparator, from.key()+"\x20")
-		renamed := map[int64]Name{}
+		var renamed []Mailbox // in the order of names: neighbours are on the same pages
 		for rows.Next() {
-			renamed[rows.Int64(0)] = append(append(Name{}, to...), nameFromKey(rows.Text(1))[len(from):]...)
+			name := append(append(Name{}, to...), nameFromKey(rows.Text(1))[len(from):]...)
+			renamed = append(renamed, Mailbox{ID: rows.Int64(0), Name: name})
 		}
 		if err := rows.Err(); err != nil {
 			return err
 		}
-		for id, name := range renamed {
-			if _, err := MakeName(name...); err != nil {
+		for _, m := range renamed {
+			if _, err := MakeName(m.Name...); err != nil {
 				return err
 			}
-			if _, err := t.Exec("UPDATE mailbox SET name = ? WHERE account_id = ? AND mailbox_id = ?", name.key(), account, id); err != nil {
+			if _, err := t.Exec("UPDATE mailbox SET name = ? WHERE account_id = ? AND mailbox_id = ?", m.Name.key(), account, m.ID); err != nil {
 				return err
 			}
 		}
