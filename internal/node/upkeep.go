@@ -191,8 +191,7 @@ func (r *round) condemn(ctx context.Context, row blob.Row) (done bool, err error
 // deleteCondemned deletes the files of packs that were condemned long enough ago. A clock that was set back only makes
 // that later.
 func (r *round) deleteCondemned(ctx context.Context) error {
-	var kept error // files that cannot be removed; the next start tries again
-	err := r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
+	return r.packsIn(ctx, "condemned packs", blob.PackCondemned, func(row blob.Row) error {
 		if row.Condemned.Before(row.Created) || row.Condemned.After(r.now().Add(clockSlack)) { // noted by a clock that was wrong
 			return r.catalog.Recondemn(ctx, row.Pack, r.now())
 		}
@@ -203,17 +202,13 @@ func (r *round) deleteCondemned(ctx context.Context) error {
 		case errors.Is(err, blob.ErrInUse):
 			r.log.Error("something leads to a condemned pack; it is kept", "pack", row.Pack)
 			return nil
-		case errors.Is(err, status.ErrFatal):
+		case err != nil: // the next start removes that file, the next round goes on with the others
 			return err
-		case err != nil:
-			kept = errors.Join(kept, err)
-			return nil
 		}
 		r.sum.Deleted++
 		r.sum.DeletedBytes += row.Size
 		return nil
 	})
-	return errors.Join(kept, err)
 }
 
 // recondemn has the day of every condemned pack begin anew.
