@@ -67,9 +67,14 @@ func TestBegin(t *testing.T) {
 // slowClient writes pieces, each after its wait. It returns how long the connection lasted and its last line.
 func slowClient(srv *imap.Server, pieces iter.Seq2[time.Duration, string]) (lasted time.Duration, last string) {
 	client, server := dialogue.Pipe()
-	defer client.Close()
+	written := make(chan struct{})
+	defer func() { // a bubble's clock stands still once its test has returned
+		client.Close()
+		<-written
+	}()
 	go srv.ServeConn(context.Background(), server, imap.Secure)
 	go func() {
+		defer close(written)
 		for wait, text := range pieces {
 			time.Sleep(wait)
 			if _, err := client.Write([]byte(text)); err != nil {
