@@ -165,7 +165,8 @@ type Mailbox interface {
 	Expunge(ctx context.Context, uids []uint32) error
 	// Copy makes copies with flags and INTERNALDATE at the end of dest, all or none. ErrNonexistent: there is no dest.
 	Copy(ctx context.Context, uids []uint32, dest Name) (CopyResult, error)
-	// Move is Copy and Expunge in one, all or none (RFC 6851 §3.3).
+	// Move is Copy and Expunge in one: each message is at the old place or at the new one (RFC 6851 §3.3). A large one may go in
+	// pieces; then the result is those that were moved, also with an error.
 	Move(ctx context.Context, uids []uint32, dest Name) (CopyResult, error)
 	// Vanished returns the UIDs that were expunged after a modification sequence, ascending. known is false when that is
 	// further back than anybody remembers: then the list is not complete (RFC 7162 §3.2.5).
