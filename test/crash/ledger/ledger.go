@@ -41,11 +41,11 @@ type Book struct {
 	acks []Ack
 }
 
-// Add enters one. Call it as soon as the reply has been read.
-func (b *Book) Add(a Ack) {
+// Add enters some. Call it as soon as the reply has been read.
+func (b *Book) Add(acks ...Ack) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.acks = append(b.acks, a)
+	b.acks = append(b.acks, acks...)
 }
 
 // Acks returns a copy of all entries.

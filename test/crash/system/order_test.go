@@ -167,9 +167,7 @@ func handOver(addr, account string, book *ledger.Book) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Token, err)
 		}
-		for _, a := range acks {
-			book.Add(a)
-		}
+		book.Add(acks...)
 	}
 	return nil
 }
@@ -194,9 +192,7 @@ func deliver(addr string, session int, book *ledger.Book) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Token, err)
 		}
-		for _, a := range acks {
-			book.Add(a)
-		}
+		book.Add(acks...)
 	}
 	return nil
 }
