@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,14 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	run("light/offline", admin.CheckQuery{}, offline)
 	run("deep/offline", admin.CheckQuery{Deep: true}, offline)
+	run("rebuild", admin.CheckQuery{Rebuild: true}, func(q admin.CheckQuery, each func(admin.CheckEvent) error) error {
+		for _, tail := range sqliteFiles {
+			if err := os.Remove(filepath.Join(c.DataDir, databaseFile) + tail); err != nil && tail == "" {
+				return err
+			}
+		}
+		return offline(q, each)
+	})
 }
 
 // fillWithRecords puts messages into alice's INBOX, each with a record of its own.
@@ -71,7 +81,7 @@ func fillWithRecords(b *testing.B, n *Node, count int) {
 			go func() {
 				defer func() { done <- struct{}{} }()
 				for i := w; i < each && failed[w] == nil; i += at {
-					failed[w] = storeMessage(b.Context(), n, fmt.Sprintf("From: s%d@far.example\r\nSubject: message %d\r\nMessage-ID: <%d@far.example>\r\n\r\n%s", i, first+i, first+i, body), &list[i])
+					failed[w] = storeMessage(b.Context(), n, fmt.Sprintf("From: s%d@far.example\r\nSubject: message %d\r\nMessage-ID: <%d@far.example>\r\n\r\n%s", i, first+i, first+i, body), alice, &list[i])
 				}
 			}()
 		}
@@ -92,7 +102,7 @@ func fillWithRecords(b *testing.B, n *Node, count int) {
 	}
 }
 
-func storeMessage(ctx context.Context, n *Node, text string, in *mailstore.Imported) error {
+func storeMessage(ctx context.Context, n *Node, text string, account int64, in *mailstore.Imported) error {
 	m, err := n.intake.Begin(ctx, n.ids.Next(), int64(len(text)))
 	if err != nil {
 		return err
@@ -104,6 +114,6 @@ func storeMessage(ctx context.Context, n *Node, text string, in *mailstore.Impor
 	m.Close()
 	in.Email = mailstore.NewEmail{Size: m.Size(), Received: time.Unix(1_800_000_000, 0), Structure: m.Index.Encode(),
 		Thread: mailstore.Threading{MessageID: m.Index.Envelope.ID()}}
-	in.Email.Ref, err = m.Store(ctx, &flow.Append{Message: recipe.Whole(m.Self()), Index: in.Email.Structure})
+	in.Email.Ref, err = m.Store(ctx, &flow.Append{Account: account, InternalDate: in.Email.Received, Message: recipe.Whole(m.Self()), Index: in.Email.Structure})
 	return err
 }
