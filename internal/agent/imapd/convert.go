@@ -48,7 +48,7 @@ func refusal(err error) error {
 		return imap.Coded("USEATTR", err) // RFC 6154 §3
 	case errors.Is(err, mailstore.ErrGone):
 		return imap.Coded("EXPUNGEISSUED", err) // RFC 5530 §3
-	case errors.Is(err, mailstore.ErrUIDs):
+	case errors.Is(err, mailstore.ErrUIDs), errors.Is(err, mailstore.ErrLarge): // RFC 5530 §3
 		return imap.Coded("LIMIT", err)
 	}
 	return err

@@ -8,8 +8,13 @@ import (
 // Placed is a copied or moved message: its UID before and after.
 type Placed struct{ From, To uint32 }
 
+// maxWhole bounds what one transaction places where a part of it would be wrong: everybody's mail waits for it, a second or
+// more for so many.
+const maxWhole = 100_000
+
 // Copy makes entries of the same emails in another mailbox of the account, with flags and dates kept (RFC 9051 §6.4.7). It
-// is all or nothing (RFC 9051 §6.4.7), in one transaction. The pairs ascend. Beyond the quota it returns status.ErrQuota.
+// is all or nothing (RFC 9051 §6.4.7), in one transaction, and ErrLarge for more than 100,000 messages. The pairs ascend. Beyond
+// the quota it returns status.ErrQuota.
 func (s *Store) Copy(ctx context.Context, account, mailbox int64, ranges []Range, to Name) (uidValidity uint32, pairs []Placed, err error) {
 	err = s.write(ctx, func(t *txn) error {
 		dest, entries, err := t.source(account, mailbox, ranges, to)
@@ -61,8 +66,27 @@ func (t *txn) source(account, mailbox int64, ranges []Range, to Name) (Mailbox, 
 	if err != nil {
 		return dest, nil, err
 	}
+	if err := t.whole(account, mailbox, ranges); err != nil {
+		return dest, nil, err
+	}
 	entries, err := t.entries(account, mailbox, ranges, true)
 	return dest, entries, err
+}
+
+// whole refuses ranges of a mailbox that may hold more than maxWhole messages.
+func (t *txn) whole(account, mailbox int64, ranges []Range) error {
+	var messages, next, n int64
+	_, err := t.QueryRow("SELECT messages, uidnext FROM mailbox WHERE account_id = ? AND mailbox_id = ?", account, mailbox).Scan(&messages, &next)
+	if err != nil || messages <= maxWhole {
+		return err
+	}
+	for _, r := range ranges {
+		n += max(min(int64(r.Last), next-1)-int64(r.First)+1, 0)
+	}
+	if n > maxWhole {
+		return ErrLarge
+	}
+	return nil
 }
 
 // place makes entries in a mailbox, with one modification sequence, and keeps all counters, the account's too.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/db/dbtest"
 	"github.com/postrider/postrider/internal/state/mailstore"
 )
@@ -59,6 +60,40 @@ func TestRenameInboxBelowItself(t *testing.T) {
 			t.Fatalf("a mailbox below itself: %v", err)
 		}
 	})
+}
+
+// One command held the database's writer for as long as it took to copy a million messages.
+func TestTooManyMessagesAtOnce(t *testing.T) {
+	d, p := dbtest.Open(t), packs{}
+	s := mailstore.New(mailstore.Options{DB: d, Blobs: p})
+	if err := s.CreateAccount(t.Context(), me); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, p, 1)
+	inbox, archive := box(t, s, mailstore.Inbox()).ID, name(t, "Archive")
+	err := d.Write(t.Context(), func(tx *db.Tx) error { // as if there were many more
+		_, err := tx.Exec("UPDATE mailbox SET messages = 200000, uidnext = 200001 WHERE account_id = ? AND mailbox_id = ?", me, inbox)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		ranges []mailstore.Range
+		want   error
+	}{
+		{[]mailstore.Range{{First: 1, Last: 1<<32 - 1}}, mailstore.ErrLarge},
+		{[]mailstore.Range{{First: 1, Last: 100_000}, {First: 150_000, Last: 150_000}}, mailstore.ErrLarge},
+		{[]mailstore.Range{{First: 1, Last: 100_000}}, nil},
+		{[]mailstore.Range{{First: 100_001, Last: 1<<32 - 1}}, nil},
+	} {
+		if _, _, err := s.Copy(t.Context(), me, inbox, c.ranges, archive); !errors.Is(err, c.want) {
+			t.Errorf("copy of %v: %v", c.ranges, err)
+		}
+	}
+	if err := s.RenameMailbox(t.Context(), me, mailstore.Inbox(), name(t, "Old"), "test"); !errors.Is(err, mailstore.ErrLarge) {
+		t.Errorf("rename of INBOX: %v", err)
+	}
 }
 
 // COPY went on when the account was full.

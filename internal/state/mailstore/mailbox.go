@@ -174,7 +174,7 @@ func (t *txn) deleteMailbox(account int64, m Mailbox, by string) (more bool, err
 }
 
 // RenameMailbox renames a mailbox with its descendants; missing parents of the new name are made. Renaming INBOX moves its
-// messages into a new mailbox and leaves INBOX empty (RFC 9051 §6.3.6).
+// messages into a new mailbox and leaves INBOX empty (RFC 9051 §6.3.6); ErrLarge if there are more than 100,000.
 func (s *Store) RenameMailbox(ctx context.Context, account int64, from, to Name, by string) error {
 	return s.write(ctx, func(t *txn) error {
 		m, err := findMailbox(t.Tx, account, from)
@@ -191,6 +191,9 @@ func (s *Store) RenameMailbox(ctx context.Context, account int64, from, to Name,
 			if _, err := t.createIfMissing(account, to[:depth]); err != nil {
 				return err
 			}
+		}
+		if from.IsInbox() && m.Messages > maxWhole {
+			return ErrLarge
 		}
 		if from.IsInbox() {
 			return t.renameInbox(account, m, to, by)

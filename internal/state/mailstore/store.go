@@ -20,6 +20,7 @@ var (
 	ErrBelow     = status.Perm(550, 6, 0, "A mailbox cannot be moved below itself")
 	ErrInbox     = status.Perm(550, 6, 0, "INBOX cannot be deleted")
 	ErrChildren  = status.Perm(550, 6, 0, "Mailbox has children")
+	ErrLarge     = status.Perm(550, 6, 0, "Too many messages at once: at most 100,000 can be copied, or moved by renaming INBOX; do it in parts, or move them")
 	ErrUIDs      = status.Perm(550, 6, 0, "Mailbox has used up its UIDs; move its messages to a new one")
 )
 
