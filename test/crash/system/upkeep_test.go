@@ -164,18 +164,32 @@ func TestDeletionMeetsError(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum, err := Upkeep(t.Context(), s.Dir)
-	t.Logf("deleted %d, %v", sum.Deleted, err)
 	stop()
 	if err == nil {
-		t.Error("nobody was told")
+		t.Fatal("nobody was told")
 	}
+	var stayed []string
+	for _, name := range before {
+		if strings.Contains(err.Error(), name) {
+			stayed = append(stayed, name)
+		}
+	}
+	t.Logf("deleted %d, stayed %d of %d", sum.Deleted, len(stayed), len(before))
 	p.Kill()
 	p = started(t, s)
-	if after := packsThere(s.Dir); len(after) >= len(before) {
-		t.Errorf("%d packs, %d before the files could not be removed", len(after), len(before))
+	for _, name := range stayed {
+		if slices.Contains(packsThere(s.Dir), name) {
+			t.Errorf("%s is still there after the next start", name)
+		}
+	}
+	if len(stayed) == 0 {
+		t.Error("no file was told to have stayed")
 	}
 	if sum, err = Upkeep(t.Context(), s.Dir); err != nil {
 		t.Errorf("the next start's upkeep: %+v, %v", sum, err)
+	}
+	if after := packsThere(s.Dir); len(after) >= len(before) {
+		t.Errorf("%d packs, %d before", len(after), len(before))
 	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
