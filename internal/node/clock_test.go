@@ -53,7 +53,7 @@ func TestClockOf1970(t *testing.T) {
 		}
 		return err
 	}
-	back := time.Unix(5, 0).Sub(time.Now())
+	back := time.Until(time.Unix(5, 0))
 	for _, first := range []time.Duration{back, 0} {
 		dir := t.TempDir()
 		for _, off := range []time.Duration{first, back - first} {

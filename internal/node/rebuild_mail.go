@@ -31,7 +31,9 @@ type owner struct {
 func (r *rebuilder) meet(rec blob.Record) {
 	if flow.IsAppend(rec.Trailer) {
 		if a, err := flow.DecodeAppend(rec.Trailer); err == nil {
-			r.owners[a.Account] = r.owners[a.Account]
+			if _, known := r.owners[a.Account]; !known {
+				r.owners[a.Account] = owner{}
+			}
 		}
 		return
 	}

@@ -98,7 +98,7 @@ func TestFewDescriptors(t *testing.T) {
 		t.Errorf("%d of %d got in", n, limit)
 	}
 	said := s.Log(1 << 20)
-	if !strings.Contains(said, "the limit of open files is low") || !strings.Contains(said, fmt.Sprint("LimitNOFILE=")) {
+	if !strings.Contains(said, "the limit of open files is low") || !strings.Contains(said, "LimitNOFILE=") {
 		t.Errorf("nothing in the log about the limit:\n%s", said)
 	}
 	for _, c := range crowd {

@@ -99,7 +99,7 @@ func TestRefusedNames(t *testing.T) {
 	b := newBench(t)
 	b.write(t, "old.db", "\x00\x00binary")
 	for name, want := range map[string]string{
-		"/etc/virtual": "expected is type:name", "foo:bar": `unknown type "foo"`, "hash:": "path of the file is missing", "hash:none": "no such file",
+		"/etc/virtual": "expected is type:name", "foo:bar": `unknown type "foo"`, "hash:": "the path of the file is missing", "hash:none": "no such file",
 		"hash:old": "old.db is there, but the text is what is read", "hash:old.db": "is no text", "hash:.": "is no regular file", "inline:x": "expected is a list in braces",
 		"unionmap:{": "not closed", "unionmap:{}": "is empty", "pipemap:{hash:none}": "no such file", "hash:a}": "braces do not match",
 		strings.Repeat("static:a ", 101): "more than 100",

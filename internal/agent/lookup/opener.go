@@ -110,7 +110,7 @@ func (o *Opener) build(spec string, aliases bool) (table.Table, error) {
 		return nil, fmt.Errorf("type %q cannot be opened here", kind)
 	}
 	if name == "" {
-		return nil, fmt.Errorf("the path of the file is missing after %s:", kind)
+		return nil, fmt.Errorf("after %s: the path of the file is missing", kind)
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(o.Dir, name)
