@@ -69,6 +69,8 @@ func (n *Node) roomForClients(c *config.Config) int {
 	limit := raiseDescriptors(c)
 	if text := scarceDescriptors(c, limit); text != "" {
 		n.log.Warn("the limit of open files is low", "detail", text)
+	} else if room := forClients(c, limit); room < admitted(c) {
+		n.log.Debug("the limit of open files bounds connections", "room", room)
 	}
 	return forClients(c, limit)
 }
@@ -85,10 +87,16 @@ func (n *Node) exempt(a netip.Addr) bool {
 	return n.config.Load().Limits.ExemptNetworks.Contains(a.Unmap())
 }
 
-// scarceDescriptors says that a configuration admits more connections than a limit of open files has room for; "": it does not.
+// plenty of connections: with room for so many, nobody is warned that the shipped ceilings are higher still.
+const plenty = 10_000
+
+// scarceDescriptors says that a limit of open files has room for few connections, or for fewer than somebody asked for by
+// raising the shipped ceilings; "": it has not.
 func scarceDescriptors(c *config.Config, limit int) string {
 	room := forClients(c, limit)
-	if admitted(c) <= room {
+	shipped := config.Defaults()
+	shipped.Listeners = c.Listeners
+	if admitted(c) <= room || room >= plenty && admitted(c) <= admitted(shipped) {
 		return ""
 	}
 	return fmt.Sprintf("the configuration admits %d connections, but the limit of open files is %d: %d are taken, the others are told to come later "+

@@ -40,7 +40,11 @@ func clientDo(t testing.TB, c net.Conn, in *bufio.Reader, command, until string)
 // TestIdleConnectionIsSmall: DESIGN §5, ≤ 40 KiB of process memory for an idle authenticated TLS connection, which is what is
 // live and as much again before a collection. Live are 20 KB, measured over sockets with the clients' sockets in the count.
 func TestIdleConnectionIsSmall(t *testing.T) {
-	const connections, limit = 100, 25_000
+	const connections = 100
+	limit := int64(25_000)
+	if underRace {
+		limit = 40_000 // the detector's own: a stack of its instrumented code is twice as large
+	}
 	serverTLS, clientTLS := dialogue.TLS(t, "imap.example.test")
 	s := newStore()
 	config := testConfig(s)
