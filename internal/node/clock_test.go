@@ -18,6 +18,7 @@ import (
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/db"
 	"github.com/postrider/postrider/internal/state/mailstore"
+	"github.com/postrider/postrider/internal/state/queue"
 )
 
 // startAt runs a node whose clock is off by what the returned value says.
@@ -127,11 +128,12 @@ func TestClockSetBack(t *testing.T) {
 	if now.ModSeq <= inbox.ModSeq || now.UIDNext <= inbox.UIDNext || now.UIDValidity != inbox.UIDValidity {
 		t.Errorf("INBOX %+v, was %+v", now, inbox)
 	}
-	list, err := n.queue.List(t.Context())
-	must(t, err)
-	if len(list) != 1 {
-		t.Fatalf("queue: %+v", list)
-	}
+	var list []queue.Info
+	eventually(t, "the delivered job's end", func() bool {
+		list, err = n.queue.List(t.Context())
+		must(t, err)
+		return len(list) == 1
+	})
 	for _, r := range list[0].Recipients {
 		if r.Next != nil && r.Next.Sub(n.opt.Now()) > time.Hour {
 			t.Errorf("the next attempt is at %v", r.Next)
