@@ -170,14 +170,15 @@ func TestSendingBesideARealServer(t *testing.T) {
 }
 
 func TestRelayThroughARealServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port for our receiver, which must be known before the server starts
+	// A port for our receiver, which must be known before the server starts; on an address of which the server takes none.
+	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	sink := l.Addr().(*net.TCPAddr)
 	l.Close()
 	s := startReal(t, system.Options{Set: []string{
-		`mta.smart_host.host="[127.0.0.1]"`, fmt.Sprintf("mta.smart_host.port=%d", sink.Port), `mta.smart_host.tls="none"`,
+		`mta.smart_host.host="[127.0.0.2]"`, fmt.Sprintf("mta.smart_host.port=%d", sink.Port), `mta.smart_host.tls="none"`,
 	}})
 	r := s.bench(t, "relay", "--addr", s.local("submissions"), "--tls", "--ca", s.CA, "--auth", s.Alice.Address, "--password-file", s.password,
 		"--from", s.Alice.Address, "--rcpt", "user%d@far.example", "--rcpt-count", "5", "--rcpt-per-message", "2", "--messages", "20",
