@@ -130,20 +130,47 @@ func flag(v bool) byte {
 	return 0
 }
 
-// DecodeJob reads what AppendJob wrote. The job keeps no reference to b.
-func DecodeJob(b []byte) (*Job, error) {
-	j := &Job{}
-	seen := 0
+// elements has known read the value of each element of a trailer; it returns false for a tag that it does not know. seen has
+// the bit of each tag that was read.
+func elements(b []byte, known func(tag uint16, d *decoder) bool) (seen int, err error) {
 	for len(b) > 0 {
 		if len(b) < 6 {
-			return nil, fmt.Errorf("%w: element header cut off", ErrCorrupt)
+			return 0, fmt.Errorf("%w: element header cut off", ErrCorrupt)
 		}
 		tag, n := binary.BigEndian.Uint16(b), int64(binary.BigEndian.Uint32(b[2:]))
 		if n > int64(len(b)-6) {
-			return nil, fmt.Errorf("%w: element %d of %d bytes, %d left", ErrCorrupt, tag, n, len(b)-6)
+			return 0, fmt.Errorf("%w: element %d of %d bytes, %d left", ErrCorrupt, tag, n, len(b)-6)
 		}
 		d := decoder{b: b[6 : 6+n]}
 		b = b[6+n:]
+		if !known(tag, &d) {
+			if tag&tagCritical != 0 {
+				return 0, fmt.Errorf("%w: element %#x is from a later version", ErrCorrupt, tag)
+			}
+			continue
+		}
+		switch {
+		case d.bad || len(d.b) > 0:
+			return 0, fmt.Errorf("%w: element %d", ErrCorrupt, tag)
+		case seen&(1<<tag) != 0:
+			return 0, fmt.Errorf("%w: element %d stands twice", ErrCorrupt, tag)
+		}
+		seen |= 1 << tag
+	}
+	return seen, nil
+}
+
+// rest returns a copy of what is left.
+func (d *decoder) rest() []byte {
+	b := append([]byte(nil), d.b...)
+	d.b = nil
+	return b
+}
+
+// DecodeJob reads what AppendJob wrote. The job keeps no reference to b.
+func DecodeJob(b []byte) (*Job, error) {
+	j := &Job{}
+	seen, err := elements(b, func(tag uint16, d *decoder) bool {
 		switch tag {
 		case tagJob:
 			d.job(j)
@@ -152,25 +179,18 @@ func DecodeJob(b []byte) (*Job, error) {
 		case tagMessage:
 			j.Message = d.recipe()
 		case tagIndex:
-			j.Index = append([]byte(nil), d.b...)
-			d.b = nil
+			j.Index = d.rest()
 		case tagRecord:
 			j.Record = recipe.BlobRef{Pack: d.int64(), Offset: d.int64(), Length: d.int64()}
 		case tagRecipients:
 			d.recipients(j)
 		default:
-			if tag&tagCritical != 0 {
-				return nil, fmt.Errorf("%w: element %#x is from a later version", ErrCorrupt, tag)
-			}
-			continue
+			return false
 		}
-		if d.bad || len(d.b) > 0 {
-			return nil, fmt.Errorf("%w: element %d", ErrCorrupt, tag)
-		}
-		if seen&(1<<tag) != 0 {
-			return nil, fmt.Errorf("%w: element %d stands twice", ErrCorrupt, tag)
-		}
-		seen |= 1 << tag
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
 	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen&^(1<<tagRecord) != want {
 		return nil, fmt.Errorf("%w: elements missing", ErrCorrupt)
