@@ -52,6 +52,9 @@ func (*stdioSession) Reset(context.Context)                          {}
 func (*stdioSession) Close(smtp.Stats)                               {}
 
 // Rcpt takes every address: who receives is the server's to say, when it has the message.
+func (*stdioSession) Ready(context.Context, *envelope.Envelope) error { return nil }
+
+// Rcpt takes it.
 func (*stdioSession) Rcpt(context.Context, *envelope.Envelope, *envelope.Recipient) error { return nil }
 
 // errTwoNotify refuses what the head has no place for.

@@ -167,6 +167,14 @@ func decode(target reflect.Value, n *unstable.Node) error {
 
 // decodeList replaces a list as a whole, so that an empty one can be said.
 func decodeList(target reflect.Value, n *unstable.Node) error {
+	if n.Kind == unstable.String && target.Type().Elem().Kind() == reflect.String { // a list of one, as --set has it
+		list := reflect.MakeSlice(target.Type(), 1, 1)
+		if err := decode(list.Index(0), n); err != nil {
+			return err
+		}
+		target.Set(list)
+		return nil
+	}
 	if n.Kind != unstable.Array {
 		return fmt.Errorf("wants a list in brackets, not %s", article(n.Kind))
 	}

@@ -88,7 +88,7 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"two errors", "hostname = 5\n[mta]\nport = \"25\"\n", nil, []string{
 			"x.toml:1: hostname: wants a string in quotes, not a number", "x.toml:3: mta.port: wants a whole number, not a string"}},
 		{"bool", "[listeners.smtp]\nenabled = \"yes\"\n", nil, []string{"x.toml:2: listeners.smtp.enabled: wants true or false, not a string"}},
-		{"list", "[dns]\nresolvers = \"127.0.0.1:53\"\n", nil, []string{"x.toml:2: dns.resolvers: wants a list in brackets, not a string"}},
+		{"list", "[dns]\nresolvers = 53\n", nil, []string{"x.toml:2: dns.resolvers: wants a list in brackets, not a number"}},
 		{"list item", "[dns]\nresolvers = [\"127.0.0.1:53\", 5]\n", nil, []string{"x.toml:2: dns.resolvers: item 2: wants a string"}},
 		{"resolver without port", "[dns]\nresolvers = [\"127.0.0.1\"]\n", nil, []string{`x.toml:2: dns.resolvers: item 1: "127.0.0.1" is not "address:port"`}},
 		{"duration without unit", "[dns]\ntimeout = \"5\"\n", nil, []string{"x.toml:2: dns.timeout: \"5\": a duration's units are"}},

@@ -17,6 +17,13 @@ type Config struct {
 	DNS        DNS        `toml:"dns"`
 	SMTP       SMTP       `toml:"smtp"`
 	Submission Submission `toml:"submission"`
+	Access     Access     `toml:"access"`
+	Screen     Screen     `toml:"screen"`
+	Rates      Rates      `toml:"rates"`
+	Bans       Bans       `toml:"bans"`
+	Filters    Filters    `toml:"filters"`
+	Edges      Edges      `toml:"edges"`
+	Routing    Routing    `toml:"routing"`
 	Delivery   Delivery   `toml:"delivery"`
 	MTA        MTA        `toml:"mta"`
 	IMAP       IMAP       `toml:"imap"`

@@ -97,7 +97,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 	agent := &mx.Agent{
 		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
 		Intake:   n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
-		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
@@ -111,7 +111,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 		Settings: msa.Settings{Hostname: c.Hostname, Service: service, Trusted: c.Submission.TrustedNetworks.Contains,
 			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
-		Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}

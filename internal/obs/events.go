@@ -137,6 +137,7 @@ const (
 	ReasonSize      Reason = "size"
 	ReasonQuota     Reason = "quota"
 	ReasonContent   Reason = "content"
+	ReasonPolicy    Reason = "policy"   // a rule of access control, a limit, a milter
 	ReasonProtocol  Reason = "protocol" // a rule of the protocol was broken
 	ReasonLimit     Reason = "limit"    // too many connections, recipients, errors
 	ReasonLoop      Reason = "loop"

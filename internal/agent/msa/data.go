@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -22,7 +23,7 @@ var ErrLoop = status.Perm(554, 4, 6, "Too many hops: the message has too many Re
 
 // Data takes the message. When it returns without an error the message is durable.
 func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader) (string, error) {
-	s.tx.Envelope = *e
+	s.tx.Transaction.Envelope = *e
 	m, err := s.agent.Intake.Begin(ctx, s.tx.ID, e.Size)
 	if err != nil {
 		return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
@@ -45,6 +46,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	s.agent.Events.Emit(obs.Accepted{Peer: s.obs(), ID: job.ID, Helo: s.peer.Hello, Protocol: s.tx.Client.Protocol,
 		Account: s.peer.Identity.Name, Mech: s.peer.Mechanism, From: job.From, MessageID: m.Index.Envelope.ID(), Size: job.Size(),
 		Nrcpt: len(job.Recipients)})
+	s.gate.Reset(ctx)
 	s.tx = nil
 	return "Ok: queued as " + job.ID.String(), nil
 }
@@ -63,15 +65,18 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 			return nil, obs.ReasonSender, err
 		}
 	}
+	if err := s.gate.Message(ctx, tx, &gate.Message{Header: m.Header, Size: m.Size()}); err != nil {
+		return nil, obs.ReasonContent, err
+	}
 	facts := &flow.Facts{Size: m.Size()}
-	verdict, err := a.Filter.Judge(ctx, tx, facts)
+	verdict, err := a.Filter.Judge(ctx, tx.Transaction, facts)
 	if err != nil {
 		return nil, obs.ReasonLocal, err
 	}
 	if verdict.Err != nil {
 		return nil, obs.ReasonContent, verdict.Err
 	}
-	recipients, err := sieve.Expand(ctx, a.Script, tx, facts, s.plan.Recipients())
+	recipients, err := sieve.Expand(ctx, a.Script, tx.Transaction, facts, s.plan.Changed(&tx.Changes))
 	if err != nil {
 		return nil, obs.ReasonContent, err
 	}
@@ -85,8 +90,8 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	from := tx.Envelope.From
 	edit := repair.Complete(head, repair.Message{ID: tx.ID, Now: a.Now(), Hostname: a.Settings.Hostname,
 		From: header.Mailbox{Local: from.Local, Domain: from.Domain}})
-	trace := intake.Trace(tx, a.Settings.Hostname, a.Now())
-	edit.Prepend = append(append(trace, verdict.Fields...), edit.Prepend...)
+	trace := intake.Trace(tx.Transaction, a.Settings.Hostname, a.Now())
+	edit.Prepend = append(append(append(trace, tx.Changes.Prepend...), verdict.Fields...), edit.Prepend...)
 	var message recipe.Recipe
 	if head != m.Header {
 		message = withHeader(m, edit.Prepend)
@@ -97,7 +102,7 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 		}
 		m.Index.SetHeader(block)
 	}
-	job := &flow.Job{ID: tx.ID, Received: a.Now(), From: tx.Envelope.From, Body: tx.Envelope.Body, UTF8: tx.Envelope.UTF8,
+	job := &flow.Job{ID: tx.ID, Received: a.Now(), From: tx.Envelope.From, Hold: tx.Changes.Hold, Body: tx.Envelope.Body, UTF8: tx.Envelope.UTF8,
 		Ret: tx.Envelope.Ret, EnvID: tx.Envelope.EnvID, Client: tx.Client, Recipients: recipients, Message: message,
 		Index: m.Index.Encode()}
 	return job, "", nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/decide/filter"
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/address"
@@ -55,6 +56,7 @@ type Agent struct {
 	Admission Admission
 	Quota     route.Quota
 	Senders   Senders
+	Gate      gate.Gate
 	Filter    filter.Filter
 	Script    sieve.Script
 	IDs       *queueid.Source
@@ -64,9 +66,15 @@ type Agent struct {
 }
 
 // Connect begins a session.
-func (a *Agent) Connect(_ context.Context, p *smtp.Peer) (smtp.Session, error) {
+func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error) {
 	s := &session{agent: a, peer: p}
+	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early}
+	s.known(false)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
+	var err error
+	if s.gate, err = a.Gate.Connect(ctx, s.conn); err != nil {
+		return nil, s.rejected("CONNECT", nil, "", obs.ReasonPolicy, err)
+	}
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package msa
 import (
 	"context"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -15,15 +16,31 @@ import (
 type session struct {
 	agent *Agent
 	peer  *smtp.Peer
-	tx    *flow.Transaction // nil: none open
+	conn  *gate.Conn
+	gate  gate.Session
+	tx    *gate.Transaction // nil: none open
 	plan  route.Plan
 }
 
 // ErrSender refuses a sender that is not the account's.
 var ErrSender = status.Perm(553, 7, 1, "Sender address rejected: it does not belong to the account you logged in with")
 
-// Hello has nothing to judge.
-func (s *session) Hello(context.Context) error { return nil }
+// Hello asks the gates.
+func (s *session) Hello(ctx context.Context) error {
+	s.known(false)
+	if err := s.gate.Hello(ctx); err != nil {
+		return s.rejected("EHLO", nil, "", obs.ReasonPolicy, err)
+	}
+	return nil
+}
+
+// known brings what is known of the connection up to date.
+func (s *session) known(utf8 bool) {
+	c := &s.conn.Client
+	c.Addr, c.Helo, c.Protocol, c.TLS = addrPort(s.peer.Remote), s.peer.Hello, s.peer.Protocol(utf8), s.peer.TLSText()
+	c.Account, c.Login = s.peer.Identity.Account, s.peer.Identity.Name
+	s.conn.TLS, s.conn.Extended, s.conn.Mechanism = s.peer.TLS, s.peer.Extended, s.peer.Mechanism
+}
 
 // Mail opens a transaction for a sender that is the account's.
 func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
@@ -40,22 +57,25 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 			return s.rejected("MAIL", e, "", obs.ReasonSender, ErrSender)
 		}
 	}
-	s.tx = &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.client(e.UTF8)}
-	s.plan = route.Plan{}
+	s.known(e.UTF8)
+	tx := &gate.Transaction{Transaction: &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.conn.Client}, Conn: s.conn, Envelope: e}
+	if err := s.gate.Mail(ctx, tx); err != nil {
+		return s.rejected("MAIL", e, "", obs.ReasonPolicy, err)
+	}
+	s.tx, s.plan = tx, route.Plan{}
 	return nil
 }
 
 // ownership tells whether senders are to be checked: a trusted client that did not log in has no account.
 func (s *session) ownership() bool { return s.agent.Settings.Ownership && !s.peer.Identity.IsZero() }
 
-func (s *session) client(utf8 bool) flow.Client {
-	return flow.Client{Addr: addrPort(s.peer.Remote), Helo: s.peer.Hello, Protocol: s.peer.Protocol(utf8), TLS: s.peer.TLSText(),
-		Account: s.peer.Identity.Account, Login: s.peer.Identity.Name}
-}
-
 // Rcpt decides where the recipient's copy goes.
 func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Recipient) error {
-	targets, err := s.agent.Settings.Router.Recipient(ctx, *r, true)
+	s.tx.MayRelay = true // who is in here has logged in, or is trusted
+	if err := s.gate.Rcpt(ctx, s.tx, r); err != nil {
+		return s.rejected("RCPT", e, r.To.String(), obs.ReasonPolicy, err)
+	}
+	targets, err := s.agent.Settings.Router.Recipient(ctx, *r, s.tx.MayRelay)
 	if err == nil && len(targets) == 1 && targets[0].Transport == flow.Mailbox {
 		if err := s.agent.Quota.Room(ctx, targets[0].Account, e.Size); err != nil {
 			return s.rejected("RCPT", e, r.To.String(), obs.ReasonQuota, err)
@@ -74,11 +94,23 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	return s.rejected("RCPT", e, r.To.String(), reason, err)
 }
 
+// Ready asks the gates before 354.
+func (s *session) Ready(ctx context.Context, e *envelope.Envelope) error {
+	if err := s.gate.Data(ctx, s.tx); err != nil {
+		return s.rejected("DATA", e, "", obs.ReasonPolicy, err)
+	}
+	return nil
+}
+
 // Reset forgets the transaction.
-func (s *session) Reset(context.Context) { s.tx = nil }
+func (s *session) Reset(ctx context.Context) {
+	s.gate.Reset(ctx)
+	s.tx = nil
+}
 
 // Close tells the log how the session went.
 func (s *session) Close(st smtp.Stats) {
+	s.gate.Close()
 	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: st.Trouble()})
 }
 
@@ -86,7 +118,7 @@ func (s *session) Close(st smtp.Stats) {
 func (s *session) rejected(command string, e *envelope.Envelope, to string, reason obs.Reason, err error) error {
 	r := obs.Rejected{Peer: s.obs(), Command: command, Helo: s.peer.Hello, Protocol: s.peer.Protocol(false),
 		Account: s.peer.Identity.Name, To: to, Reason: reason, Error: status.Of(err)}
-	if !e.From.IsZero() {
+	if e != nil && !e.From.IsZero() {
 		r.From = e.From.String()
 	}
 	if s.tx != nil {

@@ -56,6 +56,7 @@ func (s *relaySession) Data(_ context.Context, e *envelope.Envelope, body io.Rea
 	s.messages = append(s.messages, fmt.Sprintf("%s %d: %s", s.p.Protocol(e.UTF8), len(e.Recipients), b))
 	return "Ok: taken", nil
 }
+func (*relaySession) Ready(context.Context, *envelope.Envelope) error { return nil }
 func (s *relaySession) Reset(context.Context) {}
 func (s *relaySession) Close(smtp.Stats)      {}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -20,7 +21,7 @@ var ErrLoop = status.Perm(554, 4, 6, "Too many hops: the message has too many Re
 
 // Data takes the message. When it returns without an error the message is durable.
 func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader) (string, error) {
-	s.tx.Envelope = *e
+	s.tx.Transaction.Envelope = *e
 	m, err := s.agent.Intake.Begin(ctx, s.tx.ID, e.Size)
 	if err != nil {
 		return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
@@ -42,6 +43,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	}
 	s.agent.Events.Emit(obs.Accepted{Peer: s.obs(), ID: job.ID, Helo: s.peer.Hello, Protocol: s.tx.Client.Protocol, From: job.From,
 		MessageID: m.Index.Envelope.ID(), Size: job.Size(), Nrcpt: len(job.Recipients)})
+	s.gate.Reset(ctx)
 	s.tx = nil
 	return "Ok: queued as " + job.ID.String(), nil
 }
@@ -52,25 +54,28 @@ func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.
 	if received.Hops(m.Header) > a.Settings.MaxReceived {
 		return nil, obs.ReasonLoop, ErrLoop
 	}
+	if err := s.gate.Message(ctx, tx, &gate.Message{Header: m.Header, Size: m.Size()}); err != nil {
+		return nil, obs.ReasonContent, err
+	}
 	facts := &flow.Facts{Size: m.Size()}
-	verdict, err := a.Filter.Judge(ctx, tx, facts)
+	verdict, err := a.Filter.Judge(ctx, tx.Transaction, facts)
 	if err != nil {
 		return nil, obs.ReasonLocal, err
 	}
 	if verdict.Err != nil {
 		return nil, obs.ReasonContent, verdict.Err
 	}
-	recipients, err := sieve.Expand(ctx, a.Script, tx, facts, s.plan.Recipients())
+	recipients, err := sieve.Expand(ctx, a.Script, tx.Transaction, facts, s.plan.Changed(&tx.Changes))
 	if err != nil {
 		return nil, obs.ReasonContent, err
 	}
 	if err := route.Room(ctx, a.Quota, recipients, m.Size()); err != nil {
 		return nil, obs.ReasonQuota, err
 	}
-	trace := intake.Trace(tx, a.Settings.Hostname, a.Now())
-	job := &flow.Job{ID: tx.ID, Received: a.Now(), From: tx.Envelope.From, Body: tx.Envelope.Body, UTF8: tx.Envelope.UTF8,
+	trace := intake.Trace(tx.Transaction, a.Settings.Hostname, a.Now())
+	job := &flow.Job{ID: tx.ID, Received: a.Now(), From: tx.Envelope.From, Hold: tx.Changes.Hold, Body: tx.Envelope.Body, UTF8: tx.Envelope.UTF8,
 		Ret: tx.Envelope.Ret, EnvID: tx.Envelope.EnvID, Client: tx.Client, Recipients: recipients,
-		Message: recipe.Whole(m.Self()).Prepend(append(trace, verdict.Fields...))}
+		Message: recipe.Whole(m.Self()).Prepend(append(append(trace, tx.Changes.Prepend...), verdict.Fields...))}
 	if err := m.Index.Shift(job.Size() - m.Size()); err != nil {
 		return nil, obs.ReasonLocal, err
 	}

@@ -3,6 +3,7 @@ package mx
 import (
 	"context"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -15,30 +16,49 @@ import (
 type session struct {
 	agent *Agent
 	peer  *smtp.Peer
-	tx    *flow.Transaction // nil: none open
+	conn  *gate.Conn
+	gate  gate.Session
+	tx    *gate.Transaction // nil: none open
 	plan  route.Plan
 }
 
-// Hello has nothing to judge yet.
-func (s *session) Hello(context.Context) error { return nil }
+// Hello asks the gates.
+func (s *session) Hello(ctx context.Context) error {
+	s.known(false)
+	if err := s.gate.Hello(ctx); err != nil {
+		return s.rejected("EHLO", nil, "", obs.ReasonPolicy, err)
+	}
+	return nil
+}
+
+// known brings what is known of the connection up to date.
+func (s *session) known(utf8 bool) {
+	c := &s.conn.Client
+	c.Addr, c.Helo, c.Protocol, c.TLS = addrPort(s.peer.Remote), s.peer.Hello, s.peer.Protocol(utf8), s.peer.TLSText()
+	s.conn.TLS, s.conn.Extended = s.peer.TLS, s.peer.Extended
+}
 
 // Mail opens a transaction when there is room for it.
 func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 	if err := s.agent.Admission.Admit(ctx); err != nil {
 		return s.rejected("MAIL", e, "", obs.ReasonLocal, err)
 	}
-	s.tx = &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.client(e.UTF8)}
-	s.plan = route.Plan{}
+	s.known(e.UTF8)
+	tx := &gate.Transaction{Transaction: &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.conn.Client}, Conn: s.conn, Envelope: e}
+	if err := s.gate.Mail(ctx, tx); err != nil {
+		return s.rejected("MAIL", e, "", obs.ReasonPolicy, err)
+	}
+	s.tx, s.plan = tx, route.Plan{}
 	return nil
-}
-
-func (s *session) client(utf8 bool) flow.Client {
-	return flow.Client{Addr: addrPort(s.peer.Remote), Helo: s.peer.Hello, Protocol: s.peer.Protocol(utf8), TLS: s.peer.TLSText()}
 }
 
 // Rcpt decides where the recipient's copy goes, and whether there is room for it.
 func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Recipient) error {
-	targets, err := s.agent.Settings.Router.Recipient(ctx, *r, false)
+	s.tx.MayRelay = false
+	if err := s.gate.Rcpt(ctx, s.tx, r); err != nil {
+		return s.rejected("RCPT", e, r.To.String(), obs.ReasonPolicy, err)
+	}
+	targets, err := s.agent.Settings.Router.Recipient(ctx, *r, s.tx.MayRelay)
 	if err == nil {
 		for _, t := range targets {
 			if t.Transport != flow.Mailbox {
@@ -62,11 +82,23 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	return nil
 }
 
+// Ready asks the gates before 354.
+func (s *session) Ready(ctx context.Context, e *envelope.Envelope) error {
+	if err := s.gate.Data(ctx, s.tx); err != nil {
+		return s.rejected("DATA", e, "", obs.ReasonPolicy, err)
+	}
+	return nil
+}
+
 // Reset forgets the transaction.
-func (s *session) Reset(context.Context) { s.tx = nil }
+func (s *session) Reset(ctx context.Context) {
+	s.gate.Reset(ctx)
+	s.tx = nil
+}
 
 // Close tells the log how the session went.
 func (s *session) Close(st smtp.Stats) {
+	s.gate.Close()
 	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: st.Trouble()})
 }
 

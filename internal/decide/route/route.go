@@ -108,5 +108,20 @@ func (p *Plan) Add(rs []flow.Recipient) error {
 	return nil
 }
 
+// Changed returns the plan's recipients as those who judged the message want them.
+func (p *Plan) Changed(c *flow.Changes) []flow.Recipient {
+	if c.Discard != "" {
+		return nil
+	}
+	if c.Quarantine != "" {
+		for i := range p.recipients {
+			if r := &p.recipients[i]; r.Transport == flow.Mailbox {
+				r.Folder = []string{"Junk"}
+			}
+		}
+	}
+	return p.recipients
+}
+
 // Recipients returns the plan's recipients, numbered.
 func (p *Plan) Recipients() []flow.Recipient { return p.recipients }

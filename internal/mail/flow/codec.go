@@ -24,6 +24,8 @@ const (
 	tagRecipients = 5
 	tagAppend     = 6
 	tagRecord     = 7
+	tagHold       = 8
+	tagSenders    = 9 | tagCritical // who does not know it would send from the wrong address
 	tagCritical   = 0x8000
 )
 
@@ -67,10 +69,36 @@ func AppendJob(b []byte, j *Job) []byte {
 			return b
 		})
 	}
-	return element(b, tagRecipients, func(b []byte) []byte {
+	b = element(b, tagRecipients, func(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(j.Recipients)))
 		for i := range j.Recipients {
 			b = appendRecipient(b, &j.Recipients[i])
+		}
+		return b
+	})
+	if j.Hold != "" {
+		b = element(b, tagHold, func(b []byte) []byte { return append(b, j.Hold...) })
+	}
+	return appendSenders(b, j.Recipients)
+}
+
+// appendSenders adds the recipients that have a sender of their own, if any has.
+func appendSenders(b []byte, recipients []Recipient) []byte {
+	n := uint64(0)
+	for i := range recipients {
+		if recipients[i].Sender != nil {
+			n++
+		}
+	}
+	if n == 0 {
+		return b
+	}
+	return element(b, tagSenders, func(b []byte) []byte {
+		b = binary.AppendUvarint(b, n)
+		for i := range recipients {
+			if r := &recipients[i]; r.Sender != nil {
+				b = appendAddress(binary.AppendUvarint(b, uint64(r.No)), *r.Sender)
+			}
 		}
 		return b
 	})
@@ -152,10 +180,10 @@ func elements(b []byte, known func(tag uint16, d *decoder) bool) (seen int, err 
 		switch {
 		case d.bad || len(d.b) > 0:
 			return 0, fmt.Errorf("%w: element %d", ErrCorrupt, tag)
-		case seen&(1<<tag) != 0:
+		case seen&(1<<(tag&^tagCritical)) != 0:
 			return 0, fmt.Errorf("%w: element %d stands twice", ErrCorrupt, tag)
 		}
-		seen |= 1 << tag
+		seen |= 1 << (tag &^ tagCritical)
 	}
 	return seen, nil
 }
@@ -170,6 +198,7 @@ func (d *decoder) rest() []byte {
 // DecodeJob reads what AppendJob wrote. The job keeps no reference to b.
 func DecodeJob(b []byte) (*Job, error) {
 	j := &Job{}
+	var senders map[int]address.Address
 	seen, err := elements(b, func(tag uint16, d *decoder) bool {
 		switch tag {
 		case tagJob:
@@ -184,6 +213,10 @@ func DecodeJob(b []byte) (*Job, error) {
 			j.Record = recipe.BlobRef{Pack: d.int64(), Offset: d.int64(), Length: d.int64()}
 		case tagRecipients:
 			d.recipients(j)
+		case tagHold:
+			j.Hold = string(d.rest())
+		case tagSenders:
+			senders = d.senders()
 		default:
 			return false
 		}
@@ -192,8 +225,15 @@ func DecodeJob(b []byte) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen&^(1<<tagRecord) != want {
+	const may = 1<<tagRecord | 1<<tagHold | 1<<(tagSenders&^tagCritical)
+	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen&^may != want {
 		return nil, fmt.Errorf("%w: elements missing", ErrCorrupt)
+	}
+	for no, a := range senders {
+		if no >= len(j.Recipients) {
+			return nil, fmt.Errorf("%w: the sender of recipient %d of %d", ErrCorrupt, no, len(j.Recipients))
+		}
+		j.Recipients[no].Sender = &a
 	}
 	return j, nil
 }
@@ -380,6 +420,18 @@ func (d *decoder) recipe() recipe.Recipe {
 		return nil
 	}
 	return r
+}
+
+func (d *decoder) senders() map[int]address.Address {
+	m := map[int]address.Address{}
+	for n := d.uint(maxRecipients); n > 0 && !d.bad; n-- {
+		no := int(d.uint(maxRecipients))
+		_, twice := m[no]
+		d.bad = d.bad || twice
+		m[no] = d.address()
+	}
+	d.bad = d.bad || len(m) == 0 // it is left out then
+	return m
 }
 
 func (d *decoder) recipients(j *Job) {

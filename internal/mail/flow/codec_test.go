@@ -34,10 +34,17 @@ func drawJob(t *rapid.T) *Job {
 	self.Length = 500
 	j.Message = recipe.Recipe{recipe.Literal([]byte("Received: x\r\n")), {Blob: self, Offset: 3, Length: 90},
 		{Blob: recipe.BlobRef{Pack: 7, Offset: 64, Length: 10}, Length: 10}}
+	if rapid.Bool().Draw(t, "held") {
+		j.Hold = "looks odd"
+	}
 	for i := range rapid.IntRange(1, 5).Draw(t, "recipients") {
 		j.Recipients = append(j.Recipients, Recipient{No: i, To: drawAddress(t), Original: drawAddress(t),
 			Notify: envelope.NotifyFailure, ORcpt: "rfc822;x@y", Transport: Mailbox, Account: int64(i) + 1,
 			Folder: rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "folder"), NextHop: "[127.0.0.1]:25"})
+		if rapid.Bool().Draw(t, "own sender") {
+			a := drawAddress(t)
+			j.Recipients[i].Sender = &a
+		}
 	}
 	return j
 }

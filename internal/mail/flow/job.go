@@ -20,6 +20,8 @@ const (
 	LMTP    Transport = 3 // to another delivery agent, at least once
 	Drop    Transport = 4 // nowhere, on purpose
 	Error   Transport = 5 // back to the sender: Recipient.NextHop is the reason, "5.1.1 text"
+	Pipe    Transport = 6 // to a program, by the helper, at least once: NextHop says which
+	File    Transport = 7 // into an mbox or Maildir outside of the mailstore, by the helper, at least once: NextHop says which
 )
 
 func (t Transport) String() string {
@@ -34,6 +36,10 @@ func (t Transport) String() string {
 		return "discard"
 	case Error:
 		return "error"
+	case Pipe:
+		return "pipe"
+	case File:
+		return "file"
 	}
 	return fmt.Sprintf("transport(%d)", uint8(t))
 }
@@ -49,6 +55,8 @@ type Recipient struct {
 	Account   int64    // Mailbox: the account
 	Folder    []string // Mailbox: the mailbox's name components; nil: INBOX
 	NextHop   string   // SMTP, LMTP: host[:port] or [address]:port instead of the domain's MX; empty: the domain's MX
+	// Sender, when set, is the reverse-path of this recipient's copy instead of Job.From: a list's owner, a rewritten address.
+	Sender *address.Address
 }
 
 // Plan is what is to be done with a message, per recipient. Err of a refused envelope recipient is answered in the
@@ -74,6 +82,16 @@ type Job struct {
 	Record recipe.BlobRef
 	// Cause is the job whose delivery made this one (bounce, notice); zero for mail that came from outside.
 	Cause queueid.ID
+	// Hold is why the job shall be on hold from the start, for an operator to look at; empty: it is delivered.
+	Hold string
+}
+
+// Sender is the reverse-path of a recipient's copy.
+func (j *Job) Sender(r *Recipient) address.Address {
+	if r.Sender != nil {
+		return *r.Sender
+	}
+	return j.From
 }
 
 // Self is the BlobRef that stands for the record which a job is written into, before its place is known.

@@ -31,6 +31,8 @@ type Session interface {
 	Mail(ctx context.Context, e *envelope.Envelope) error
 	// Rcpt judges one more recipient. When it returns nil, r is appended to e.Recipients.
 	Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Recipient) error
+	// Ready judges a transaction with recipients before 354; with BDAT, before the first chunk is looked at.
+	Ready(ctx context.Context, e *envelope.Envelope) error
 	// Data takes the message: body gives its octets, with CRLF line ends, free of NUL, within Limits.MessageSize. Text is
 	// the reply after "250 2.0.0 "; success promises that the message is safe. A failing Read (a timeout, a bare LF, too
 	// large) must fail Data; the engine's own reply is then the one that is sent. Data may return before the end: the

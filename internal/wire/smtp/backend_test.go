@@ -124,6 +124,8 @@ func describe(e *envelope.Envelope) string {
 	return text
 }
 
+func (*backendSession) Ready(context.Context, *envelope.Envelope) error { return nil }
+
 func (s *backendSession) Reset(context.Context) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()

@@ -22,6 +22,9 @@ func (s *sink) Hello(context.Context) error                                     
 func (s *sink) Mail(context.Context, *envelope.Envelope) error                      { return nil }
 func (s *sink) Reset(context.Context)                                               {}
 func (s *sink) Close(Stats)                                                         {}
+// Ready lets pass.
+func (s *sink) Ready(context.Context, *envelope.Envelope) error { return nil }
+
 func (s *sink) Rcpt(context.Context, *envelope.Envelope, *envelope.Recipient) error { return nil }
 func (s *sink) Data(_ context.Context, _ *envelope.Envelope, body io.Reader) (string, error) {
 	n, err := io.Copy(io.Discard, body)

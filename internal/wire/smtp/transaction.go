@@ -164,6 +164,9 @@ func (s *session) discard(source *chunkSource, why error) {
 
 // begin asks whether one more message may come in now.
 func (s *session) begin() (end func(), err error) {
+	if err := s.back.Ready(s.ctx, s.env); err != nil {
+		return nil, err
+	}
 	if s.cfg.Begin == nil {
 		return func() {}, nil
 	}

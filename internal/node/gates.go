@@ -1,0 +1,11 @@
+package node
+
+import (
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/gate"
+)
+
+// gates are those who judge the sessions of a service, in the order in which they are asked.
+func (n *Node) gates(c *config.Config, service string) gate.Gate {
+	return gate.Chain{}
+}
