@@ -81,7 +81,11 @@ func (s *server) run() (err error) {
 		}
 	}
 	ctx := context.Background()
-	o := node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen, Sandbox: sandbox}
+	folder, err := s.app.folder()
+	if err != nil {
+		return err
+	}
+	o := node.Options{Config: c, Log: s.log.Log, Version: version, Listen: ports.Listen, Sandbox: sandbox, Folder: folder}
 	if err := s.open(ctx, o); err != nil {
 		return s.logged("start failed", err)
 	}

@@ -43,6 +43,16 @@ func (a *app) where() (file string, overrides []string, err error) {
 	return file, overrides, nil
 }
 
+// folder is that of the configuration file; relative paths of lookup tables begin there. Empty: there is no file.
+func (a *app) folder() (string, error) {
+	file, _, err := a.where()
+	if err != nil || file == "" {
+		return "", err
+	}
+	file, err = filepath.Abs(file)
+	return filepath.Dir(file), err
+}
+
 // load reads the configuration that is meant; sets are those of the command line.
 func (a *app) load(sets []string) (*config.Config, error) {
 	file, overrides, err := a.where()

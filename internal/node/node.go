@@ -14,6 +14,7 @@ import (
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/agent/certs"
+	"github.com/postrider/postrider/internal/agent/lookup"
 	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
@@ -43,6 +44,8 @@ type Options struct {
 	Sandbox *Sandbox
 	// Sizes of the state, where they shall differ from the defaults.
 	Sizes Sizes
+	// Folder is that of the configuration file: relative paths of lookup tables begin here. Empty: DataDir.
+	Folder string
 }
 
 // Sizes make happen within seconds what otherwise takes days: tests set them. Zero: the default.
@@ -68,6 +71,7 @@ type Node struct {
 	store     *mailstore.Store
 	queue     *queue.Queue
 	intake    *intake.Intake
+	tables    *lookup.Opener // of all settings that name lookup tables
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	registry  *registry    // of connections
@@ -100,6 +104,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.events = obs.All(o.Log, n.metrics)
 	n.registry = newRegistry()
 	n.config.Store(o.Config)
+	n.tables = newTables(o)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (s *Sandbox) checkLinks(dir string) error {
 
 // filesOf are the files that a configuration tells the server to read.
 func filesOf(c *config.Config) []string {
-	list := append(privhelper.CertificateFiles(c), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile,
+	list := append(append(privhelper.CertificateFiles(c), tableFiles(c)...), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile,
 		c.Database.URLFile)
 	return slices.DeleteFunc(list, func(path string) bool { return !filepath.IsAbs(path) })
 }
