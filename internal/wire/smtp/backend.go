@@ -71,6 +71,11 @@ type Peer struct {
 	TLS       *tls.ConnectionState // nil in the clear
 	Identity  sasl.Identity        // zero: not authenticated
 	Mechanism string               // of AUTH
+	// Direct is who has connected; Remote is another when Direct said so by XCLIENT, and then Told is what it said.
+	Direct netip.AddrPort
+	Told   *Original
+	// Forwarded is where the next message came from, as XFORWARD said; nil: from Remote.
+	Forwarded *Original
 	// Activity tells how far the session is. It may be called by anyone at any time.
 	Activity func() Activity
 }

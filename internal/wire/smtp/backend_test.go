@@ -166,6 +166,15 @@ func testServer(t testing.TB, name string, b *backend, change func(*Config)) *Se
 		c.RequireAuth = func(*Peer) error { return ErrAuthRequired }
 	case strings.HasPrefix(name, "lmtp"):
 		c.LMTP = true
+	case strings.HasPrefix(name, "xclient"):
+		trusted := netip.MustParsePrefix("192.0.2.0/24").Contains
+		c.XClient, c.XForward = trusted, trusted
+		c.Login = func(_ context.Context, name string) (sasl.Identity, error) {
+			if name != "user" {
+				return sasl.Identity{}, sasl.ErrCredentials
+			}
+			return sasl.Identity{Account: 7, Name: "user@example.test"}, nil
+		}
 	case strings.HasPrefix(name, "lax"):
 		c.LaxNewlines = netip.MustParsePrefix("192.0.2.0/24").Contains
 	}

@@ -17,11 +17,12 @@ import (
 // sink is the cheapest Backend.
 type sink struct{ n int64 }
 
-func (s *sink) Connect(context.Context, *Peer) (Session, error)                     { return s, nil }
-func (s *sink) Hello(context.Context) error                                         { return nil }
-func (s *sink) Mail(context.Context, *envelope.Envelope) error                      { return nil }
-func (s *sink) Reset(context.Context)                                               {}
-func (s *sink) Close(Stats)                                                         {}
+func (s *sink) Connect(context.Context, *Peer) (Session, error) { return s, nil }
+func (s *sink) Hello(context.Context) error                     { return nil }
+func (s *sink) Mail(context.Context, *envelope.Envelope) error  { return nil }
+func (s *sink) Reset(context.Context)                           {}
+func (s *sink) Close(Stats)                                     {}
+
 // Ready lets pass.
 func (s *sink) Ready(context.Context, *envelope.Envelope) error { return nil }
 

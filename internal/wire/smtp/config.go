@@ -28,6 +28,11 @@ type Config struct {
 	// commands, in the message (where it becomes CRLF) and around the final dot. The address of a client that has none (standard
 	// input) is zero. nil: nobody.
 	LaxNewlines func(netip.Addr) bool
+	// XClient and XForward tell hosts that may say on whose behalf they speak, by these commands. nil: nobody may.
+	XClient  func(netip.Addr) bool
+	XForward func(netip.Addr) bool
+	// Login finds the account that XCLIENT names as logged in. nil: it may name none.
+	Login func(ctx context.Context, name string) (sasl.Identity, error)
 	// GreetPause is how long to wait, before the greeting, for a client that talks first. nil: no pause.
 	GreetPause func(*Peer) time.Duration
 	// Begin is asked before a message is let in, with its client and its announced size (0: none was): an error is the reply to

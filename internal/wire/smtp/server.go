@@ -77,7 +77,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, mode TLSMode) {
 	cfg := s.config.Load()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	one := &session{srv: s, cfg: cfg, ctx: ctx, cancel: cancel, conn: conn, in: input{pool: &s.buffers}}
-	one.peer = Peer{ID: s.ids.Add(1), Remote: link.AddrPort(conn.RemoteAddr()), Local: link.AddrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
+	one.peer = Peer{ID: s.ids.Add(1), Direct: link.AddrPort(conn.RemoteAddr()), Remote: link.AddrPort(conn.RemoteAddr()), Local: link.AddrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
 		Activity: one.activity}
 	if err := s.admit(one); err != nil {
 		one.event(EventTooMany)

@@ -126,17 +126,22 @@ func (s *session) greet() error {
 		s.event(EventEarly)
 		s.cfg.Log.Info("smtp: input before the greeting", "session", s.peer.ID, "client", s.peer.Remote.String(), "octets", len(s.in.window()))
 	}
+	s.welcome()
+	return nil
+}
+
+// welcome asks the backend, and says the greeting.
+func (s *session) welcome() {
 	back, err := s.cfg.Backend.Connect(s.ctx, &s.peer)
 	if err != nil {
 		e := s.fail(err)
 		if e.Class == status.Temporary {
 			s.end = EndRefused
 		}
-		return nil
+		return
 	}
 	s.back = back
 	s.out = append(s.out, "220 "+s.cfg.Hostname+" "+s.cfg.Banner+"\r\n"...) // no enhanced code here, RFC 2034 §3
-	return nil
 }
 
 // listenEarly finds out whether the client talks before it is greeted (RFC 5321 §3.1 has it wait).
@@ -409,6 +414,7 @@ func (s *session) reset() {
 
 func (s *session) endTransaction() {
 	s.env, s.refused, s.expires = nil, false, time.Time{}
+	s.peer.Forwarded = nil
 }
 
 func (s *session) origin() sasl.Origin {

@@ -44,6 +44,8 @@ func verbs() map[string]verb {
 		"VRFY":     {(*session).vrfy, argued},
 		"QUIT":     {(*session).quit, bare | always},
 		"EXPN":     {(*session).never, 0},
+		"XCLIENT":  {(*session).xclient, closed | argued},
+		"XFORWARD": {(*session).xforward, closed | argued},
 		"HELP":     {(*session).help, 0},
 		"ETRN":     {(*session).never, 0},
 		"TURN":     {(*session).never, 0},
@@ -137,6 +139,16 @@ func (s *session) ehlo(name string) {
 		fmt.Sprintf("LIMITS RCPTMAX=%d MAILMAX=%d", s.cfg.Limits.Recipients, s.cfg.Limits.Messages)) // RFC 9422 §4
 	if s.cfg.TLS != nil && s.peer.TLS == nil {
 		text = append(text, "STARTTLS")
+	}
+	if s.mayXClient() {
+		names := xclientNames
+		if s.cfg.Login == nil {
+			names = strings.Replace(names, " LOGIN", "", 1)
+		}
+		text = append(text, "XCLIENT "+names)
+	}
+	if s.mayXForward() {
+		text = append(text, "XFORWARD "+xforwardNames)
 	}
 	if s.authOffered() {
 		text = append(text, "AUTH "+strings.Join(s.cfg.Auth.Offered(s.origin()), " "))
