@@ -43,6 +43,8 @@ func (c configCheckCmd) Run(a *app) error {
 		result.Problems = append(result.Problems, unreadable(conf)...)
 		wrong, doubtful := certificates(conf, result.Problems)
 		result.Problems, result.Warnings = append(result.Problems, wrong...), append(doubtful, limits(conf)...)
+		wrong, doubtful = a.tables(conf)
+		result.Problems, result.Warnings = append(result.Problems, wrong...), append(result.Warnings, doubtful...)
 	}
 	result.OK = len(result.Problems) == 0
 	if err := a.show(result, func(w io.Writer) {
@@ -75,6 +77,22 @@ func certificates(c *config.Config, said []problem) (wrong, doubtful []problem) 
 		if !slices.ContainsFunc(said, func(s problem) bool { return strings.HasPrefix(s.Key, p.Key) }) {
 			wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
 		}
+	}
+	for _, p := range warnings {
+		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
+	}
+	return wrong, doubtful
+}
+
+// tables opens all lookup tables.
+func (a *app) tables(c *config.Config) (wrong, doubtful []problem) {
+	folder, err := a.folder()
+	if err != nil {
+		return []problem{{Text: err.Error()}}, nil
+	}
+	bad, warnings := node.CheckTables(c, folder)
+	for _, p := range bad {
+		wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
 	}
 	for _, p := range warnings {
 		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})

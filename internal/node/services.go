@@ -44,6 +44,9 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := openTables(n.tables, c); err != nil {
+		return nil, err
+	}
 	out, err := n.newOutgoing(c)
 	if err != nil {
 		return nil, err
@@ -74,6 +77,9 @@ func (n *Node) smtpConfigs(c *config.Config) map[string]*smtp.Config {
 func (s *services) configure(c *config.Config) error {
 	certificates, err := s.node.loadCertificates(context.Background(), c)
 	if err != nil {
+		return err
+	}
+	if err := openTables(s.node.tables, c); err != nil {
 		return err
 	}
 	out, err := s.node.newOutgoing(c)

@@ -152,3 +152,16 @@ func (f failing) Lookup(context.Context, string) (string, bool, error) {
 }
 
 func (failing) Pattern() bool { return false }
+
+// Files are the open tables that are files.
+func (o *Opener) Files() (files []*File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, t := range o.open {
+		if f, ok := t.(*File); ok {
+			files = append(files, f)
+		}
+	}
+	slices.SortFunc(files, func(a, b *File) int { return strings.Compare(a.path, b.path) })
+	return files
+}
