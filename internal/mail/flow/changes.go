@@ -1,6 +1,9 @@
 package flow
 
-import "github.com/postrider/postrider/internal/mail/address"
+import (
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/envelope"
+)
 
 // Changes is what those who judge a session want done with its message. It grows from stage to stage, and is obeyed when the
 // message is accepted. The zero Changes leaves everything as it is.
@@ -11,5 +14,9 @@ type Changes struct {
 	Redirect   address.Address   // not zero: goes there, instead of to its recipients
 	Filter     string            // not empty: every recipient goes to this transport:nexthop first
 	BCC        []address.Address // also to these
-	Prepend    []byte            // header fields in front of the message, each with its CRLF
+	Prepend    []byte            // header fields in front of the message and of our Received field, each with its CRLF
+	// What a milter may want besides.
+	From   *address.Address     // not nil: the reverse-path from now on
+	Add    []envelope.Recipient // recipients more
+	Remove []address.Address    // recipients less, as they were said in RCPT
 }

@@ -17,7 +17,8 @@
 // every pending and later Commit gets status.ErrFatal and Options.Fatal is called once. Reading goes on. A record that
 // does not pass its checksums is ErrDamaged, one that this version cannot read ErrUnsupported; neither ends the process.
 //
-// Map: store.go open, close, failure · writer.go, buffers.go Create, Write, Commit, Abort · group.go the appending goroutine ·
+// Map: store.go open, close, failure · writer.go, buffers.go Create, Write, Commit, Abort · pending.go reading
+// what is being written · group.go the appending goroutine ·
 // stream.go large bodies · packs.go making, taking and sealing packs · fill.go space written ahead · settle.go unsettled
 // records · replay.go what a start does · read.go, handles.go reading · record.go small records in one read · zstd.go
 // compressed bodies · scan.go, torn.go walking a pack · format.go the bytes · catalog.go, catalog_mem.go, catalog_db.go the

@@ -5,7 +5,9 @@
 // mx, msa, LMTP, local submission and the notifications of the queue accept through it; IMAP APPEND and import store
 // through it without a job.
 //
-// It decides nothing about the message and never changes its bytes: what the caller adds or removes is the recipe.
+// It decides nothing about the message and never changes its bytes: what the caller adds or removes is the recipe. What is
+// too long for a literal of the recipe, such as a body that a milter replaced, Append puts into the same record behind the
+// bytes that came.
 //
 // Failures are those of package blob: status.ErrNoSpace (temporary, the server goes on) and status.ErrFatal.
 package intake
@@ -39,6 +41,7 @@ type Message struct {
 	w      *blob.Writer
 	parser *mime.Parser
 	err    error // of the packs
+	size   int64 // of the message as received, once Close was called
 
 	// Set by Close.
 	head   []byte         // the top header
@@ -77,6 +80,7 @@ func (m *Message) Err() error { return m.err }
 func (m *Message) Close() {
 	m.Index = m.parser.Close()
 	m.head, m.Header, m.whole = m.parser.Top()
+	m.size = m.w.Size()
 }
 
 // Head is the top header as received, with its empty line if it has one; valid until Abort.
@@ -93,10 +97,25 @@ func (m *Message) HeaderComplete() error {
 	return nil
 }
 
-// Size is the number of bytes written.
-func (m *Message) Size() int64 { return m.w.Size() }
+// Size is the number of bytes received; known after Close.
+func (m *Message) Size() int64 { return m.size }
 
-// Self is the reference that stands for this message's body in recipes until its place is known.
+// Append puts bytes that are not the client's behind those that came, after Close, and returns where they begin. They are
+// part of the record, and of the message where its recipe says so.
+func (m *Message) Append(p []byte) (at int64, err error) {
+	at = m.w.Size()
+	if _, err := m.w.Write(p); err != nil {
+		m.err = err
+		return 0, err
+	}
+	return at, nil
+}
+
+// ReadAt reads what was received and appended so far, before it is accepted.
+func (m *Message) ReadAt(p []byte, off int64) (int, error) { return m.w.ReadAt(p, off) }
+
+// Self is the reference that stands for this message's record in recipes until its place is known; with what Append has put
+// there so far.
 func (m *Message) Self() recipe.BlobRef {
 	ref := flow.Self
 	ref.Length = m.w.Size()
