@@ -80,6 +80,8 @@ type Listener struct {
 	Enabled bool `toml:"enabled" apply:"restart"`
 	// Where it listens: "host:port", "[v6]:port", or ":port" for all addresses.
 	Addresses []string `toml:"addresses" form:"hostport" apply:"restart"`
+	// Whether connections from edges.proxy_networks begin with the PROXY protocol's header.
+	ProxyProtocol bool `toml:"proxy_protocol" apply:"restart"`
 }
 
 // DNS is how names are looked up.

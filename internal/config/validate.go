@@ -51,12 +51,13 @@ func rules(c *Config) []rule {
 	for _, m := range c.Auth.MasterUsers {
 		rs = append(rs, rule{m == "" || strings.ContainsAny(m, "* \t"), "auth.master_users", fmt.Sprintf("%q is not an account's address", m)})
 	}
+	rs = append(rs, proxyRules(c)...)
 	for _, a := range c.Listeners.LMTP.Addresses {
 		// LMTP has no authentication, and its clients decide who receives.
 		rs = append(rs, rule{c.Listeners.LMTP.Enabled && !isLoopback(a), "listeners.lmtp.addresses",
 			fmt.Sprintf("%q is not a loopback address; LMTP has no authentication", a)})
 	}
-	return append(append(append(rs, databaseRules(c.Database)...), tlsRules(c)...), clashes(c)...)
+	return append(append(append(append(rs, aliasRules(c)...), databaseRules(c.Database)...), tlsRules(c)...), clashes(c)...)
 }
 
 // clashes finds services that have no address, and addresses that two services want.

@@ -116,6 +116,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
 	e.Auth = n.saslServer(service)
+	e.Login = n.loginTold
 	e.RequireAuth = func(p *smtp.Peer) error {
 		if c.Submission.TrustedNetworks.Contains(p.Remote.Addr().Unmap()) {
 			return nil
@@ -135,6 +136,8 @@ func (n *Node) smtpConfig(c *config.Config, backend smtp.Backend, tlsConfig *tls
 	return &smtp.Config{
 		Hostname: c.Hostname, Banner: "ESMTP Postrider", Backend: backend, TLS: tlsConfig, Log: n.log.Logger, Shared: n.shared,
 		Begin:       n.beginMessage,
+		XClient:     func(a netip.Addr) bool { return c.Edges.XclientHosts.Contains(a) },
+		XForward:    func(a netip.Addr) bool { return c.Edges.XforwardHosts.Contains(a) },
 		LaxNewlines: func(a netip.Addr) bool { return c.SMTP.BareNewlineNetworks.Contains(a.Unmap()) },
 		Limits: smtp.Limits{Connections: c.SMTP.MaxConnections, PerAddress: c.SMTP.MaxConnectionsPerAddress,
 			MessageSize: int64(c.SMTP.MaxMessageSize), Recipients: c.SMTP.MaxRecipients, Messages: c.SMTP.MaxTransactions, Errors: c.SMTP.MaxErrors},

@@ -92,6 +92,7 @@ var owned = []struct {
 	{"github.com/go-crypt", []string{"internal/crypt", "test"}},
 	{"github.com/coreos/go-systemd", []string{"cmd/postrider", "test"}},
 	{"github.com/smallstep/pkcs7", []string{"internal/web/setup", "test"}},
+	{"github.com/pires/go-proxyproto", []string{"internal/wire/link", "test"}},
 	{"rsc.io/qr", []string{"internal/web/setup", "test"}},
 	{"go.uber.org/zap", []string{"internal/agent/certs", "test"}},
 }
