@@ -29,6 +29,7 @@ func Defaults() *Config {
 		Submission: Submission{RequireSenderOwnership: true},
 		Delivery:   Delivery{RecipientDelimiter: "+"},
 		MTA:        defaultMTA(),
+		Routing:    defaultRouting(),
 		IMAP: IMAP{
 			MaxConnections: 10000, MaxConnectionsPerAddress: 200, MaxConnectionsPerAccount: 50,
 			LoginTimeout: Duration(3 * time.Minute), IdleTimeout: Duration(35 * time.Minute),
