@@ -14,6 +14,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/wire/imap"
+	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/pop3"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
@@ -114,6 +115,9 @@ func (s *services) listen(c *config.Config) (err error) {
 			if err != nil {
 				return fmt.Errorf("listen for %s on %s: %w%s", l.service, addr, err, listenHint(err))
 			}
+			if l.proxied {
+				nl = link.Proxied(nl, s.node.isProxy)
+			}
 			s.listeners = append(s.listeners, listener{l.service, nl})
 		}
 	}
@@ -123,6 +127,7 @@ func (s *services) listen(c *config.Config) (err error) {
 type listenerConfig struct {
 	service   string
 	addresses []string
+	proxied   bool // connections may begin with the PROXY protocol's header
 }
 
 // listenersOf lists what a configuration asks for.
@@ -130,7 +135,7 @@ func listenersOf(c *config.Config) []listenerConfig {
 	var out []listenerConfig
 	add := func(service string, l config.Listener) {
 		if l.Enabled {
-			out = append(out, listenerConfig{service, l.Addresses})
+			out = append(out, listenerConfig{service, l.Addresses, l.ProxyProtocol})
 		}
 	}
 	add("smtp", c.Listeners.SMTP)
@@ -144,7 +149,7 @@ func listenersOf(c *config.Config) []listenerConfig {
 	add("http", c.Listeners.HTTP)
 	add("https", c.Listeners.HTTPS)
 	if len(c.Metrics.Listen) > 0 {
-		out = append(out, listenerConfig{"metrics", c.Metrics.Listen})
+		out = append(out, listenerConfig{service: "metrics", addresses: c.Metrics.Listen})
 	}
 	return out
 }
