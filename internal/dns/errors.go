@@ -3,6 +3,7 @@ package dns
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind tells what a failed look-up means.
@@ -31,9 +32,10 @@ func (k Kind) String() string {
 // Error is every error of this package.
 type Error struct {
 	Kind Kind
-	Name string // as asked
-	Type string // "MX", "A", ...
-	Err  error  // cause of a temporary failure; may name servers, so for the log only
+	Name string        // as asked
+	Type string        // "MX", "A", ...
+	TTL  time.Duration // of NXDomain and NoData: how long the absence holds (RFC 2308 §5)
+	Err  error         // cause of a temporary failure; may name servers, so for the log only
 }
 
 func (e *Error) Error() string {
@@ -54,6 +56,15 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Temporary
+}
+
+// TTLOf returns how long an absence holds; 0 for any other error.
+func TTLOf(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.TTL
+	}
+	return 0
 }
 
 // IsTemporary tells whether err (not nil) leaves the question open.

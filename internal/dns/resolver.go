@@ -103,7 +103,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, qtype uint16) (resu
 		if res.aliasTo == "" {
 			res.authentic, res.ttl = authentic, ttl
 			if len(res.records) == 0 {
-				return fail(res.absence, nil)
+				return result{}, &Error{Kind: res.absence, Name: asked, Type: wire.TypeToString[qtype], TTL: max(0, ttl)}
 			}
 			return res, nil
 		}
