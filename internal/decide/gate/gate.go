@@ -7,7 +7,8 @@
 //
 //	gate.go     what is judged, and by whom
 //	chain.go    several gates as one
-//	message.go  the message as gates see and change it
+//	message.go  the message as gates see it
+//	edit.go     what gates change of it
 package gate
 
 import (
