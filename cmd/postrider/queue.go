@@ -23,7 +23,11 @@ func (queueListCmd) Run(a *app) error {
 						t.row("", "", "", "", "", r.Address, reason(r))
 						continue
 					}
-					t.row(j.ID, j.State, shortTime(j.Arrival), shortSize(j.Size), sender(j), r.Address, reason(r))
+					why := reason(r)
+					if j.Held != "" {
+						why = j.Held
+					}
+					t.row(j.ID, j.State, shortTime(j.Arrival), shortSize(j.Size), sender(j), r.Address, why)
 				}
 				if len(j.Recipients) == 0 {
 					t.row(j.ID, j.State, shortTime(j.Arrival), shortSize(j.Size), sender(j), "-", "-")
@@ -66,6 +70,9 @@ func (c queueShowCmd) Run(a *app) error {
 		}
 		return a.show(j, func(w io.Writer) {
 			a.facts(w, "queue id", j.ID, "state", j.State, "arrived", shortTime(j.Arrival), "size", shortSize(j.Size), "from", sender(j))
+			if j.Held != "" {
+				a.facts(w, "held for", j.Held)
+			}
 			for _, r := range j.Recipients {
 				fmt.Fprintln(w)
 				next := "-"

@@ -175,6 +175,7 @@ type Job struct {
 	ID         string      `json:"queue_id"`
 	State      string      `json:"state"` // incoming, active, deferred, hold, corrupt
 	Arrival    time.Time   `json:"arrival_time"`
+	Held       string      `json:"hold_reason,omitempty"` // why it is on hold, if a rule put it there
 	Size       int64       `json:"message_size"`
 	Sender     string      `json:"sender"` // empty: the null reverse-path
 	Recipients []Recipient `json:"recipients"`

@@ -25,7 +25,7 @@ func (a *api) Queue(ctx context.Context) ([]admin.Job, error) {
 }
 
 func jobOf(i queue.Info) admin.Job {
-	j := admin.Job{ID: i.ID, State: i.State, Arrival: i.Received, Size: i.Size, Sender: i.Sender, Recipients: make([]admin.Recipient, len(i.Recipients))}
+	j := admin.Job{ID: i.ID, State: i.State, Held: i.Held, Arrival: i.Received, Size: i.Size, Sender: i.Sender, Recipients: make([]admin.Recipient, len(i.Recipients))}
 	for k, r := range i.Recipients {
 		j.Recipients[k] = admin.Recipient{Address: r.Address, Transport: r.Transport, Route: r.Route, Attempts: r.Attempts, Next: r.Next,
 			Status: r.Status, Relay: r.Relay, Reason: r.Reply}

@@ -447,6 +447,45 @@ func TestHoldIsWrittenWithTheRows(t *testing.T) {
 	})
 }
 
+// A job that is accepted on hold stays there, over a crash before its row is written and one after; released, it goes out once.
+func TestHeldFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		q := w.start()
+		allow := dbtest.Refuse(t, w.db, "INSERT ON job")
+		j := w.submitHeld(q, remoteTo("a.example"), mailbox(1))
+		pass(time.Minute)
+		allow()
+		w.crash(q)
+		for range 2 { // the first start has only the journal
+			q = w.start()
+			pass(time.Hour)
+			list, err := q.List(t.Context())
+			if err != nil || len(list) != 1 || list[0].State != "hold" || list[0].Held != "a rule" || len(w.remote) != 0 {
+				t.Fatalf("%+v %v, sent %v", list, err, w.remote)
+			}
+			if err := q.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.crash(q)
+		}
+		q = w.start()
+		if err := q.Hold(j.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Sync(t.Context()); err != nil { // what was released stays released
+			t.Fatal(err)
+		}
+		w.crash(q)
+		q = w.start()
+		pass(time.Hour)
+		if len(w.remote) == 0 || q.Counts()["hold"] != 0 || len(q.IDs()) != 0 {
+			t.Fatalf("released mail stays: %v %v", w.remote, q.Counts())
+		}
+		w.stop(q)
+	})
+}
+
 // While rows cannot be written nothing is forgotten and nothing grows without bound; then all is written in order.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 // Info is a job as the operator sees it.
 type Info struct {
 	ID         string          `json:"queue_id"`
-	State      string          `json:"state"` // incoming, active, deferred, hold, corrupt
+	State      string          `json:"state"`                 // incoming, active, deferred, hold, corrupt
+	Held       string          `json:"hold_reason,omitempty"` // why it is on hold from the start
 	Received   time.Time       `json:"arrival_time"`
 	Size       int64           `json:"message_size"` // bytes
 	Sender     string          `json:"sender"`       // empty: the null reverse-path
@@ -116,6 +117,9 @@ func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info
 				return nil, err
 			}
 			f.job = job
+		}
+		if f.info.State == Hold.String() {
+			f.info.Held = f.job.Hold
 		}
 		f.info.Sender = f.job.From.String()
 		if f.job.From.IsZero() {

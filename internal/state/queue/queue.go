@@ -261,7 +261,7 @@ var ErrKnown = errors.New("the queue has a job of that id")
 // Submit takes a job whose record at ref is durable. Deliveries begin at once.
 func (q *Queue) Submit(job *flow.Job, ref recipe.BlobRef) error {
 	now := q.opt.Now()
-	it := &item{id: job.ID, job: job, ref: ref, received: job.Received, size: job.Size(), submitted: now}
+	it := &item{id: job.ID, job: job, ref: ref, held: job.Hold != "", received: job.Received, size: job.Size(), submitted: now}
 	for i := range job.Recipients {
 		it.rcpts = append(it.rcpts, q.newRecipient(&job.Recipients[i], now))
 	}
@@ -301,6 +301,9 @@ func (q *Queue) add(it *item) error {
 		it.came = len(it.rcpts)
 		q.incoming++
 		q.waiting += it.came
+		if it.held { // from the start: its rows will say whether it still is
+			q.writeRows(it, nil)
+		}
 	}
 	q.schedule(it, it.rcpts)
 	q.pump()

@@ -153,10 +153,20 @@ func (w *world) start() *Queue {
 
 func (w *world) submit(q *Queue, rcpts ...flow.Recipient) *flow.Job {
 	w.t.Helper()
+	return w.submitAs(q, "", rcpts)
+}
+
+func (w *world) submitHeld(q *Queue, rcpts ...flow.Recipient) *flow.Job {
+	w.t.Helper()
+	return w.submitAs(q, "a rule", rcpts)
+}
+
+func (w *world) submitAs(q *Queue, hold string, rcpts []flow.Recipient) *flow.Job {
+	w.t.Helper()
 	self := flow.Self
 	self.Length = 100
 	j := &flow.Job{ID: w.ids.Next(), Received: time.UnixMicro(time.Now().UnixMicro()), From: address.Address{Local: "s", Domain: "x.example"},
-		Message: recipe.Whole(self), Recipients: rcpts}
+		Message: recipe.Whole(self), Recipients: rcpts, Hold: hold}
 	for i := range rcpts {
 		rcpts[i].No = i
 	}

@@ -38,7 +38,7 @@ func (q *Queue) Recover(ctx context.Context, ref recipe.BlobRef, trailer []byte)
 		return nil
 	}
 	now := q.opt.Now()
-	it := &item{id: job.ID, job: job, ref: ref, received: job.Received, size: job.Size(), submitted: now}
+	it := &item{id: job.ID, job: job, ref: ref, held: job.Hold != "", received: job.Received, size: job.Size(), submitted: now}
 	for i := range job.Recipients {
 		r := &job.Recipients[i]
 		if done[r.No] {
