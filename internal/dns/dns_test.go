@@ -131,6 +131,17 @@ func TestLookupPTR(t *testing.T) {
 	}
 }
 
+func TestLookupNS(t *testing.T) {
+	r := resolver(dnstest.New(t, "ns.test. 60 IN NS NS1.example.test.\nns.test. 60 IN NS bad!name.\n"), Options{})
+	got, _, err := r.LookupNS(t.Context(), "ns.test")
+	if err != nil || !reflect.DeepEqual(got, []string{"ns1.example.test"}) {
+		t.Errorf("%q %v", got, err)
+	}
+	if _, _, err := r.LookupNS(t.Context(), "none.test"); KindOf(err) != NXDomain {
+		t.Error(err)
+	}
+}
+
 func TestMeta(t *testing.T) {
 	s := dnstest.New(t, zone)
 	s.SetAuthentic(true)

@@ -143,6 +143,26 @@ func localhost(name string, want IPVersions) ([]netip.Addr, Meta, error) {
 	return addrs, Meta{Canonical: name, TTL: time.Hour}, nil
 }
 
+// LookupNS returns the name servers of a domain, canonical. Names that are none are left out.
+func (r *Resolver) LookupNS(ctx context.Context, domain string) ([]string, Meta, error) {
+	res, err := r.resolve(ctx, domain, wire.TypeNS)
+	if err != nil {
+		return nil, Meta{}, err
+	}
+	var hosts []string
+	for _, rr := range res.records {
+		if ns, ok := rr.(*wire.NS); ok {
+			if host, ok := canonical(ns.Ns); ok {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	if len(hosts) == 0 {
+		return nil, Meta{}, &Error{Kind: NoData, Name: domain, Type: "NS"}
+	}
+	return hosts, res.meta(), nil
+}
+
 // LookupTXT returns the TXT records of a name, the strings of each joined (RFC 7208 §3.3). They may hold any bytes.
 func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, Meta, error) {
 	res, err := r.resolve(ctx, name, wire.TypeTXT)

@@ -56,7 +56,7 @@ type Agent struct {
 // Connect begins a session.
 func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error) {
 	s := &session{agent: a, peer: p}
-	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early}
+	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early, Ahead: p.Ahead}
 	s.known(false)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
 	var err error

@@ -225,3 +225,29 @@ func (b *NewBody) Close() error {
 	m.Size = int64(len(m.block(nil))) + b.n
 	return nil
 }
+
+// Apply makes an edit of package header: fields that are left out, and whole fields in front and behind.
+func (m *Message) Apply(e header.Edit) error {
+	var edits []Edit
+	for _, name := range e.Remove {
+		if m.find(name, 1) >= 0 {
+			edits = append(edits, Edit{Kind: Without, Name: name})
+		}
+	}
+	at := 0
+	for part, block := range [][]byte{e.Prepend, e.Append} {
+		h, err := header.Parse(block, maxHeaderSize)
+		if err != nil {
+			return errTooMuch
+		}
+		for _, f := range h.Fields {
+			kind := Insert
+			if part == 1 {
+				kind = Append
+			}
+			edits = append(edits, Edit{Kind: kind, Index: at, Name: string(h.Name(f)), Value: string(h.Raw(f))})
+			at++
+		}
+	}
+	return m.Edit(edits...)
+}

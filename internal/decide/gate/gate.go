@@ -7,6 +7,7 @@
 //
 //	gate.go     what is judged, and by whom
 //	chain.go    several gates as one
+//	refusal.go  an error with the log's word for it
 //	message.go  the message as gates see it
 //	edit.go     what gates change of it
 package gate
@@ -31,6 +32,7 @@ type Conn struct {
 	Local     netip.AddrPort
 	Extended  bool                 // EHLO, not HELO
 	Early     bool                 // the client talked before it was greeted
+	Ahead     func() bool          // whether the client has sent more than it may have by now; nil: nobody knows
 	TLS       *tls.ConnectionState // nil in the clear
 	Mechanism string               // of AUTH
 	// Dry: the session is only thought of. Nothing may be remembered of it: no counter rises, no greylist entry is made.

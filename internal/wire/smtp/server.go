@@ -78,7 +78,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, mode TLSMode) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	one := &session{srv: s, cfg: cfg, ctx: ctx, cancel: cancel, conn: conn, in: input{pool: &s.buffers}}
 	one.peer = Peer{ID: s.ids.Add(1), Direct: link.AddrPort(conn.RemoteAddr()), Remote: link.AddrPort(conn.RemoteAddr()), Local: link.AddrPort(conn.LocalAddr()), Connected: time.Now(), LMTP: cfg.LMTP,
-		Activity: one.activity}
+		Activity: one.activity, Ahead: one.ahead}
 	if err := s.admit(one); err != nil {
 		one.event(EventTooMany)
 		if n := s.sessions.Tell(time.Now()); n > 0 {

@@ -279,6 +279,14 @@ func (s *session) flush() error {
 	return err
 }
 
+// ahead tells whether there is input that should not be there yet. Under TLS only what came with the last record is seen.
+func (s *session) ahead() bool {
+	if s.peer.Extended && s.stats.Last != "DATA" {
+		return false
+	}
+	return len(s.in.window()) > 0 || pendingInput(s.conn)
+}
+
 // lost ends the session for a reason of the connection's.
 func (s *session) lost(err error) {
 	switch {
