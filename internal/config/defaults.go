@@ -40,6 +40,8 @@ func Defaults() *Config {
 			IdleTimeout: Duration(10 * time.Minute), MaxErrors: 20,
 		},
 		HTTP:     HTTP{MaxConnections: 1000},
+		Rates:    defaultRates(),
+		Bans:     defaultBans(),
 		Setup:    Setup{Enabled: true},
 		Metrics:  Metrics{Networks: loopback()},
 		Auth:     Auth{MaxConnectionsPerAccountAndAddress: 20, System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
