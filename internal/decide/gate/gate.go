@@ -29,6 +29,7 @@ type Conn struct {
 	Client    flow.Client
 	Reverse   string // the client's reverse name, not verified; empty: none, or not known. Client.Name is the verified one
 	NameErr   error  // why the DNS could not tell one of the names for now; nil: it could
+	NameTold  bool   // a host in front of us told the name (XCLIENT): it is not looked up
 	Local     netip.AddrPort
 	Extended  bool                 // EHLO, not HELO
 	Early     bool                 // the client talked before it was greeted
