@@ -27,6 +27,7 @@ func Defaults() *Config {
 		DNS:        DNS{Timeout: Duration(5 * time.Second), Attempts: 2, CacheEntries: 10000, CacheMaxTTL: Duration(day)},
 		SMTP:       defaultSMTP(),
 		Submission: Submission{RequireSenderOwnership: true},
+		Access:     defaultAccess(),
 		Delivery:   Delivery{RecipientDelimiter: "+"},
 		MTA:        defaultMTA(),
 		Routing:    defaultRouting(),
