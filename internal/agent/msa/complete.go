@@ -1,33 +1,34 @@
 package msa
 
 import (
-	"bytes"
 	"context"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/header"
-	"github.com/postrider/postrider/internal/mail/mime"
-	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/repair"
 	"github.com/postrider/postrider/internal/mail/status"
-	"github.com/postrider/postrider/internal/state/intake"
+	"github.com/postrider/postrider/internal/obs"
 )
 
 // ErrFrom refuses a From field that is not the account's.
 var ErrFrom = status.Perm(550, 7, 1, "The From field has an address that does not belong to the account you logged in with")
 
-// bodyOnly tells a message that begins with text instead of a header: its first line is no field.
-func bodyOnly(h *header.Header) bool {
-	return len(h.Fields) > 0 && h.Fields[0].NameEnd == h.Fields[0].Start
-}
-
-// withHeader puts the completed header and an empty line in front of a message that has none, and describes the result.
-func withHeader(m *intake.Message, fields []byte) recipe.Recipe {
-	block := append(fields, "\r\n"...)
-	index := mime.Parse(block)
-	index.Root.End += m.Size()
-	index.Root.Lines = m.Index.Root.Lines + int64(bytes.Count(m.Head(), []byte("\n")))
-	index.Preview, index.Flags = m.Index.Preview, index.Flags|m.Index.Flags
-	m.Index = index
-	return recipe.Whole(m.Self()).Prepend(block)
+// complete checks whose the message is, and completes its header (RFC 6409 §8): what filters see and sign is whole.
+func (s *session) complete(ctx context.Context, m *gate.Message) (obs.Reason, error) {
+	if err := m.Complete(); err != nil {
+		return obs.ReasonSize, err
+	}
+	if s.ownership() {
+		if err := s.ownsFrom(ctx, m.Header); err != nil {
+			return obs.ReasonSender, err
+		}
+	}
+	from := s.tx.Envelope.From
+	if err := m.Apply(repair.Complete(m.Header, repair.Message{ID: s.tx.ID, Now: s.agent.Now(), Hostname: s.agent.Settings.Hostname,
+		From: header.Mailbox{Local: from.Local, Domain: from.Domain}})); err != nil {
+		return obs.ReasonContent, err
+	}
+	return "", nil
 }
 
 // ErrFromSyntax refuses a From field whose owner cannot be told.

@@ -4,20 +4,12 @@ import (
 	"context"
 	"io"
 
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
-	"github.com/postrider/postrider/internal/decide/route"
-	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/envelope"
-	"github.com/postrider/postrider/internal/mail/flow"
-	"github.com/postrider/postrider/internal/mail/received"
-	"github.com/postrider/postrider/internal/mail/recipe"
-	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/intake"
 )
-
-// ErrLoop refuses a message that has passed too many hosts (RFC 5321 §6.3).
-var ErrLoop = status.Perm(554, 4, 6, "Too many hops: the message has too many Received fields; it seems to go in a loop")
 
 // Data takes the message. When it returns without an error the message is durable.
 func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader) (string, error) {
@@ -34,7 +26,9 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 		return "", err
 	}
 	m.Close()
-	job, reason, err := s.judge(ctx, m)
+	draft := &accept.Message{Tx: s.tx, Plan: &s.plan, Message: gate.NewMessage(m, m.Head(), m.Header, m.HeaderComplete() == nil, m.Size()), Index: m.Index,
+		Trace: intake.Trace(s.tx.Transaction, s.agent.Settings.Hostname, s.agent.Now())}
+	job, reason, err := s.judges().Job(ctx, draft)
 	if err != nil {
 		return "", s.rejected("DATA", e, "", reason, err)
 	}
@@ -42,43 +36,15 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 		return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
 	}
 	s.agent.Events.Emit(obs.Accepted{Peer: s.obs(), ID: job.ID, Helo: s.peer.Hello, Protocol: s.tx.Client.Protocol, From: job.From,
-		MessageID: m.Index.Envelope.ID(), Size: job.Size(), Nrcpt: len(job.Recipients)})
+		MessageID: draft.Index.Envelope.ID(), Size: job.Size(), Nrcpt: len(job.Recipients)})
 	s.gate.Reset(ctx)
 	s.tx = nil
 	return "Ok: queued as " + job.ID.String(), nil
 }
 
-// judge completes the plan: loop, filter, the recipients' scripts; and makes the job.
-func (s *session) judge(ctx context.Context, m *intake.Message) (*flow.Job, obs.Reason, error) {
-	a, tx := s.agent, s.tx
-	if received.Hops(m.Header) > a.Settings.MaxReceived {
-		return nil, obs.ReasonLoop, ErrLoop
-	}
-	if err := s.gate.Message(ctx, tx, &gate.Message{Header: m.Header, Size: m.Size()}); err != nil {
-		return nil, obs.ReasonContent, err
-	}
-	facts := &flow.Facts{Size: m.Size()}
-	verdict, err := a.Filter.Judge(ctx, tx.Transaction, facts)
-	if err != nil {
-		return nil, obs.ReasonLocal, err
-	}
-	if verdict.Err != nil {
-		return nil, obs.ReasonContent, verdict.Err
-	}
-	recipients, err := sieve.Expand(ctx, a.Script, tx.Transaction, facts, s.plan.Changed(&tx.Changes))
-	if err != nil {
-		return nil, obs.ReasonContent, err
-	}
-	if err := route.Room(ctx, a.Quota, recipients, m.Size()); err != nil {
-		return nil, obs.ReasonQuota, err
-	}
-	trace := intake.Trace(tx.Transaction, a.Settings.Hostname, a.Now())
-	job := &flow.Job{ID: tx.ID, Received: a.Now(), From: tx.Envelope.From, Hold: tx.Changes.Hold, Body: tx.Envelope.Body, UTF8: tx.Envelope.UTF8,
-		Ret: tx.Envelope.Ret, EnvID: tx.Envelope.EnvID, Client: tx.Client, Recipients: recipients,
-		Message: recipe.Whole(m.Self()).Prepend(append(append(trace, tx.Changes.Prepend...), verdict.Fields...))}
-	if err := m.Index.Shift(job.Size() - m.Size()); err != nil {
-		return nil, obs.ReasonLocal, err
-	}
-	job.Index = m.Index.Encode()
-	return job, "", nil
+// judges are those who have the last word.
+func (s *session) judges() *accept.Judges {
+	a := s.agent
+	return &accept.Judges{Gate: s.gate, Filter: a.Filter, Script: a.Script, Quota: a.Quota, Router: a.Settings.Router,
+		MaxReceived: a.Settings.MaxReceived, Now: a.Now}
 }
