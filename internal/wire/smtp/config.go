@@ -33,8 +33,10 @@ type Config struct {
 	XForward func(netip.Addr) bool
 	// Login finds the account that XCLIENT names as logged in. nil: it may name none.
 	Login func(ctx context.Context, name string) (sasl.Identity, error)
-	// GreetPause is how long to wait, before the greeting, for a client that talks first. nil: no pause.
-	GreetPause func(*Peer) time.Duration
+	// GreetPause is how long to wait, before the greeting, for a client that talks first; 0: not at all. release may be called
+	// by anyone at any time and ends the wait. When a wait has ended, over is called (unless it is nil): with what the client
+	// has said, valid during the call, or with the error of a connection that is gone. nil: nobody waits.
+	GreetPause func(p *Peer, release func()) (pause time.Duration, over func(early []byte, err error))
 	// Begin is asked before a message is let in, with its client and its announced size (0: none was): an error is the reply to
 	// DATA or BDAT. It may wait a while. end is called when the message is answered. nil: each is let in.
 	Begin    func(ctx context.Context, from netip.Addr, size int64) (end func(), err error)

@@ -146,7 +146,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting {
+	if s.waiting || s.pausing {
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 	if s.shaking != nil {

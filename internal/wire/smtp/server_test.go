@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,8 @@ func TestConnectRefuses(t *testing.T) {
 		play(t, testServer(t, "", b, nil), TLSStart, "S: 554 5.7.1 You are listed\nC: EHLO c\nS: 503 5.5.1 Connection was refused; only QUIT is accepted\nC: QUIT\nS: 221 2.0.0 Bye\nS-close")
 		b.connect = func(*Peer) error { return status.Temp(421, 7, 1, "Not now") }
 		play(t, testServer(t, "", b, nil), TLSStart, "S: 421 4.7.1 Not now\nS-close")
+		b.connect = func(*Peer) error { return status.Perm(521, 7, 1, "Never") }
+		play(t, testServer(t, "", b, nil), TLSStart, "S: 521 5.7.1 Never\nS-close") // RFC 7504 §3
 		b.connect = func(*Peer) error { return errors.New("database away") }
 		play(t, testServer(t, "", b, nil), TLSStart, "S: 451 4.3.0 Local error in processing; try again later\nS-close")
 	})
@@ -43,7 +46,7 @@ func TestGreetPauseSeesEarlyTalkers(t *testing.T) {
 		var log bytes.Buffer
 		b := &backend{}
 		s := testServer(t, "", b, func(c *Config) {
-			c.GreetPause = func(*Peer) time.Duration { return 5 * time.Second }
+			c.GreetPause = func(*Peer, func()) (time.Duration, func([]byte, error)) { return 5 * time.Second, nil }
 			c.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		play(t, s, TLSStart, "S-silent\nsleep 4s\nS-silent\nsleep 2s\nS: 220 mx.example.test ESMTP\nC-close")
@@ -53,6 +56,38 @@ func TestGreetPauseSeesEarlyTalkers(t *testing.T) {
 		}
 		if strings.Count(log.String(), "input before the greeting") != 1 {
 			t.Errorf("log: %s", &log)
+		}
+	})
+}
+
+func TestGreetPauseEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var told []string
+		wait, free := 5*time.Second, time.Duration(0)
+		s := testServer(t, "", &backend{}, func(c *Config) {
+			c.GreetPause = func(_ *Peer, release func()) (time.Duration, func([]byte, error)) {
+				if free > 0 {
+					time.AfterFunc(free, release)
+				} else if free < 0 {
+					release()
+				}
+				began := time.Now()
+				return wait, func(early []byte, err error) {
+					told = append(told, fmt.Sprintf("%v %q %t", time.Since(began), early, err != nil))
+				}
+			}
+		})
+		play(t, s, TLSStart, "S-silent\nsleep 1s\nC: EHLO early\nS: 220 mx.example.test ESMTP\nC-close")
+		play(t, s, TLSStart, "S-silent\nsleep 2s\nC-close")
+		free = 3 * time.Second
+		play(t, s, TLSStart, "S: 220 mx.example.test ESMTP\nsleep 9s\nC: QUIT\nS: 221 2.0.0 Bye\nS-close")
+		free = -1
+		play(t, s, TLSStart, "S: 220 mx.example.test ESMTP\nC: QUIT\nS: 221 2.0.0 Bye\nS-close")
+		wait = 0
+		play(t, s, TLSStart, "S: 220 mx.example.test ESMTP\nC: QUIT\nS: 221 2.0.0 Bye\nS-close")
+		want := []string{`1s "EHLO early\r\n" false`, `2s "" true`, `3s "" false`, `0s "" false`}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
 		}
 	})
 }

@@ -31,6 +31,8 @@ type session struct {
 	mu      sync.Mutex
 	conn    net.Conn
 	waiting bool   // at rest between commands, without a transaction
+	pausing bool   // before the greeting
+	freed   bool   // from that pause
 	kicked  string // why an operator ends it; empty: none does
 	seen    Activity
 	cancel  context.CancelFunc // set before it begins
@@ -146,23 +148,45 @@ func (s *session) welcome() {
 
 // listenEarly finds out whether the client talks before it is greeted (RFC 5321 §3.1 has it wait).
 func (s *session) listenEarly() error {
-	pause := time.Duration(0)
+	var pause time.Duration
+	var over func([]byte, error)
 	if s.cfg.GreetPause != nil {
-		pause = s.cfg.GreetPause(&s.peer)
+		pause, over = s.cfg.GreetPause(&s.peer, s.release)
 	}
 	if pause <= 0 {
 		s.peer.Early = pendingInput(s.conn)
 		return nil
 	}
-	_ = s.conn.SetReadDeadline(time.Now().Add(pause))
-	err := s.in.fill(s.conn)
-	switch {
-	case err == nil:
-		s.peer.Early = true
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return err
+	s.mu.Lock()
+	s.pausing = true
+	until := time.Now().Add(pause)
+	if s.freed || s.srv.draining.Load() {
+		until = time.Unix(1, 0)
 	}
-	return nil
+	_ = s.conn.SetReadDeadline(until)
+	s.mu.Unlock()
+	err := s.in.fill(s.conn)
+	s.mu.Lock()
+	s.pausing = false
+	s.mu.Unlock()
+	s.peer.Early = err == nil
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	if over != nil {
+		over(s.in.window(), err)
+	}
+	return err
+}
+
+// release ends the pause before the greeting.
+func (s *session) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.freed = true
+	if s.pausing {
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // command returns the next command line. Lines that break the rules are answered here.
@@ -340,7 +364,7 @@ func (s *session) fail(err error) *status.Error {
 	if e.Err != nil {
 		s.cfg.Log.LogAttrs(s.ctx, slog.LevelInfo, "smtp: refused", slog.Uint64("session", s.peer.ID), slog.Int("code", e.Code), slog.Any("error", err))
 	}
-	if e.Code == 421 && s.end == "" {
+	if (e.Code == 421 || e.Code == 521) && s.end == "" { // RFC 7504 §3: after 521 nothing but the end follows
 		s.end = EndRefused
 	}
 	return e
