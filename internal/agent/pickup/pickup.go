@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/decide/filter"
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/obs"
@@ -50,6 +51,7 @@ type Settings struct {
 	MaxReceived int
 	Router      *route.Router
 	Admission   Admission
+	Gate        gate.Gate // who judges: milters, checks of the content; nil: nobody
 }
 
 // Agent takes mail. It implements submit.Handler.

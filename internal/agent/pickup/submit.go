@@ -6,8 +6,9 @@ import (
 	"io"
 	"time"
 
+	"github.com/postrider/postrider/internal/decide/accept"
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
-	"github.com/postrider/postrider/internal/decide/sieve"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -15,7 +16,6 @@ import (
 	"github.com/postrider/postrider/internal/mail/mime"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/received"
-	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/repair"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
@@ -24,7 +24,6 @@ import (
 )
 
 var (
-	errLoop = status.Perm(554, 4, 6, "Too many hops: the message has too many Received fields; it seems to go in a loop")
 	errFull = status.Perm(552, 2, 2, "Mailbox full")
 )
 
@@ -60,13 +59,13 @@ type message struct {
 	via      string // "socket" or "drop"
 	now      time.Time
 
-	id      queueid.ID
-	from    address.Address
-	rcpt    []envelope.Recipient
-	plan    route.Plan
-	counted bool // against its user's rate
-	begun   bool // some of its bytes were asked for
-	asIs    bool // its header cannot be completed
+	id        queueid.ID
+	from      address.Address
+	rcpt      []envelope.Recipient
+	plan      route.Plan
+	counted   bool // against its user's rate
+	begun     bool // some of its bytes were asked for
+	messageID string
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -133,7 +132,7 @@ func (m *message) accept(ctx context.Context, body io.Reader) error {
 	if err := in.Accept(ctx, job); err != nil {
 		return err
 	}
-	m.agent.Events.Emit(obs.Submitted{ID: m.id, UID: m.uid, Via: m.via, From: job.From, MessageID: in.Index.Envelope.ID(),
+	m.agent.Events.Emit(obs.Submitted{ID: m.id, UID: m.uid, Via: m.via, From: job.From, MessageID: m.messageID,
 		Size: job.Size(), Nrcpt: len(job.Recipients)})
 	return nil
 }
@@ -231,83 +230,113 @@ func (m *message) room(ctx context.Context, targets []flow.Recipient) error {
 	return err
 }
 
-// judge completes message and plan, and makes the job. Order: repair, then filters; nothing changes the message later.
+// judge completes the message, asks those who judge content, and makes the job. Order: repair, then filters; nothing changes
+// the message later. A message of the drop folder that is refused goes back to its sender.
 func (m *message) judge(ctx context.Context, in *intake.Message) (*flow.Job, error) {
+	err := m.refused
+	if err == nil {
+		var job *flow.Job
+		if job, err = m.accepted(ctx, in); err == nil || !m.dropped() || status.IsTemporary(err) {
+			return job, err
+		}
+	}
+	return m.returned(in, err)
+}
+
+// draft is the message as those who judge it see it.
+func (m *message) draft(in *intake.Message) *accept.Message {
 	tx := &flow.Transaction{ID: m.id, Started: m.now, Client: flow.Client{Protocol: "local"}, Envelope: envelope.Envelope{From: m.from,
-		Size: m.head.Size, Ret: m.head.Ret, EnvID: m.head.EnvID, Recipients: m.rcpt}}
-	recipients, fields, err := m.verdict(ctx, tx, in)
-	if err != nil && (!m.dropped() || status.IsTemporary(err)) {
+		Size: m.head.Size, Ret: m.head.Ret, EnvID: m.head.EnvID, Recipients: m.rcpt, UTF8: m.needsUTF8()}}
+	if in.Index.Flags&(mime.EightBitBody|mime.EightBitHeader) != 0 {
+		tx.Envelope.Body = envelope.Body8BitMIME // whatever the program said
+	}
+	conn := &gate.Conn{Service: "sendmail", Session: m.id.String(), Client: tx.Client}
+	return &accept.Message{Tx: &gate.Transaction{Transaction: tx, Conn: conn, Envelope: &tx.Envelope, MayRelay: true}, Plan: &m.plan, Index: in.Index,
+		Trace: m.trace(), Message: gate.NewMessage(in, in.Head(), in.Header, in.HeaderComplete() == nil, in.Size())}
+}
+
+func (m *message) accepted(ctx context.Context, in *intake.Message) (*flow.Job, error) {
+	d := m.draft(in)
+	if err := m.complete(d.Message); err != nil {
 		return nil, err
 	}
-	if err != nil || m.refused != nil {
-		if err == nil {
-			err = m.refused
-		}
-		recipients = nil
-		for i, r := range m.rcpt {
-			f := failing(r, err)
-			f.No = i
-			recipients = append(recipients, f)
-		}
-	}
-	content, err := m.complete(in, fields)
-	if m.dropped() && status.IsPermanent(err) && !m.asIs {
-		m.refused, m.asIs = err, true // it goes back
-		return m.judge(ctx, in)
-	}
+	g, err := m.gates(ctx, d.Tx)
 	if err != nil {
 		return nil, err
 	}
-	job := &flow.Job{ID: m.id, Received: m.now, From: m.from, Ret: m.head.Ret, EnvID: m.head.EnvID, Client: tx.Client,
-		Recipients: recipients, Message: content, Index: in.Index.Encode(), UTF8: m.needsUTF8()}
-	if in.Index.Flags&(mime.EightBitBody|mime.EightBitHeader) != 0 {
-		job.Body = envelope.Body8BitMIME // whatever the program said
+	defer g.Close()
+	defer g.Reset(ctx)
+	a := m.agent
+	j := &accept.Judges{Gate: g, Filter: a.Filter, Script: a.Script, Quota: a.Quota, Router: m.settings.Router,
+		MaxReceived: m.settings.MaxReceived, Now: func() time.Time { return m.now }}
+	if m.dropped() {
+		j.Quota = nil // each recipient was asked
+	}
+	job, _, err := j.Job(ctx, d)
+	m.messageID = d.Index.Envelope.ID()
+	return job, err
+}
+
+// gates leads those who judge sessions through what a session would have been.
+func (m *message) gates(ctx context.Context, tx *gate.Transaction) (gate.Session, error) {
+	if m.settings.Gate == nil {
+		return gate.Open{}, nil
+	}
+	g, err := m.settings.Gate.Connect(ctx, tx.Conn)
+	if err != nil {
+		return nil, err
+	}
+	all := tx.Envelope.Recipients
+	tx.Envelope.Recipients = nil
+	if err = g.Hello(ctx); err == nil {
+		err = g.Mail(ctx, tx)
+	}
+	for i := range all {
+		if err == nil {
+			if err = g.Rcpt(ctx, tx, &all[i]); err == nil {
+				tx.Envelope.Recipients = append(tx.Envelope.Recipients, all[i])
+			}
+		}
+	}
+	if err == nil {
+		err = g.Data(ctx, tx)
+	}
+	if err != nil {
+		g.Reset(ctx)
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// returned is the job of a message that goes back, as it came if it cannot be completed.
+func (m *message) returned(in *intake.Message, reason error) (*flow.Job, error) {
+	d := m.draft(in)
+	_ = m.complete(d.Message) // if it cannot be, so be it
+	content, index, err := d.Message.Finish(d.Trace, d.Index)
+	if err != nil {
+		return nil, err
+	}
+	m.messageID = index.Envelope.ID()
+	e := d.Tx.Envelope
+	job := &flow.Job{ID: m.id, Received: m.now, From: m.from, Ret: e.Ret, EnvID: e.EnvID, Body: e.Body, UTF8: e.UTF8, Client: d.Tx.Client,
+		Message: content, Index: index.Encode()}
+	for i, r := range m.rcpt {
+		f := failing(r, reason)
+		f.No = i
+		job.Recipients = append(job.Recipients, f)
 	}
 	return job, nil
 }
 
-// verdict asks those who judge content.
-func (m *message) verdict(ctx context.Context, tx *flow.Transaction, in *intake.Message) ([]flow.Recipient, []byte, error) {
-	if err := in.HeaderComplete(); err != nil {
-		return nil, nil, err
+// complete adds what is missing in the header.
+func (m *message) complete(d *gate.Message) error {
+	if err := d.Complete(); err != nil {
+		return err
 	}
-	if received.Hops(in.Header) > m.settings.MaxReceived {
-		return nil, nil, errLoop
-	}
-	facts := &flow.Facts{Size: in.Size()}
-	v, err := m.agent.Filter.Judge(ctx, tx, facts)
-	if err != nil {
-		return nil, nil, err
-	}
-	if v.Err != nil {
-		return nil, nil, v.Err
-	}
-	recipients, err := sieve.Expand(ctx, m.agent.Script, tx, facts, m.plan.Recipients())
-	if err != nil {
-		return nil, nil, err
-	}
-	if !m.dropped() { // there each recipient was asked
-		err = route.Room(ctx, m.agent.Quota, recipients, in.Size())
-	}
-	return recipients, v.Fields, err
-}
-
-// complete puts the trace and what is missing in front of the message, and brings the index up to date.
-func (m *message) complete(in *intake.Message, fields []byte) (recipe.Recipe, error) {
-	trace := m.trace()
-	if in.HeaderComplete() != nil || m.asIs { // it is on its way back, and cannot be completed
-		all := append(trace, fields...)
-		return recipe.Whole(in.Self()).Prepend(all), in.Index.Shift(int64(len(all)))
-	}
-	edit := repair.Complete(in.Header, repair.Message{ID: m.id, Now: m.id.Time(), Hostname: m.settings.Hostname, From: m.author()})
-	repair.Qualify(&edit, in.Header, m.settings.Domain)
-	edit.Prepend = append(append(trace, fields...), edit.Prepend...)
-	content, block, err := edit.Apply(in.Header, in.Self())
-	if err != nil {
-		return nil, intake.ErrHeader.With("complete the header", err)
-	}
-	in.Index.SetHeader(block)
-	return content, nil
+	edit := repair.Complete(d.Header, repair.Message{ID: m.id, Now: m.id.Time(), Hostname: m.settings.Hostname, From: m.author()})
+	repair.Qualify(&edit, d.Header, m.settings.Domain)
+	return d.Apply(edit)
 }
 
 // author is the From field of a message without one.

@@ -33,7 +33,7 @@ type Judges struct {
 	Gate        gate.Session
 	Filter      filter.Filter
 	Script      sieve.Script
-	Quota       route.Quota
+	Quota       route.Quota // nil: has been asked
 	Router      *route.Router
 	MaxReceived int
 	Now         func() time.Time
@@ -46,7 +46,6 @@ type Message struct {
 	Message *gate.Message
 	Index   *mime.Message
 	Trace   []byte // our Received field
-	Passed  bool   // the gates have been asked already
 }
 
 // Job judges a message. An error is the reply.
@@ -55,10 +54,8 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 	if received.Hops(m.Message.Header) > j.MaxReceived {
 		return nil, obs.ReasonLoop, ErrLoop
 	}
-	if !m.Passed {
-		if err := j.Gate.Message(ctx, tx, m.Message); err != nil {
-			return nil, obs.ReasonContent, err
-		}
+	if err := j.Gate.Message(ctx, tx, m.Message); err != nil {
+		return nil, obs.ReasonContent, err
 	}
 	facts := &flow.Facts{Size: m.Message.Size}
 	verdict, err := j.Filter.Judge(ctx, tx.Transaction, facts)
@@ -75,8 +72,10 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 	if recipients, err = sieve.Expand(ctx, j.Script, tx.Transaction, facts, recipients); err != nil {
 		return nil, obs.ReasonContent, err
 	}
-	if err := route.Room(ctx, j.Quota, recipients, m.Message.Size); err != nil {
-		return nil, obs.ReasonQuota, err
+	if j.Quota != nil {
+		if err := route.Room(ctx, j.Quota, recipients, m.Message.Size); err != nil {
+			return nil, obs.ReasonQuota, err
+		}
 	}
 	m.Message.Prepend(changes.Prepend)
 	content, index, err := m.Message.Finish(append(m.Trace, verdict.Fields...), m.Index)

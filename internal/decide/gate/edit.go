@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/postrider/postrider/internal/mail/header"
+	"github.com/postrider/postrider/internal/mail/mime"
 	"github.com/postrider/postrider/internal/mail/status"
 )
 
@@ -33,11 +34,8 @@ const (
 	Without                 // removes all of that name
 )
 
-// Bounds of what a message's judges may do to it.
-const (
-	maxFields     = 10_000
-	maxHeaderSize = 256 << 10 // all that package mime looks at
-)
+// maxHeaderSize bounds what a message's judges may make of its header: all that package mime looks at.
+const maxHeaderSize = mime.MaxTopHeader
 
 var errTooMuch = status.Temp(451, 3, 0, "Local error in processing: a filter made the header too large")
 
@@ -51,9 +49,6 @@ func (m *Message) Edit(edits ...Edit) error {
 	}
 	for _, e := range edits {
 		m.edit(e)
-		if len(m.fields) > maxFields {
-			return errTooMuch
-		}
 	}
 	m.changed = true
 	block := m.block(nil)
@@ -93,9 +88,8 @@ func (m *Message) edit(e Edit) {
 			m.drop(e.Index)
 		}
 	case Without:
-		for i := m.find(e.Name, 1); i >= 0; i = m.find(e.Name, 1) {
-			m.drop(i)
-		}
+		m.touch(e.Name)
+		m.fields = slices.DeleteFunc(m.fields, func(f piece) bool { return strings.EqualFold(nameOf(f.text), e.Name) })
 	}
 }
 
