@@ -9,7 +9,7 @@ import (
 // Names are what a template may speak of, as in Postfix.
 var names = []string{
 	"client", "client_address", "client_name", "reverse_client_name", "helo_name", "recipient", "recipient_domain", "recipient_name",
-	"sender", "sender_domain", "sender_name", "rbl_class", "rbl_code", "rbl_domain", "rbl_reason", "rbl_what",
+	"sender", "sender_domain", "sender_name", "rbl_class", "rbl_code", "rbl_domain", "rbl_reason", "rbl_txt", "rbl_what",
 }
 
 // Template is the text of a reply: "$name", "${name}", "$(name)", "${name?text}" (text if the name has a value),
