@@ -77,9 +77,14 @@ func (b addressBook) Lookup(ctx context.Context, a address.Address) ([]route.Tar
 	}
 	targets := make([]route.Target, len(r.Targets))
 	for i, t := range r.Targets {
-		targets[i] = route.Target{Account: t.Account, Address: t.Address}
+		targets[i] = route.Target{Account: t.Account, Address: t.Address, Extension: t.Extension}
 	}
 	return targets, true, nil
+}
+
+// Domain implements route.Directory.
+func (b addressBook) Domain(ctx context.Context, domain string) (tenant int64, ours bool, err error) {
+	return b.directory.Tenant(ctx, domain)
 }
 
 func (n *Node) router() *route.Router { return &route.Router{Directory: addressBook{n.directory}} }

@@ -72,7 +72,11 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 	if err := s.gate.Mail(ctx, tx); err != nil {
 		return s.rejected("MAIL", e, "", obs.ReasonPolicy, err)
 	}
-	s.tx, s.plan = tx, route.Plan{}
+	from, err := s.agent.Settings.Router.Sender(ctx, e.From, nil)
+	if err != nil {
+		return s.rejected("MAIL", e, "", obs.ReasonLocal, err)
+	}
+	s.tx, s.plan = tx, route.Plan{From: from}
 	return nil
 }
 
@@ -85,14 +89,18 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	if err := s.gate.Rcpt(ctx, s.tx, r); err != nil {
 		return s.rejected("RCPT", e, r.To.String(), obs.ReasonPolicy, err)
 	}
-	targets, err := s.agent.Settings.Router.Recipient(ctx, *r, s.tx.MayRelay)
+	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay}
+	targets, err := router.Recipient(ctx, query)
 	if err == nil && len(targets) == 1 && targets[0].Transport == flow.Mailbox {
 		if err := s.agent.Quota.Room(ctx, targets[0].Account, e.Size); err != nil {
 			return s.rejected("RCPT", e, r.To.String(), obs.ReasonQuota, err)
 		}
 	}
 	if err == nil {
-		err = s.plan.Add(targets)
+		var copies []flow.Recipient
+		if copies, err = router.Copies(ctx, query); err == nil {
+			err = s.plan.Add(append(targets, copies...))
+		}
 	}
 	if err == nil {
 		return nil

@@ -74,6 +74,10 @@ func (w *world) Delivered(context.Context, queueid.ID, int) (bool, error)       
 func (w *world) Forget(context.Context, queueid.ID, func(queueid.ID) bool) error { return nil }
 func (w *world) Report(context.Context, *queue.Notice) error                     { return nil }
 func (w *world) Deliver(context.Context, []*queue.Task) [][]flow.Outcome         { return nil }
+func (w *world) Domain(_ context.Context, domain string) (int64, bool, error) {
+	return 1, domain == "here.example", w.away
+}
+
 func (w *world) Lookup(_ context.Context, a address.Address) ([]route.Target, bool, error) {
 	switch {
 	case w.away != nil:

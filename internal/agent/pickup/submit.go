@@ -178,10 +178,14 @@ func badAddress(err error, sender bool) error {
 // route decides the recipients' ways. One that cannot be reached gets the way of a failure, which tells the sender; when
 // none can, the message is refused.
 func (m *message) route(ctx context.Context) error {
-	var first error
-	good := 0
+	var first, err error
+	router, good := m.settings.Router, 0
+	if m.plan.From, err = router.Sender(ctx, m.from, nil); err != nil {
+		return err
+	}
 	for _, r := range m.rcpt {
-		targets, err := m.settings.Router.Recipient(ctx, r, true)
+		query := route.Query{From: m.plan.From, To: r, MayRelay: true}
+		targets, err := router.Recipient(ctx, query)
 		if status.IsTemporary(err) {
 			return err
 		}
@@ -199,6 +203,11 @@ func (m *message) route(ctx context.Context) error {
 			targets = []flow.Recipient{failing(r, err)}
 		} else {
 			good++
+			copies, err := router.Copies(ctx, query)
+			if err != nil {
+				return err
+			}
+			targets = append(targets, copies...)
 		}
 		if err := m.plan.Add(targets); err != nil {
 			return err

@@ -82,7 +82,7 @@ func (r *Reporter) Report(ctx context.Context, n *queue.Notice) error {
 
 // plan is the way to the sender; nil when there is none.
 func (r *Reporter) plan(ctx context.Context, s *Settings, n *queue.Notice) ([]flow.Recipient, error) {
-	rcpts, err := s.Router.Recipient(ctx, envelope.Recipient{To: n.Job.From}, true)
+	rcpts, err := s.Router.Recipient(ctx, route.Query{To: envelope.Recipient{To: n.Job.From}, MayRelay: true})
 	var plan route.Plan
 	if err == nil {
 		err = plan.Add(rcpts)

@@ -77,6 +77,10 @@ func (w *world) Deliver(_ context.Context, tasks []*queue.Task) (out [][]flow.Ou
 	return out
 }
 
+func (w *world) Domain(_ context.Context, domain string) (int64, bool, error) {
+	return 1, domain == "here.example", w.lookup
+}
+
 // Lookup has ann@here.example with account 7, nobody else here.
 func (w *world) Lookup(_ context.Context, a address.Address) ([]route.Target, bool, error) {
 	switch {

@@ -84,7 +84,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 	}
 	m.Index = index
 	e := tx.Envelope
-	job := &flow.Job{ID: tx.ID, Received: j.Now(), From: e.From, Hold: changes.Hold, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
+	job := &flow.Job{ID: tx.ID, Received: j.Now(), From: m.Plan.From, Hold: changes.Hold, Body: e.Body, UTF8: e.UTF8, Ret: e.Ret, EnvID: e.EnvID,
 		Client: tx.Client, Recipients: recipients, Message: content, Index: index.Encode()}
 	if changes.From != nil {
 		job.From = *changes.From
@@ -96,7 +96,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 func (j *Judges) recipients(ctx context.Context, m *Message) ([]flow.Recipient, error) {
 	changes := &m.Tx.Changes
 	for _, r := range changes.Add {
-		targets, err := j.Router.Recipient(ctx, r, true) // who may judge may send
+		targets, err := j.Router.Recipient(ctx, route.Query{From: m.Plan.From, To: r, MayRelay: true}) // who may judge may send
 		if status.IsTemporary(err) {
 			return nil, err
 		}

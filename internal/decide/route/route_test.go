@@ -10,9 +10,13 @@ import (
 	"github.com/postrider/postrider/internal/mail/status"
 )
 
-type table map[address.Address][]Target
+type book map[address.Address][]Target
 
-func (t table) Lookup(_ context.Context, a address.Address) ([]Target, bool, error) {
+func (t book) Domain(_ context.Context, domain string) (int64, bool, error) {
+	return 1, domain == "here.example", nil
+}
+
+func (t book) Lookup(_ context.Context, a address.Address) ([]Target, bool, error) {
 	if a.Domain != "here.example" {
 		return nil, false, nil
 	}
@@ -30,7 +34,7 @@ func addr(local, domain string) address.Address { return address.Address{Local: 
 
 func TestRecipient(t *testing.T) {
 	alice, bob, far := addr("alice", "here.example"), addr("bob", "here.example"), addr("x", "far.example")
-	r := Router{Directory: table{
+	r := Router{Directory: book{
 		alice:                        {{Account: 1, Address: alice}},
 		addr("team", "here.example"): {{Account: 1, Address: alice}, {Account: 2, Address: bob}, {Address: far}},
 	}}
@@ -47,7 +51,7 @@ func TestRecipient(t *testing.T) {
 		{far, false, 554, 0},
 		{far, true, 0, 1},
 	} {
-		got, err := r.Recipient(t.Context(), envelope.Recipient{To: c.to, Notify: envelope.NotifyNever}, c.relay)
+		got, err := r.Recipient(t.Context(), Query{To: envelope.Recipient{To: c.to, Notify: envelope.NotifyNever}, MayRelay: c.relay})
 		if c.code == 0 && err != nil || c.code != 0 && (err == nil || status.Of(err).Code != c.code) || len(got) != c.n {
 			t.Errorf("%v relay=%v: %v %v", c.to, c.relay, got, err)
 		}

@@ -108,6 +108,16 @@ func (d *Directory) Ours(ctx context.Context, domain string) (bool, error) {
 	return ok, nil
 }
 
+// Tenant tells whose a domain (A-labels) is, if it is one of ours. The error is a temporary one.
+func (d *Directory) Tenant(ctx context.Context, domain string) (tenant int64, ours bool, err error) {
+	domains, _, err := d.ourDomains(ctx)
+	if err != nil {
+		return 0, false, temporary("domains", err)
+	}
+	dom, ours := domains[domain]
+	return dom.Tenant, ours, nil
+}
+
 // ourDomains returns the domains by name, and the generation of what it read.
 func (d *Directory) ourDomains(ctx context.Context) (map[string]Domain, uint64, error) {
 	m, generation := d.cache.domainMap()
