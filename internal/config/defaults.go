@@ -40,6 +40,7 @@ func Defaults() *Config {
 			MaxConnections: 10000, MaxConnectionsPerAddress: 50, LoginTimeout: Duration(3 * time.Minute),
 			IdleTimeout: Duration(10 * time.Minute), MaxErrors: 20,
 		},
+		Edges:    Edges{AuthNetworks: loopback()},
 		HTTP:     HTTP{MaxConnections: 1000},
 		Rates:    defaultRates(),
 		Bans:     defaultBans(),
@@ -77,6 +78,7 @@ func defaultListeners() Listeners {
 		IMAPS:       Listener{Enabled: true, Addresses: []string{":993"}},
 		POP3:        Listener{Enabled: true, Addresses: []string{":110"}},
 		POP3S:       Listener{Enabled: true, Addresses: []string{":995"}},
+		Auth:        Listener{Addresses: []string{"127.0.0.1:12345"}},
 		HTTP:        Listener{Addresses: []string{":80"}},
 		HTTPS:       Listener{Addresses: []string{":443"}},
 	}

@@ -68,6 +68,8 @@ type Listeners struct {
 	POP3 Listener `toml:"pop3"`
 	// Mail fetching with TLS from the first byte (RFC 8314).
 	POP3S Listener `toml:"pop3s"`
+	// Logins for other mail servers of ours, in the words of Dovecot's auth protocol (docs/edges.md).
+	Auth Listener `toml:"auth"`
 	// Plain HTTP: client set-up, ACME's http-01, and for operators /healthz, /readyz and /metrics.
 	HTTP Listener `toml:"http"`
 	// The same with TLS.

@@ -10,4 +10,12 @@ type Edges struct {
 	XclientHosts Networks `toml:"smtpd_authorized_xclient_hosts"`
 	// Hosts that may say by XFORWARD where a message came from, for log and queue; nothing is judged by it.
 	XforwardHosts Networks `toml:"smtpd_authorized_xforward_hosts"`
+	// A socket where mail servers on this host ask about logins, in the words of Dovecot's auth protocol. Empty: none.
+	AuthSocket string `toml:"auth_socket" apply:"restart"`
+	// The group that may open it. Empty: nobody but root and the server's own user.
+	AuthSocketGroup string `toml:"auth_socket_group" apply:"restart"`
+	// Hosts that may ask on the addresses of listeners.auth.
+	AuthNetworks Networks `toml:"auth_networks"`
+	// Whether logins count that the asking server's client made without TLS.
+	AuthPlaintext bool `toml:"auth_plaintext"`
 }

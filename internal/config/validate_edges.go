@@ -1,6 +1,9 @@
 package config
 
-import "reflect"
+import (
+	"path/filepath"
+	"reflect"
+)
 
 // proxyRules refuse what would make somebody else's word count: a network of proxies that is the internet, and a listener that
 // waits for proxies which nobody named.
@@ -14,6 +17,11 @@ func proxyRules(c *Config) []rule {
 	everybody("edges.proxy_networks", c.Edges.ProxyNetworks)
 	everybody("edges.smtpd_authorized_xclient_hosts", c.Edges.XclientHosts)
 	everybody("edges.smtpd_authorized_xforward_hosts", c.Edges.XforwardHosts)
+	everybody("edges.auth_networks", c.Edges.AuthNetworks)
+	e := &c.Edges
+	rs = append(rs,
+		rule{e.AuthSocket != "" && !filepath.IsAbs(e.AuthSocket), "edges.auth_socket", "wants an absolute path"},
+		rule{e.AuthSocketGroup != "" && e.AuthSocket == "", "edges.auth_socket_group", "needs edges.auth_socket"})
 	v := reflect.ValueOf(c.Listeners)
 	for i := range v.NumField() {
 		l := v.Field(i).Interface().(Listener)

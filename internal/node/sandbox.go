@@ -45,6 +45,9 @@ func newSandbox(c *config.Config, file string, links []string) *Sandbox {
 	if c.Log.File != "" {
 		s.write = append(s.write, filepath.Dir(c.Log.File)) // it is made anew when it has been rotated
 	}
+	if c.Edges.AuthSocket != "" {
+		s.write = append(s.write, filepath.Dir(c.Edges.AuthSocket))
+	}
 	for _, path := range append(filesOf(c), links...) {
 		s.read = append(s.read, foldersOf(path)...)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/wire/dovecotauth"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/link"
 	"github.com/postrider/postrider/internal/wire/pop3"
@@ -25,6 +26,7 @@ type services struct {
 	smtp map[string]*smtp.Server // smtp, submission, submissions, lmtp
 	imap *imap.Server            // imap and imaps
 	pop3 *pop3.Server            // pop3 and pop3s
+	auth *dovecotauth.Server     // auth, and edges.auth_socket
 	web  *web                    // http, https, and metrics.listen
 
 	listeners []listener
@@ -61,6 +63,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	}
 	s.imap = imap.New(n.imapAgent(), n.log.Logger.With(obs.KeyComponent, "imap"), n.imapConfig(c))
 	s.pop3 = n.newPOP3(c, n.certs.TLSConfig(certs.Login))
+	s.auth = dovecotauth.New(n.authConfig(c))
 	s.web = n.newWeb(n.certs.TLSConfig(certs.Web), n.certs.HTTPChallenge)
 	return s, nil
 }
@@ -94,6 +97,7 @@ func (s *services) configure(c *config.Config) error {
 	}
 	s.imap.SetConfig(s.node.imapConfig(c))
 	s.pop3.SetConfig(s.node.pop3Config(c, s.node.certs.TLSConfig(certs.Login)))
+	s.auth.SetConfig(s.node.authConfig(c))
 	s.web.setTLS(s.node.certs.TLSConfig(certs.Web))
 	s.node.queue.Configure(retry(c))
 	return nil
@@ -115,13 +119,16 @@ func (s *services) listen(c *config.Config) (err error) {
 			if err != nil {
 				return fmt.Errorf("listen for %s on %s: %w%s", l.service, addr, err, listenHint(err))
 			}
+			if l.service != "metrics" {
+				nl = link.Guarded(nl, s.node.farewell(l.service))
+			}
 			if l.proxied {
 				nl = link.Proxied(nl, s.node.isProxy)
 			}
 			s.listeners = append(s.listeners, listener{l.service, nl})
 		}
 	}
-	return nil
+	return s.listenAuth(c)
 }
 
 type listenerConfig struct {
@@ -146,6 +153,7 @@ func listenersOf(c *config.Config) []listenerConfig {
 	add("imaps", c.Listeners.IMAPS)
 	add("pop3", c.Listeners.POP3)
 	add("pop3s", c.Listeners.POP3S)
+	add("auth", c.Listeners.Auth)
 	add("http", c.Listeners.HTTP)
 	add("https", c.Listeners.HTTPS)
 	if len(c.Metrics.Listen) > 0 {
@@ -190,6 +198,8 @@ func (s *services) serveOne(l listener) error {
 		return s.imap.Serve(s.ctx, l, imap.StartTLS)
 	case "imaps":
 		return s.imap.Serve(s.ctx, l, imap.Implicit)
+	case "auth":
+		return s.auth.Serve(s.ctx, l)
 	case "pop3":
 		return s.pop3.Serve(s.ctx, l, pop3.StartTLS)
 	case "pop3s":
@@ -213,6 +223,7 @@ func (s *services) shutdown(ctx context.Context) error {
 	}
 	group.Go(func() { _ = s.imap.Shutdown(ctx) })
 	group.Go(func() { _ = s.pop3.Shutdown(ctx) })
+	group.Go(func() { _ = s.auth.Shutdown(ctx) })
 	group.Go(func() { s.web.shutdown(ctx) })
 	group.Wait()
 	s.group.Wait()
