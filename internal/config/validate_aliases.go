@@ -8,7 +8,11 @@ import (
 )
 
 func defaultRouting() Routing {
-	return Routing{DefaultPrivs: "nobody", OwnerRequestSpecial: true, CommandTimeLimit: Duration(1000 * time.Second), MailboxSizeLimit: 10 << 30}
+	return Routing{AppendAtMyorigin: true, VirtualAliasExpansionLimit: 1000, VirtualAliasRecursionLimit: 1000,
+		CanonicalClasses:             []string{"envelope_sender", "envelope_recipient", "header_sender", "header_recipient"},
+		MasqueradeClasses:            []string{"envelope_sender", "header_sender", "header_recipient"},
+		PropagateUnmatchedExtensions: []string{"canonical", "virtual"},
+		DefaultPrivs:                 "nobody", OwnerRequestSpecial: true, CommandTimeLimit: Duration(1000 * time.Second), MailboxSizeLimit: 10 << 30}
 }
 
 // aliasRules are those of what the helper does for aliases(5) and .forward.
