@@ -24,8 +24,10 @@ const maxFile = 1 << 30
 type parseFunc func(text string) (table.Table, []table.Problem, error)
 
 // parser returns what reads the text of a table of a type; nil for types that are no files.
-func parser(kind string, aliases bool) parseFunc {
+func (o *Opener) parser(kind, path string, aliases bool) parseFunc {
 	switch kind {
+	case "pgsql", "mysql", "sqlite", "ldap", "memcache", "redis":
+		return o.database(kind, path)
 	case "hash", "btree", "lmdb", "cdb", "dbm", "texthash":
 		if aliases {
 			return func(text string) (table.Table, []table.Problem, error) { return table.Aliases(text) }
@@ -132,15 +134,38 @@ func (f *File) refresh() {
 		return
 	}
 	if err == nil {
-		var c *content
-		if c, err = f.read(at); err == nil {
-			f.now.Store(c)
-			f.report(c)
+		if err = f.replace(at); err == nil {
 			return
 		}
 	}
 	f.failed = at
 	f.opener.Log.Warn("lookup table cannot be read; it stays as it was", "table", f.path, "error", err)
+}
+
+// replace reads the file and puts it in force.
+func (f *File) replace(at stamp) error {
+	c, err := f.read(at)
+	if err != nil {
+		return err
+	}
+	old := f.now.Swap(c)
+	if closer, ok := old.Table.(io.Closer); ok {
+		_ = closer.Close() // of idle connections; those in use end with their questions
+	}
+	f.report(c)
+	return nil
+}
+
+// again reads the file at once if it has changed, however short a time ago: a configuration that names it is being put in
+// force. After an error what was read last stays.
+func (f *File) again() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, err := look(f.path)
+	if err != nil || at == f.now.Load().stamp {
+		return err
+	}
+	return f.replace(at)
 }
 
 func look(path string) (stamp, error) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postrider/postrider/internal/agent/lookup/nettab"
 	"github.com/postrider/postrider/internal/decide/table"
 )
 
@@ -66,6 +67,11 @@ func (o *Opener) one(spec string, aliases bool) (table.Table, error) {
 	o.mu.Lock()
 	t := o.open[id]
 	o.mu.Unlock()
+	if f, ok := t.(*File); ok {
+		if err := f.again(); err != nil {
+			return nil, fmt.Errorf("table %q: %w", spec, err)
+		}
+	}
 	if t != nil {
 		return t, nil
 	}
@@ -84,7 +90,8 @@ func (o *Opener) one(spec string, aliases bool) (table.Table, error) {
 
 // Types are the types of tables that can be opened.
 func Types() []string {
-	return []string{"btree", "cdb", "cidr", "dbm", "fail", "hash", "inline", "lmdb", "pcre", "pipemap", "randmap", "regexp", "static", "texthash", "unionmap"}
+	return []string{"btree", "cdb", "cidr", "dbm", "environ", "fail", "hash", "inline", "ldap", "lmdb", "memcache", "mysql", "pcre", "pgsql", "pipemap",
+		"proxy", "randmap", "redis", "regexp", "socketmap", "sqlite", "static", "tcp", "texthash", "unionmap"}
 }
 
 func (o *Opener) build(spec string, aliases bool) (table.Table, error) {
@@ -99,21 +106,26 @@ func (o *Opener) build(spec string, aliases bool) (table.Table, error) {
 		return table.NewStatic(name)
 	case "fail":
 		return failing(name), nil
+	case "environ":
+		return environ{}, nil
+	case "proxy": // a process of Postfix's that many share; here all share tables anyway
+		return o.one(name, aliases)
+	case "tcp":
+		return nettab.TCP(name, o.env())
+	case "socketmap":
+		return nettab.Socketmap(name, o.env())
 	case "unionmap", "pipemap", "randmap":
 		return o.combined(kind, name, aliases)
 	}
-	parse := parser(kind, aliases)
+	if !filepath.IsAbs(name) && name != "" {
+		name = filepath.Join(o.Dir, name)
+	}
+	parse := o.parser(kind, name, aliases)
 	if parse == nil {
-		if !slices.Contains(Types(), kind) {
-			return nil, fmt.Errorf("unknown type %q; known are %s", kind, strings.Join(Types(), ", "))
-		}
-		return nil, fmt.Errorf("type %q cannot be opened here", kind)
+		return nil, fmt.Errorf("unknown type %q; known are %s", kind, strings.Join(Types(), ", "))
 	}
 	if name == "" {
 		return nil, fmt.Errorf("after %s: the path of the file is missing", kind)
-	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(o.Dir, name)
 	}
 	return o.file(name, parse)
 }

@@ -52,6 +52,9 @@ func (l List) First(ctx context.Context, keys []Key) (value string, at Key, foun
 	return "", Key{}, false, nil
 }
 
+// Fold brings a key to the form in which tables of fixed strings are asked: case folded.
+func Fold(s string) string { return fold(s) }
+
 // fold brings a key of a table of fixed strings to the form in which it is kept: case folded, of Unicode too where the key is
 // UTF-8 (as Postfix does with smtputf8_enable).
 func fold(s string) string {
