@@ -158,6 +158,36 @@ type Rejected struct {
 	Error    *status.Error // what was answered, and the cause
 }
 
+// ScreenWord is what the tests before and after the greeting found, in postscreen's words.
+type ScreenWord string
+
+// The words.
+const (
+	ScreenPassNew     ScreenWord = "PASS NEW"           // all tests are passed
+	ScreenPassOld     ScreenWord = "PASS OLD"           // the same, of a client that was here before
+	ScreenAllowlisted ScreenWord = "ALLOWLISTED"        // the access list permits it
+	ScreenDenylisted  ScreenWord = "DENYLISTED"         // the access list rejects it
+	ScreenPregreet    ScreenWord = "PREGREET"           // it talked before the greeting
+	ScreenDNSBL       ScreenWord = "DNSBL"              // DNS lists score it too high
+	ScreenListed      ScreenWord = "LISTED"             // one of them has it
+	ScreenHangup      ScreenWord = "HANGUP"             // it left in the midst of the tests
+	ScreenPipelining  ScreenWord = "COMMAND PIPELINING" // it sent more than one command where it may not
+	ScreenCommand     ScreenWord = "NON-SMTP COMMAND"   // it speaks another protocol
+	ScreenNewline     ScreenWord = "BARE NEWLINE"       // it ended a line with LF alone
+	ScreenGreylisted  ScreenWord = "GREYLISTED"         // it was told to come again
+)
+
+// Screened: the tests of a client that nobody knows have found something.
+type Screened struct {
+	Peer
+	What    ScreenWord
+	After   time.Duration // since it connected
+	Count   int           // octets of PREGREET, score of DNSBL, seconds of GREYLISTED
+	Command string        // the command before a violation
+	Text    string        // what the client said; the domain of a list; where it hung up
+	Code    netip.Addr    // what the list answered
+}
+
 // AuthFailed: a login failed.
 type AuthFailed struct {
 	Peer
@@ -193,6 +223,7 @@ func (Queued) event()     {}
 func (Delivery) event()   {}
 func (Removed) event()    {}
 func (Rejected) event()   {}
+func (Screened) event()   {}
 func (AuthFailed) event() {}
 func (Login) event()      {}
 func (Logout) event()     {}

@@ -28,6 +28,9 @@ const (
 	KeyStatus    = "status"     // sent, deferred, bounced, expired
 	KeyReply     = "reply"      // text of the reply that decided
 	KeyCommand   = "command"    // protocol command concerned
+	KeyFound     = "found"      // what the tests of a client found, see ScreenWord
+	KeyCount     = "count"      // octets said too early; a score
+	KeyText      = "text"       // what a client said; the domain of a list
 	KeyCode      = "code"       // SMTP reply code
 	KeyReason    = "reason"     // one word for a refusal, see Reason
 	KeyDuration  = "duration"   // seconds

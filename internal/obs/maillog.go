@@ -74,6 +74,8 @@ func peerOf(e Event) (Peer, bool) {
 		return e.Peer, true
 	case Rejected:
 		return e.Peer, true
+	case Screened:
+		return e.Peer, true
 	case AuthFailed:
 		return e.Peer, true
 	case Login:

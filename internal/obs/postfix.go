@@ -46,6 +46,8 @@ func (m *maillog) postfix(e Event) {
 		m.line("postfix/qmgr", m.pid, "%s: removed", e.ID)
 	case Rejected:
 		m.rejected(e)
+	case Screened:
+		m.screened(e)
 	case AuthFailed:
 		m.authFailed(e)
 	case Login: // Postfix says who logged in with the message; it has no master users

@@ -14,11 +14,8 @@ type slogEvents struct{ log *slog.Logger }
 
 func (s slogEvents) Emit(e Event) {
 	level, msg := slog.LevelInfo, ""
-	switch e.(type) {
-	case Connect, Disconnect, Removed: // most of the time they are only counted
-		if !s.log.Enabled(context.Background(), slog.LevelDebug) {
-			return
-		}
+	if often(e) && !s.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
 	}
 	a := make(attrs, 0, 16) // most records fit
 	switch e := e.(type) {
@@ -53,6 +50,12 @@ func (s slogEvents) Emit(e Event) {
 	case Rejected:
 		msg = "rejected"
 		a.rejected(e)
+	case Screened:
+		msg = "screened"
+		if often(e) {
+			level = slog.LevelDebug
+		}
+		a.screened(e)
 	case AuthFailed:
 		level, msg = slog.LevelWarn, "authentication failed"
 		a.peer(e.Peer)
@@ -77,6 +80,17 @@ func (s slogEvents) Emit(e Event) {
 		a.str(KeyReason, e.Reason)
 	}
 	s.log.LogAttrs(context.Background(), level, msg, a...)
+}
+
+// often tells what is only counted most of the time.
+func often(e Event) bool {
+	switch e := e.(type) {
+	case Connect, Disconnect, Removed:
+		return true
+	case Screened:
+		return e.What == ScreenPassOld || e.What == ScreenAllowlisted
+	}
+	return false
 }
 
 // attrs collects the keys of a record.

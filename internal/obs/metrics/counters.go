@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/postrider/postrider/internal/obs"
 )
@@ -16,6 +17,7 @@ type counters struct {
 	delay       Histogram
 	rejected    func(values ...string) Counter
 	logins      func(values ...string) Counter
+	screened    func(values ...string) Counter
 }
 
 func newCounters(m *Metrics) counters {
@@ -29,6 +31,7 @@ func newCounters(m *Metrics) counters {
 			[]float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600, 3600, 86400}),
 		rejected: m.CounterVec("rejections_total", "Commands refused.", "service", "reason", "code"),
 		logins:   m.CounterVec("logins_total", "Logins.", "service", "mech", "result"),
+		screened:    m.CounterVec("screened_total", "What the tests of unknown clients found.", "found"),
 	}
 }
 
@@ -57,6 +60,8 @@ func (m *Metrics) Emit(e obs.Event) {
 			code = strconv.Itoa(e.Error.Code)
 		}
 		c.rejected(e.Service, string(e.Reason), code).Inc()
+	case obs.Screened:
+		c.screened(strings.ReplaceAll(strings.ToLower(string(e.What)), " ", "_")).Inc()
 	case obs.AuthFailed:
 		c.logins(e.Service, knownMech(e.Mech), "failed").Inc()
 	case obs.Login:
