@@ -41,6 +41,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look at everything that is stored, and mend it. Mail goes on meanwhile."`
 	Store      storeCmd      `cmd:"" help:"What the packs of messages hold, and giving space back to the disk."`
 	Session    sessionCmd    `cmd:"" help:"Connections of clients."`
+	Ban        banCmd        `cmd:"" help:"Networks whose clients are not let in."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`
 	Privhelper privhelperCmd `cmd:"" help:"Do for the server what needs root, and nothing else. Started by systemd, or as root."`

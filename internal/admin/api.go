@@ -49,6 +49,11 @@ type API interface {
 	Sessions(ctx context.Context, q SessionQuery) ([]Session, error) // the oldest first
 	Kick(ctx context.Context, q SessionQuery) (Kicked, error)        // ends all that q takes, and it must not be empty
 
+	Bans(ctx context.Context) ([]Ban, error) // in force, by network
+	AddBan(ctx context.Context, b BanChange) (Ban, error)
+	RemoveBan(ctx context.Context, network string) error
+	CheckBan(ctx context.Context, address string) (BanCheck, error)
+
 	// Check looks at everything that is stored, and calls each with what it finds and how far it is; the last call has the
 	// summary. Faults are no error.
 	Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error

@@ -76,5 +76,5 @@ func defaultRates() Rates { return Rates{TimeUnit: Duration(time.Minute)} }
 
 func defaultBans() Bans {
 	return Bans{Enabled: true, ExemptNetworks: loopback(), Time: Duration(time.Hour), Window: Duration(10 * time.Minute),
-		MaxAuthFailures: 20, MaxNetworkAuthFailures: 100, MaxErrorSessions: 10, MaxLoginDelay: Duration(15 * time.Second)}
+		MaxAuthFailures: 20, MaxNetworkAuthFailures: 60, MaxErrorSessions: 10, MaxLoginDelay: Duration(15 * time.Second)}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/obs"
@@ -72,11 +73,13 @@ type Node struct {
 	queue     *queue.Queue
 	intake    *intake.Intake
 	tables    *lookup.Opener // of all settings that name lookup tables
+	routing   atomic.Pointer[route.Router]
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	registry  *registry    // of connections
 	shared    *link.Shared // what all listeners have in common; nil until Start
 	logins    *lastLogins
+	bans      *bans // networks that are kept out
 	space     *space
 	incoming  *incoming // messages
 	upkeep    *upkeep
@@ -107,6 +110,9 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.tables = newTables(o)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
+	}
+	if err := n.openBans(ctx); err != nil {
+		return nil, errors.Join(err, n.closeState(ctx))
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)
 	n.incoming = newIncoming(o.Config, n.space)
@@ -166,6 +172,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.certs.Start()
 	n.checkMasters(ctx, n.config.Load())
 	n.logins.start()
+	n.bans.start()
 	n.checkHelper(ctx)
 	s.serve()
 	n.upkeep.start(n.config.Load)
@@ -246,7 +253,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	errs = append(errs, n.queue.Stop(ctx))
 	n.mta.Close()
-	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)))
+	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)), n.bans.stop(context.WithoutCancel(ctx)))
 	n.stopAgeing(context.WithoutCancel(ctx))
 	errs = append(errs, n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)

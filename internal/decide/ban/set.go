@@ -144,6 +144,14 @@ func (s *Set) prune(now time.Time) (gone []netip.Prefix) {
 	return gone
 }
 
+// Get returns the ban of just this network.
+func (s *Set) Get(p netip.Prefix) (Ban, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, found := s.bans[p]
+	return b, found
+}
+
 // Remove ends a ban; false: there was none of just this network.
 func (s *Set) Remove(p netip.Prefix, now time.Time) bool {
 	s.mu.Lock()

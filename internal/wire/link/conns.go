@@ -25,6 +25,7 @@ const (
 	Closing  Refusal = "Server is shutting down"
 	Full     Refusal = "Too many connections; try again later"
 	SiteFull Refusal = "Too many connections from your address, or network"
+	Banned   Refusal = "Connections from your address are not accepted for now"
 )
 
 // place is what a connection takes.
@@ -60,6 +61,8 @@ func (s *Conns[C]) Admit(c C, from netip.Addr, l Limits) Refusal {
 	switch {
 	case s.closing:
 		return Closing
+	case l.Shared.bans(from):
+		why = Banned
 	case at.site.IsValid() && s.per[at.site] >= l.PerSite, at.network.IsValid() && s.per[at.network] >= l.perNetwork():
 		why = SiteFull
 	case len(s.conns) >= l.Total || !l.Shared.take():

@@ -5,6 +5,7 @@
 //
 //	link.go       addresses and TLS in words
 //	accept.go     accepting, also when descriptors are short
+//	guard.go      Guarded: who is refused before anything is made for him
 //	conns.go      Conns: who is connected, and the limits
 //	shared.go     what all services of a process have in common; farewells to those for whom there is no room
 //	transport.go  Transport: deadlines for each read and write, and waking

@@ -19,6 +19,8 @@ type Shared struct {
 	// Exempt says whose address does not count: relays of our own, proxies, an office behind one address. nil: nobody's. It is
 	// set before the first connection.
 	Exempt func(netip.Addr) bool
+	// Banned says whose connections are not taken, where a Guarded listener could not tell: behind a proxy. nil: nobody's.
+	Banned func(netip.Addr) bool
 
 	room  atomic.Int64 // connections of all services
 	taken atomic.Int64
@@ -48,6 +50,8 @@ func (s *Shared) take() bool {
 }
 
 func (s *Shared) exempts(a netip.Addr) bool { return s != nil && s.Exempt != nil && s.Exempt(a) }
+
+func (s *Shared) bans(a netip.Addr) bool { return s != nil && s.Banned != nil && s.Banned(a) }
 
 func (s *Shared) give() {
 	if s != nil {

@@ -230,5 +230,6 @@ var (
 	errHTTP       = status.Temp(421, 7, 0, "This is not an HTTP server; closing connection")
 	errInjected   = status.Perm(554, 5, 0, "Input after STARTTLS in plain text; closing connection")
 	errCrowded    = status.Temp(421, 3, 2, "Too many connections; try again later")
+	errBanned     = status.Temp(421, 7, 0, string(link.Banned))
 	errCrowdedIP  = status.Temp(421, 7, 0, "Too many connections from your address, or network; try again later")
 )

@@ -115,6 +115,8 @@ func (s *Server) admit(one *session) *status.Error {
 		return errCrowded
 	case link.SiteFull:
 		return errCrowdedIP
+	case link.Banned:
+		return errBanned
 	}
 	return nil
 }

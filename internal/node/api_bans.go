@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/decide/ban"
+	"github.com/postrider/postrider/internal/obs"
+)
+
+func (a *api) Bans(context.Context) ([]admin.Ban, error) {
+	list := []admin.Ban{}
+	for _, b := range a.bans.set.List(a.opt.Now()) {
+		list = append(list, shownBan(b))
+	}
+	return list, nil
+}
+
+func shownBan(b ban.Ban) admin.Ban {
+	out := admin.Ban{Network: shownNetwork(b.Network), Reason: b.Reason, Origin: string(b.Origin), Since: b.Since.UTC()}
+	if !b.Until.IsZero() {
+		until := b.Until.UTC()
+		out.Until = &until
+	}
+	return out
+}
+
+// shownNetwork writes an address without its length.
+func shownNetwork(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// maxBan bounds how long a ban that ends may last; beyond it is for good.
+const maxBan = 100 * 365 * 24 * time.Hour
+
+func (a *api) AddBan(ctx context.Context, c admin.BanChange) (admin.Ban, error) {
+	p, err := ban.Parse(c.Network)
+	if err != nil {
+		return admin.Ban{}, admin.Errorf(admin.Invalid, "%v", err)
+	}
+	if c.Seconds < 0 || c.Seconds > int64(maxBan/time.Second) {
+		return admin.Ban{}, admin.Errorf(admin.Invalid, "a ban lasts from a second to 100 years; without a time it is for good")
+	}
+	if len(c.Reason) > maxReason || strings.ContainsFunc(c.Reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return admin.Ban{}, admin.Errorf(admin.Invalid, "the reason must be one line of at most %d bytes", maxReason)
+	}
+	if key := a.spared(p.Addr()); key != "" && p.IsSingleIP() {
+		return admin.Ban{}, admin.Errorf(admin.Invalid, "%s is never banned: it is in %s", shownNetwork(p), key)
+	}
+	now := a.opt.Now()
+	b := ban.Ban{Network: p, Reason: c.Reason, Origin: ban.Operator, Since: now}
+	if c.Seconds > 0 {
+		b.Until = now.Add(time.Duration(c.Seconds) * time.Second)
+	}
+	before, there := a.bans.set.Get(p)
+	_, _, displaced, err := a.bans.set.Put(b, now)
+	a.bans.note(append(displaced, p)...)
+	if errors.Is(err, ban.ErrFull) {
+		return admin.Ban{}, admin.Errorf(admin.Invalid, "%v", err)
+	}
+	if err := a.bans.flush(ctx); err != nil {
+		if a.bans.set.Remove(p, now); there {
+			_, _, _, _ = a.bans.set.Put(before, now)
+		}
+		return admin.Ban{}, apiError(err)
+	}
+	a.log.Warn("a network was banned", "network", p.String(), obs.KeyReason, c.Reason, "until", untilText(b), "origin", string(b.Origin))
+	a.endSessions(p, true)
+	return shownBan(b), nil
+}
+
+func untilText(b ban.Ban) string {
+	if b.Until.IsZero() {
+		return "for good"
+	}
+	return b.Until.UTC().Format(time.RFC3339)
+}
+
+func (a *api) RemoveBan(ctx context.Context, network string) error {
+	p, err := ban.Parse(network)
+	if err != nil {
+		return admin.Errorf(admin.Invalid, "%v", err)
+	}
+	now := a.opt.Now()
+	if !a.bans.set.Remove(p, now) {
+		if b, found := a.bans.set.Banned(p.Addr(), now); found {
+			return admin.Errorf(admin.NotFound, "%s is not banned by itself, but in %s", shownNetwork(p), shownNetwork(b.Network))
+		}
+		return admin.Errorf(admin.NotFound, "%s is not banned", shownNetwork(p))
+	}
+	a.bans.note(p)
+	if err := a.bans.flush(ctx); err != nil {
+		return apiError(err)
+	}
+	a.log.Info("a ban was removed", "network", p.String())
+	return nil
+}
+
+func (a *api) CheckBan(_ context.Context, address string) (admin.BanCheck, error) {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || addr.Zone() != "" {
+		return admin.BanCheck{}, admin.Errorf(admin.Invalid, "%q is no address such as 192.0.2.7 or 2001:db8::1", address)
+	}
+	addr = addr.Unmap()
+	out := admin.BanCheck{Address: addr.String(), Exempt: a.spared(addr)}
+	if b, found := a.bans.set.Banned(addr, a.opt.Now()); found {
+		shown := shownBan(b)
+		out.Ban, out.Banned = &shown, out.Exempt == ""
+	}
+	return out, nil
+}
