@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // DefaultSocket is where the helper listens.
@@ -48,6 +51,55 @@ func (c *Client) Verify(ctx context.Context, user, password string) (bool, error
 	return err == nil && m.Op == replyOK, err
 }
 
+// Source is who asks for something, and what stands there.
+type Source struct {
+	Kind      string // "alias", "forward"
+	Path      string // of the alias file
+	User      string // whose .forward
+	Extension string
+	Text      string // ":include:/path", "|command", "/file", "/folder/"
+}
+
+func (s Source) pairs() []string {
+	return []string{"source", s.Kind, "path", s.Path, "user", s.User, "extension", s.Extension, "text", s.Text}
+}
+
+// Forward returns the .forward of a system user; found is false when there is none. notes name files that cannot be used.
+func (c *Client) Forward(ctx context.Context, user, extension string) (text string, found bool, notes string, err error) {
+	m, err := c.ask(ctx, message(opForward, "user", user, "extension", extension))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, string(m.Get("notes")), nil
+	}
+	return string(m.Get("data")), err == nil, string(m.Get("notes")), err
+}
+
+// Include returns a :include: file; ErrRefused when it cannot be used.
+func (c *Client) Include(ctx context.Context, s Source) (string, error) {
+	m, err := c.ask(ctx, message(opInclude, s.pairs()...))
+	return string(m.Get("data")), err
+}
+
+// Undelivered is why a delivery was not made.
+type Undelivered struct{ Status, Text string }
+
+func (u *Undelivered) Error() string { return u.Status + " " + u.Text }
+
+// Envelope is what a command learns of the message.
+type Envelope struct{ Sender, Recipient, Original string }
+
+// Deliver gives a message to a command or a file: at least once. message is a regular file of size bytes. The error is an
+// *Undelivered, or one of the others.
+func (c *Client) Deliver(ctx context.Context, s Source, e Envelope, file *os.File, size int64) error {
+	m := message(opDeliver, append(s.pairs(), "size", strconv.FormatInt(size, 10), "sender", e.Sender, "recipient", e.Recipient, "original", e.Original)...)
+	m.File = file
+	patient := &Client{Socket: c.Socket, Timeout: maxDelivery + time.Minute}
+	reply, err := patient.ask(ctx, m)
+	if err == nil && reply.Op == replyUndelivered {
+		return &Undelivered{string(reply.Get("status")), string(reply.Get("text"))}
+	}
+	return err
+}
+
 // ask sends a request and waits for its reply.
 func (c *Client) ask(ctx context.Context, m Message) (Message, error) {
 	timeout := c.Timeout
@@ -60,23 +112,23 @@ func (c *Client) ask(ctx context.Context, m Message) (Message, error) {
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	reply, err := c.exchange(ctx, frame)
+	reply, err := c.exchange(ctx, frame, m.File)
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	text := string(reply.Get("text"))
 	switch reply.Op {
-	case replyOK, replyNo:
+	case replyOK, replyNo, replyUndelivered:
 		return reply, nil
 	case replyRefused:
 		return Message{}, fmt.Errorf("%w: %s", ErrRefused, text)
 	case replyMissing:
-		return Message{}, fmt.Errorf("%s: %w", text, fs.ErrNotExist)
+		return reply, fmt.Errorf("%s: %w", text, fs.ErrNotExist)
 	}
 	return Message{}, fmt.Errorf("%w: %s: %s", ErrUnavailable, reply.Op, text)
 }
 
-func (c *Client) exchange(ctx context.Context, frame []byte) (Message, error) {
+func (c *Client) exchange(ctx context.Context, frame []byte, file *os.File) (Message, error) {
 	socket := c.Socket
 	if socket == "" {
 		socket = DefaultSocket
@@ -97,8 +149,13 @@ func (c *Client) exchange(ctx context.Context, frame []byte) (Message, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := conn.Write(frame); err != nil {
-		return Message{}, err
+	var oob []byte
+	if file != nil {
+		oob = unix.UnixRights(int(file.Fd()))
+	}
+	// The frame is smaller than the socket's buffer, so that it goes whole with the descriptor.
+	if n, _, err := conn.WriteMsgUnix(frame, oob, nil); err != nil || n < len(frame) {
+		return Message{}, errors.Join(err, fmt.Errorf("%d of %d bytes were sent", n, len(frame)))
 	}
 	m, err := read(conn, maxReply)
 	return m, errors.Join(err, ctx.Err())

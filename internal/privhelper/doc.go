@@ -1,13 +1,16 @@
 // Package privhelper is the small program that does what needs root, and the client by which the server asks it.
 //
 // The server gives root up for good. What it cannot do then stands in one table (ops.go): read the certificate files
-// that the configuration names, and check a system user's password against shadow(5). The helper has no network, knows
+// that the configuration names, check a system user's password against shadow(5), read what system users have written
+// about their mail, and give messages to the commands and files that they, or aliases(5), name. The helper has no network, knows
 // nothing of mail, and answers only root and the service's user, whom the kernel names (SO_PEERCRED, unix(7)).
 //
 // One connection carries one request and one reply, both a frame (frame.go). The helper itself only checks the peer,
 // bounds size, time and number, and starts a child of its own program for the request: whatever goes wrong in there,
-// runs away or takes memory ends with that child. A descriptor that a later use passes will ride with the frame's first
-// byte (SCM_RIGHTS); until an operation wants one, the kernel drops it, since the reader asks for none.
+// runs away or takes memory ends with that child. The message of a delivery is a descriptor that rides with the frame's
+// first byte (SCM_RIGHTS). For whatever is a user's, the child becomes that user, for good, before it opens anything; and it
+// delivers only to what it finds written, with its own eyes, in that user's .forward or in an alias file of the
+// configuration. A server that was taken over can have a command run again, with other mail; no other command.
 //
 // What it never does: believe a path or a name of its peer without its own view of the configuration and of the file
 // system; follow a link or pass through a folder that anybody but root could have changed; log or keep a password; try
@@ -21,5 +24,10 @@
 //	trust.go    opening a file whose whole path is root's
 //	files.go    certificate files
 //	shadow.go   shadow(5) and passwd(5)
+//	identity.go passwd(5); becoming another user
+//	source.go   .forward and alias files: who may be believed, what is named there
+//	deliver.go  what is allowed
+//	command.go  running a program; sysexits.h
+//	mbox.go     mbox and Maildir
 //	client.go   the asking side
 package privhelper

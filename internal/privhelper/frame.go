@@ -1,10 +1,15 @@
 package privhelper
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // A frame is
@@ -30,6 +35,7 @@ var errFrame = errors.New("privhelper: malformed frame")
 type Message struct {
 	Op     string // of a request: what is wanted; of a reply: what came of it
 	Fields []Field
+	File   *os.File // of a delivery: the message. It travels beside the frame
 }
 
 // Field is a named value.
@@ -95,6 +101,46 @@ func read(r io.Reader, limit int) (Message, error) {
 		return Message{}, io.ErrUnexpectedEOF
 	}
 	return parse(body)
+}
+
+// receive reads a frame, and takes the one descriptor that may come with its first byte (SCM_RIGHTS, unix(7)).
+func receive(conn *net.UnixConn, limit int) (Message, error) {
+	head, oob := make([]byte, 4), make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := conn.ReadMsgUnix(head, oob)
+	if err != nil {
+		return Message{}, err
+	}
+	if n == 0 {
+		return Message{}, io.EOF
+	}
+	file := passed(oob[:oobn])
+	m, err := read(io.MultiReader(bytes.NewReader(head[:n]), conn), limit)
+	if err != nil && file != nil {
+		return Message{}, errors.Join(err, file.Close())
+	}
+	m.File = file
+	return m, err
+}
+
+// passed opens what came with a frame. The kernel has dropped what did not fit into the space for one.
+func passed(oob []byte) *os.File {
+	all, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(all) != 1 {
+		return nil
+	}
+	fds, err := unix.ParseUnixRights(&all[0])
+	if err != nil {
+		return nil
+	}
+	var first *os.File
+	for i, fd := range fds {
+		if i == 0 {
+			first = os.NewFile(uintptr(fd), "message")
+		} else {
+			_ = unix.Close(fd)
+		}
+	}
+	return first
 }
 
 // parse reads what follows the length of a frame.

@@ -10,6 +10,10 @@ const (
 	opPing     = "ping"
 	opReadFile = "read-file" // path → data
 	opVerify   = "verify"    // user, password
+	opForward  = "forward"   // user, extension → data, notes
+	// Who asks is source ("alias", "forward"), path (of the alias file), user, extension; text is what stands there.
+	opInclude = "include" // text ":include:/path" → data
+	opDeliver = "deliver" // text "|command", "/file", "/folder/"; size, sender, recipient, original; the message's descriptor
 )
 
 // Replies. All but ok and no carry a text for the log of who asked.
@@ -17,9 +21,11 @@ const (
 	replyOK      = "ok"
 	replyNo      = "no" // the password is wrong, or nobody logs in so
 	replyRefused = "refused"
-	replyMissing = "missing"
-	replyBusy    = "busy"
-	replyFailed  = "failed"
+	// replyUndelivered has status, RFC 3463, and text for the sender.
+	replyUndelivered = "undelivered"
+	replyMissing     = "missing"
+	replyBusy        = "busy"
+	replyFailed      = "failed"
 )
 
 // Helper answers requests, with the rights that its process has.
@@ -29,7 +35,7 @@ type Helper struct {
 	Log    *slog.Logger
 }
 
-// Answer does what one request asks for.
+// Answer does what one request asks for. After it the process may have become another user: one process, one request.
 func (h *Helper) Answer(m Message) Message {
 	switch m.Op {
 	case opPing:
@@ -38,6 +44,12 @@ func (h *Helper) Answer(m Message) Message {
 		return h.readFile(m)
 	case opVerify:
 		return h.verify(m)
+	case opForward:
+		return h.forward(m)
+	case opInclude:
+		return h.include(m)
+	case opDeliver:
+		return h.deliver(m)
 	}
 	return refused("unknown operation " + m.Op)
 }

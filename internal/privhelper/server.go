@@ -21,7 +21,14 @@ const (
 	maxConnections = 64
 	// Each check of a password costs 16 MiB and tens of milliseconds for a moment.
 	maxChecks = 2
+	// Deliveries may take long, and must leave room for the others.
+	maxDeliveries = 20
+	// maxDelivery is more than routing.command_time_limit may be.
+	maxDelivery = 65 * time.Minute
 )
+
+// lanes bound the requests of some kinds.
+type lanes struct{ checks, deliveries chan struct{} }
 
 // Server accepts requests and has each answered by Run.
 type Server struct {
@@ -40,7 +47,8 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	defer stop()
 	var group sync.WaitGroup
 	defer group.Wait()
-	slots, checks := make(chan struct{}, maxConnections), make(chan struct{}, maxChecks)
+	slots := make(chan struct{}, maxConnections)
+	lanes := lanes{make(chan struct{}, maxChecks), make(chan struct{}, maxDeliveries)}
 	for {
 		conn, err := l.AcceptUnix()
 		if ctx.Err() != nil {
@@ -66,7 +74,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		group.Go(func() {
 			defer func() { <-slots }()
 			defer conn.Close()
-			s.serve(ctx, conn, checks)
+			s.serve(ctx, conn, lanes)
 		})
 	}
 }
@@ -81,23 +89,37 @@ func (s *Server) refuseBusy(conn *net.UnixConn) {
 }
 
 // serve answers one connection's request. Who may not ask learns nothing, the reason neither.
-func (s *Server) serve(ctx context.Context, conn *net.UnixConn, checks chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+func (s *Server) serve(whole context.Context, conn *net.UnixConn, lanes lanes) {
+	ctx, cancel := context.WithTimeout(whole, s.Timeout)
 	defer cancel()
 	end, _ := ctx.Deadline()
 	if err := errors.Join(s.peer(conn), conn.SetDeadline(end)); err != nil {
 		s.Log.Warn("peer refused", "err", err)
 		return
 	}
-	m, err := read(conn, maxRequest)
+	m, err := receive(conn, maxRequest)
 	if err != nil {
 		s.Log.Warn("request refused", "err", err)
 		return
 	}
+	if m.File != nil {
+		defer m.File.Close()
+	}
+	if m.Op == opDeliver {
+		select {
+		case lanes.deliveries <- struct{}{}:
+			defer func() { <-lanes.deliveries }()
+			s.serveDelivery(whole, conn, m)
+		case <-ctx.Done():
+			_ = conn.SetDeadline(time.Now().Add(time.Second))
+			s.reply(conn, message(replyBusy, "text", "too many deliveries at once"))
+		}
+		return
+	}
 	if m.Op == opVerify {
 		select {
-		case checks <- struct{}{}:
-			defer func() { <-checks }()
+		case lanes.checks <- struct{}{}:
+			defer func() { <-lanes.checks }()
 		case <-ctx.Done():
 			s.reply(conn, message(replyBusy, "text", "too many passwords are being checked"))
 			return
@@ -110,6 +132,25 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn, checks chan stru
 		answer = failed(errors.New("the helper could not do it; its log has the reason"))
 	}
 	s.Log.Debug("request", "op", m.Op, "reply", answer.Op, "text", string(answer.Get("text")), "took", time.Since(began))
+	s.reply(conn, answer)
+}
+
+// serveDelivery has a message delivered, for as long as a command may take. Who asked may go away meanwhile: it goes on.
+func (s *Server) serveDelivery(ctx context.Context, conn *net.UnixConn, m Message) {
+	ctx, cancel := context.WithTimeout(ctx, maxDelivery)
+	defer cancel()
+	began := time.Now()
+	answer, err := s.Run(ctx, m)
+	if err != nil {
+		s.Log.Error("delivery failed", "text", string(m.Get("text")), "err", err)
+		answer = failed(errors.New("the helper could not do it; its log has the reason"))
+	}
+	s.Log.Info("delivery", "source", string(m.Get("source")), "path", string(m.Get("path")), "user", string(m.Get("user")), "to", string(m.Get("text")),
+		"reply", answer.Op, "status", string(answer.Get("status")), "text", string(answer.Get("text")), "took", time.Since(began))
+	if err := conn.SetDeadline(time.Now().Add(s.Timeout)); err != nil {
+		s.Log.Warn("reply not sent", "err", err)
+		return
+	}
 	s.reply(conn, answer)
 }
 
