@@ -19,6 +19,7 @@ type Config struct {
 	Submission Submission `toml:"submission"`
 	Access     Access     `toml:"access"`
 	Screen     Screen     `toml:"screen"`
+	Greylist   Greylist   `toml:"greylist"`
 	Rates      Rates      `toml:"rates"`
 	Bans       Bans       `toml:"bans"`
 	Filters    Filters    `toml:"filters"`
@@ -60,6 +61,9 @@ type Listeners struct {
 	Submissions Listener `toml:"submissions"`
 	// Mail from a relay of our own for delivery here (RFC 2033). It has no authentication: loopback only.
 	LMTP Listener `toml:"lmtp"`
+	// Mail that comes back from a content filter (docs/filters.md). No milters, no checks: loopback only, for
+	// filters.reinject_networks.
+	Reinject Listener `toml:"reinject"`
 	// Mail reading with STARTTLS (RFC 9051, RFC 3501).
 	IMAP Listener `toml:"imap"`
 	// Mail reading with TLS from the first byte (RFC 8314).
