@@ -87,8 +87,6 @@ func (b addressBook) Domain(ctx context.Context, domain string) (tenant int64, o
 	return b.directory.Tenant(ctx, domain)
 }
 
-func (n *Node) router() *route.Router { return &route.Router{Directory: addressBook{n.directory}} }
-
 // routeOf is the route key of a recipient: with a smart host all that leaves shares its limits.
 func (n *Node) routeOf(r *flow.Recipient) string {
 	if h := n.config.Load().MTA.SmartHost; h.Host != "" && r.Transport == flow.SMTP && r.NextHop == "" {

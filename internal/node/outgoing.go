@@ -11,6 +11,7 @@ import (
 	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/obs"
 )
@@ -19,6 +20,7 @@ import (
 type outgoing struct {
 	mta    *mta.Settings
 	report *report.Settings
+	router *route.Router
 }
 
 // newOutgoing reads what a configuration names. Nothing is changed yet.
@@ -35,11 +37,16 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 	}
 	resolver := dns.New(dns.Options{Servers: c.DNS.Resolvers, Timeout: c.DNS.Timeout.D(), Attempts: c.DNS.Attempts,
 		CacheEntries: c.DNS.CacheEntries, MaxTTL: c.DNS.CacheMaxTTL.D(), Now: n.opt.Now})
+	router, err := n.newRouter(c)
+	if err != nil {
+		return nil, err
+	}
 	return &outgoing{mta: mta.NewSettings(c, resolver, string(password), roots),
-		report: &report.Settings{Hostname: c.Hostname, Router: n.router()}}, nil
+		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router}, nil
 }
 
 func (n *Node) apply(o *outgoing) {
+	n.routing.Store(o.router)
 	n.mta.Set(o.mta)
 	n.reporter.Set(o.report)
 }

@@ -153,7 +153,7 @@ func (r *Rules) aliasDomains() Domains {
 
 // local tells whether a domain is of the local class.
 func (r *Router) local(ctx context.Context, domain string) (bool, error) {
-	if domain == "" || domain == r.Rules.MyOrigin { // RFC 5321 §4.5.1: postmaster
+	if domain == "" || domain == r.Rules.HostDomain { // RFC 5321 §4.5.1: postmaster
 		return true, nil
 	}
 	if domain[0] == '[' { // RFC 5321 §4.1.3

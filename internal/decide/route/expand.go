@@ -266,8 +266,8 @@ func (x *walk) add(n *node, r flow.Recipient) {
 // localName follows an address of the local class: what the Expander says, else the account of the host's domain.
 func (x *walk) localName(ctx context.Context, n node, final bool) error {
 	a := n.address
-	if x.Rules.MyOrigin != "" {
-		a.Domain = x.Rules.MyOrigin
+	if x.Rules.HostDomain != "" {
+		a.Domain = x.Rules.HostDomain
 	}
 	if x.Rules.LocalRecipientMaps != nil && len(n.path) == 0 {
 		if listed, _, err := x.Listed(ctx, a); err != nil || !listed {
@@ -329,8 +329,8 @@ func (x *walk) follow(ctx context.Context, n node, alias address.Address) error 
 		n.ours = true
 		return x.virtual(ctx, n)
 	}
-	if x.Rules.MyOrigin != "" {
-		to.Domain = x.Rules.MyOrigin
+	if x.Rules.HostDomain != "" {
+		to.Domain = x.Rules.HostDomain
 	}
 	switch {
 	case to.Equal(alias):

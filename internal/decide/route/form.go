@@ -19,8 +19,8 @@ func (r *Router) form(ctx context.Context, a address.Address) (address.Address, 
 		if ip, err := netip.ParseAddr(a.Domain); err == nil && r.Rules.ResolveNumericDomain {
 			a.Domain = address.Literal(ip)
 		}
-		if a.IsPostmaster() && r.Rules.MyOrigin != "" {
-			a.Domain = r.Rules.MyOrigin
+		if a.IsPostmaster() && r.Rules.HostDomain != "" {
+			a.Domain = r.Rules.HostDomain
 		}
 		if a.IsZero() || !strings.ContainsAny(a.Local, "@%!") {
 			return a, nil
@@ -88,8 +88,9 @@ func (r *Router) parse(text string) (address.Address, error) {
 	if a, ok := r.reroute(text); ok {
 		return a, nil
 	}
-	if r.Rules.MyOrigin == "" {
-		return address.Parse(text+"@localhost", true)
+	origin := r.Rules.MyOrigin
+	if !r.Rules.AppendAtMyOrigin || origin == "" {
+		origin = r.Rules.HostDomain
 	}
-	return address.Parse(text+"@"+r.Rules.MyOrigin, true)
+	return address.Parse(text+"@"+origin, true)
 }

@@ -58,7 +58,7 @@ type Expander interface {
 
 // Local is a recipient of the local class: of the host's domain, of mydestination, of an address literal of ours.
 type Local struct {
-	Address address.Address // in the host's domain (myorigin)
+	Address address.Address // in the host's domain
 	// Path has the addresses that led here, the first one first; the Router has seen to it that Address is not among them.
 	Path []address.Address
 	From address.Address // of the message, rewritten

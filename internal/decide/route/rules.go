@@ -12,12 +12,13 @@ import (
 
 // Rules are the settings, each as Postfix's parameter of that name. The zero Rules have nothing but the directory.
 type Rules struct {
-	MyOrigin  string                // the host's own domain: its addresses are of the local class
-	MyDomain  string                // append_dot_mydomain's
-	Delimiter string                // recipient_delimiter
-	Own       func(netip.Addr) bool // whether an address is this host's; nil: none is
+	HostDomain string                // the host's own domain: its addresses are of the local class
+	MyOrigin   string                // the domain of addresses in tables and settings that have none
+	MyDomain   string                // append_dot_mydomain's
+	Delimiter  string                // recipient_delimiter
+	Own        func(netip.Addr) bool // whether an address is this host's; nil: none is
 
-	AppendAtMyOrigin     bool
+	AppendAtMyOrigin     bool // without it such addresses are of HostDomain: mail can go to no other
 	AppendDotMyDomain    bool
 	SwapBangPath         bool
 	AllowPercentHack     bool
@@ -123,7 +124,7 @@ func (r *Router) keys(ctx context.Context, a address.Address) ([]table.Key, erro
 	if err != nil {
 		return nil, err
 	}
-	if local {
+	if local || a.Domain == r.Rules.MyOrigin {
 		parts |= table.LocalPart
 	}
 	return r.both(a, parts), nil
