@@ -48,6 +48,7 @@ func rules(c *Config) []rule {
 		{len(c.Delivery.RecipientDelimiter) > 1 || strings.ContainsAny(c.Delivery.RecipientDelimiter, "@ \"\\"),
 			"delivery.recipient_delimiter", "wants one character that may stand in a local part, or none"},
 	}
+	rs = append(rs, screenRules(c)...)
 	for _, m := range c.Auth.MasterUsers {
 		rs = append(rs, rule{m == "" || strings.ContainsAny(m, "* \t"), "auth.master_users", fmt.Sprintf("%q is not an account's address", m)})
 	}
