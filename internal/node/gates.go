@@ -7,5 +7,7 @@ import (
 
 // gates are those who judge the sessions of a service, in the order in which they are asked.
 func (n *Node) gates(c *config.Config, service string) gate.Gate {
-	return gate.Chain{}
+	var chain gate.Chain
+	chain = append(chain, n.contentGates(c, service)...)
+	return chain
 }

@@ -47,7 +47,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := openTables(n.tables, c); err != nil {
+	if err := errors.Join(openTables(n.tables, c), checkMilters(c)); err != nil {
 		return nil, err
 	}
 	out, err := n.newOutgoing(c)
@@ -83,7 +83,7 @@ func (s *services) configure(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := openTables(s.node.tables, c); err != nil {
+	if err := errors.Join(openTables(s.node.tables, c), checkMilters(c)); err != nil {
 		return err
 	}
 	out, err := s.node.newOutgoing(c)
