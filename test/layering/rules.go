@@ -20,6 +20,7 @@ var layers = []string{
 	"internal/crypt",
 	"cmd", "test",
 	"internal/privhelper",
+	"internal/migrate",
 }
 
 const (
@@ -72,6 +73,11 @@ func buildBans() []ban {
 	helper := []string{"internal/privhelper"}
 	add(rootSmall, helper, append(append(middle[:3:3], actors...), "internal/mail", "internal/node", "internal/vfs", "internal/dns", "internal/obs")...)
 	add("only node and the command privhelper speak with the helper", append(append(middle[:3:3], actors...), support...), helper...)
+	migrate := []string{"internal/migrate"}
+	add("a migration turns one text into another: it needs the configuration's keys and the parsers of tables, nothing that runs", migrate,
+		append([]string{"internal/wire", "internal/state", "internal/mail", "internal/node", "internal/vfs", "internal/dns", "internal/obs", "internal/submit", "internal/crypt",
+			"internal/privhelper", "internal/decide/access", "internal/decide/dnslist", "internal/decide/filter", "internal/decide/gate", "internal/decide/route", "internal/decide/sieve"}, actors...)...)
+	add("migrations are commands of the operator's; nothing that runs needs them", append(append(append(middle[:3:3], actors...), support...), "internal/node", "internal/mail"), migrate...)
 	add(supportIs, support, append(append([]string{"internal/node"}, middle...), actors...)...)
 	return bans
 }

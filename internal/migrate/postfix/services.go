@@ -1,0 +1,314 @@
+package postfix
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// smtpd is the service that mail from the internet comes to: port 25's, behind postscreen where that is in front.
+func (m *move) smtpd() *Service {
+	if s := m.service("smtpd", "pass"); s != nil && m.postscreen() != nil {
+		return s
+	}
+	for i, s := range m.Services {
+		if s.Type == "inet" && s.Command == "smtpd" && m.listener(s) == "smtp" {
+			return &m.Services[i]
+		}
+	}
+	return nil
+}
+
+func (m *move) postscreen() *Service {
+	for i, s := range m.Services {
+		if s.Type == "inet" && s.Command == "postscreen" {
+			return &m.Services[i]
+		}
+	}
+	return nil
+}
+
+// submission is the service of our users: port 587's, else 465's.
+func (m *move) submission() (found *Service) {
+	for i, s := range m.Services {
+		if s.Type == "inet" && s.Command == "smtpd" {
+			switch m.listener(s) {
+			case "submission":
+				return &m.Services[i]
+			case "submissions":
+				found = &m.Services[i]
+			}
+		}
+	}
+	return found
+}
+
+// listener tells which of our listeners a service of type inet is; "" for none, "filter" for where mail comes back from a
+// content filter.
+func (m *move) listener(s Service) string {
+	if s.Command == "postscreen" {
+		return "smtp"
+	}
+	if s.Command != "smtpd" {
+		return ""
+	}
+	host, port := splitService(s.Name)
+	n, _ := namedPort(port)
+	filter, stops := s.override("content_filter")
+	wrapped, _ := s.override("smtpd_tls_wrappermode")
+	auth, _ := s.override("smtpd_sasl_auth_enable")
+	switch {
+	case stops && filter == "" && isLoopback(host):
+		return "filter"
+	case wrapped == "yes" || n == 465:
+		return "submissions"
+	case auth == "yes" || n == 587:
+		return "submission"
+	}
+	return "smtp"
+}
+
+// splitService splits "127.0.0.1:10025", "[::1]:25", "smtp".
+func splitService(name string) (host, port string) {
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		return strings.Trim(name[:i], "[]"), name[i+1:]
+	}
+	return "", name
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// addresses are where a service listens.
+func (m *move) addresses(p *param, s Service) []string {
+	host, port := splitService(s.Name)
+	n, ok := namedPort(port)
+	if !ok {
+		p.doubt("%q is no port", clip(port))
+		return nil
+	}
+	hosts := []string{host}
+	if host == "" {
+		interfaces, _ := m.Value("inet_interfaces", nil)
+		hosts = strings.FieldsFunc(interfaces, listSeparator)
+	}
+	protocols, _ := m.Value("inet_protocols", nil)
+	var out []string
+	for _, h := range hosts {
+		switch h = strings.Trim(h, "[]"); {
+		case h == "all" && protocols == "ipv4":
+			out = append(out, "0.0.0.0:"+strconv.Itoa(n))
+		case h == "all" && protocols == "ipv6":
+			out = append(out, "[::]:"+strconv.Itoa(n))
+		case h == "all":
+			out = append(out, ":"+strconv.Itoa(n))
+		case h == "loopback-only" || h == "localhost":
+			if protocols != "ipv6" {
+				out = append(out, "127.0.0.1:"+strconv.Itoa(n))
+			}
+			if protocols != "ipv4" {
+				out = append(out, "[::1]:"+strconv.Itoa(n))
+			}
+		default:
+			out = append(out, net.JoinHostPort(h, strconv.Itoa(n)))
+		}
+	}
+	return out
+}
+
+func interfaces(m *move, p *param) verdict {
+	if p.value == "all" {
+		return same("all addresses")
+	}
+	if len(m.Services) == 0 {
+		p.doubt("there is no master.cf, so the ports are not known: write listeners.*.addresses")
+		return same("")
+	}
+	return verdict{fate: Translated, keys: []string{"listeners.smtp.addresses"}, text: "with the services of master.cf"}
+}
+
+// services finds the fate of every service and of its -o, then opens the listeners.
+func (m *move) services() {
+	listeners := map[string][]string{}
+	origin := map[string]*param{}
+	for i := range m.Services {
+		s := &m.Services[i]
+		p := &param{name: "", file: "master.cf", line: s.Line, service: s}
+		v := m.serviceFate(p, s)
+		if name := m.listener(*s); s.Type == "inet" && name != "" && name != "filter" {
+			for _, a := range m.addresses(p, *s) {
+				if !slices.Contains(listeners[name], a) {
+					listeners[name] = append(listeners[name], a)
+				}
+			}
+			if origin[name] == nil {
+				origin[name] = &param{name: s.Label(), file: "master.cf", line: s.Line}
+			}
+			v = translated("listeners." + name + ".addresses")
+			if s.Command == "postscreen" {
+				v = merge(v, m.put(p, "screen.enabled", true))
+			}
+		}
+		m.tell(p, v)
+		for _, o := range s.Override {
+			m.judge(&param{name: o.Name, raw: o.Value, file: "master.cf", line: o.Line, service: s})
+		}
+	}
+	if len(m.Services) > 0 {
+		m.listen(listeners, origin)
+	}
+}
+
+// listen writes the listeners. Where users log in on port 25 only, the ports for them stay open: they must move there.
+func (m *move) listen(listeners map[string][]string, origin map[string]*param) {
+	auth, _ := m.Value("smtpd_sasl_auth_enable", nil)
+	none := &param{name: "no such service in master.cf"}
+	for _, name := range []string{"smtp", "submission", "submissions"} {
+		key := "listeners." + name
+		switch p := origin[name]; {
+		case p != nil:
+			m.put(p, key+".addresses", listeners[name])
+		case name == "smtp" || auth != "yes":
+			m.put(none, key+".enabled", false)
+		}
+	}
+	if interfaces, _ := m.Value("inet_interfaces", nil); interfaces == "loopback-only" || interfaces == "localhost" || interfaces == "127.0.0.1" {
+		for _, name := range []string{"imap", "imaps", "pop3", "pop3s"} {
+			m.put(&param{name: "inet_interfaces: nobody reads mail from outside"}, "listeners."+name+".enabled", false)
+		}
+	}
+}
+
+// serviceFate tells what becomes of a service that is no listener.
+func (m *move) serviceFate(p *param, s *Service) verdict {
+	switch {
+	case s.Type == "inet" && m.listener(*s) == "filter":
+		return m.backFromFilter(p, s)
+	case s.Type == "inet" && s.Command == "qmqpd":
+		return unsupported("QMQP is not spoken; let the clients use submission")
+	case s.Type == "inet":
+		return unsupported("%s on the network has no counterpart", s.Command)
+	case s.Command == "pipe":
+		return m.program(p, s)
+	case s.Command == "spawn":
+		return m.spawned(p, s)
+	case isDelivery(s.Command) && !isDelivery(s.Name) && s.Name != "relay":
+		if !m.transportUsed(s.Name) {
+			return meaningless("nothing sends mail to it")
+		}
+		if len(s.Override) == 0 {
+			return meaningless("as %s, and called so here", s.Command)
+		}
+		return unsupported("a copy of %s with settings of its own; mail for it goes by %s here, with the settings of [mta]", s.Command, s.Command)
+	}
+	return meaningless("%s", oneProgram)
+}
+
+func isDelivery(command string) bool {
+	switch command {
+	case "smtp", "lmtp", "local", "virtual", "error", "retry", "discard", "relay":
+		return true
+	}
+	return false
+}
+
+// transportUsed tells whether a parameter or a table's file names a transport.
+func (m *move) transportUsed(name string) bool {
+	uses := func(value string) bool {
+		for word := range strings.FieldsFuncSeq(value, listSeparator) {
+			if word == name || strings.HasPrefix(word, name+":") || strings.HasPrefix(word, "FILTER") {
+				return true
+			}
+		}
+		return false
+	}
+	for _, s := range m.Settings {
+		if uses(s.Value) {
+			return true
+		}
+	}
+	for _, s := range m.Services {
+		for _, o := range s.Override {
+			if uses(o.Value) {
+				return true
+			}
+		}
+	}
+	for file, text := range m.files {
+		if strings.Contains(file, "maps/") && strings.Contains(string(text), name+":") {
+			return true
+		}
+	}
+	return false
+}
+
+// program judges a service that gives mail to a program.
+func (m *move) program(_ *param, s *Service) verdict {
+	if !m.transportUsed(s.Name) {
+		return meaningless("nothing sends mail to it")
+	}
+	return unsupported("transports that run programs are not there; use an alias \"|program\" (docs/aliases.md): %s", clip(strings.Join(s.Args, " ")))
+}
+
+// spawned judges a program that the old system started for each connection, such as a policy service.
+func (m *move) spawned(_ *param, s *Service) verdict {
+	used := false
+	for _, o := range m.Settings {
+		used = used || strings.Contains(o.Value, "private/"+s.Name)
+	}
+	if !used {
+		return meaningless("nothing asks it")
+	}
+	return unsupported("let systemd start it: a socket unit with ListenStream=%s and Accept=yes, and a service that runs %s",
+		m.socket(&param{}, "private/"+s.Name), clip(strings.Join(s.Args, " ")))
+}
+
+// backFromFilter judges the service that takes mail back from a content filter.
+func (m *move) backFromFilter(p *param, s *Service) verdict {
+	return m.put(p, "filters.reinject", []string{s.Name})
+}
+
+// override judges an -o. decided is false for what is judged as in main.cf.
+func (m *move) override(p *param) (v verdict, decided bool) {
+	of := m.listener(*p.service)
+	main, _, _ := m.expanded(p.name, nil)
+	equal := sameValue(p.value, strings.Trim(main, blanks))
+	switch {
+	case of == "filter":
+		return meaningless("mail that comes back from the filter is not judged again"), true
+	case strings.HasPrefix(p.name, "smtpd_tls_") || p.name == "smtpd_sasl_auth_enable":
+		if r := m.rules[p.name]; r != nil && (r.do == nil || p.name == "smtpd_sasl_auth_enable" || p.name == "smtpd_tls_security_level" || p.name == "smtpd_tls_wrappermode") {
+			return verdict{}, false
+		}
+	}
+	if r := m.rules[p.name]; r != nil && r.fate == Meaningless && r.do == nil {
+		return meaningless("%s", r.text), true
+	}
+	if p.service.Type == "inet" || p.service == m.smtpd() {
+		for _, key := range m.byName[p.name] {
+			if strings.HasPrefix(key, ofSMTP) && p.service == m.smtpd() || strings.HasPrefix(key, ofSubmission) && p.service == m.submission() {
+				return m.named(p, m.byName[p.name]), true
+			}
+			if strings.HasPrefix(key, ofSubmission) && strings.HasPrefix(of, "submission") {
+				other, _ := m.Value(p.name, m.submission())
+				equal = sameValue(p.value, other)
+			}
+		}
+	}
+	switch _, known := m.Default(p.name); {
+	case equal:
+		return same("as for all services"), true
+	case !known && m.user(p.name) != "":
+		return meaningless("a name of your own; its value went to where it is used: %s", m.user(p.name)), true
+	case !known:
+		return m.unknown(p), true
+	case p.service.Type != "inet" && isDelivery(p.service.Command) && !isDelivery(p.service.Name) && !m.transportUsed(p.service.Name):
+		return meaningless("nothing sends mail to this service"), true
+	case len(m.byName[p.name]) > 0:
+		return unsupported("%s holds for all services; it has the value of main.cf", strings.Join(m.byName[p.name], ", ")), true
+	}
+	return unsupported("it cannot be said for this service alone"), true
+}

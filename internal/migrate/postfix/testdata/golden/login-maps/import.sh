@@ -1,0 +1,9 @@
+#!/bin/sh
+# Domains and accounts of the old system. Read it before you run it: sh import.sh
+# No password is in it. For each account: postrider account password ADDRESS; postrider account set --login ADDRESS
+# (account add --stored-stdin takes passwords as Dovecot and shadow(5) store them). What exists already is passed over.
+# Catch-all of example.net: postrider domain set --catch-all ADDRESS example.net
+postrider domain add example.net
+postrider domain add example.org
+postrider account add --no-login info@example.org
+postrider account add --no-login sales@example.org

@@ -1,0 +1,3 @@
+/unclosed REJECT
+/ok/ WARN
+/(/ REJECT
