@@ -1,7 +1,9 @@
 package mta
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -44,6 +46,10 @@ func newAttempt(a *Agent, t *queue.Task) *attempt {
 	x := &attempt{Agent: a, set: a.settings.Load(), task: t, later: map[int]flow.Outcome{}, started: a.opt.Now()}
 	x.pending = append(x.pending, t.Recipients...)
 	x.facts = factsOf(t.Job)
+	// Those of one sender together: a transaction has one.
+	slices.SortStableFunc(x.pending, func(a, b flow.Recipient) int {
+		return cmp.Compare(t.Job.Sender(&a).String(), t.Job.Sender(&b).String())
+	})
 	return x
 }
 
@@ -59,7 +65,6 @@ func factsOf(j *flow.Job) facts {
 			f.body = envelope.Body8BitMIME
 		}
 	}
-	f.utf8 = f.utf8 || j.From.NeedsUTF8()
 	return f
 }
 

@@ -45,7 +45,7 @@ func (a *Agent) connect(ctx context.Context, rt *route, h hop) (*conn, *failure)
 			obs.KeyError, f.cause)
 		c, f = a.open(ctx, rt, h, TLSNone)
 	}
-	if f != nil && rt.host != "" {
+	if f != nil && rt.configured {
 		f = f.temporary() // a host that somebody configured: a refusal of all mail can be mended
 	}
 	return c, f
@@ -76,7 +76,13 @@ func (a *Agent) open(ctx context.Context, rt *route, h hop, level TLS) (*conn, *
 func (a *Agent) dial(ctx context.Context, rt *route, h hop) (net.Conn, *failure) {
 	bounded, cancel := context.WithTimeout(ctx, or(rt.set.Connect, defaultConnect))
 	defer cancel()
-	nc, err := a.opt.Dial(bounded, rt.set.local(h.addr.Addr()), h.addr)
+	var nc net.Conn
+	var err error
+	if h.unix != "" {
+		nc, err = (&net.Dialer{}).DialContext(bounded, "unix", h.unix)
+	} else {
+		nc, err = a.opt.Dial(bounded, rt.set.local(h.addr.Addr()), h.addr)
+	}
 	if err != nil { // RFC 3463 §3.5: no answer from host
 		return nil, ours(status.Temp(451, 4, 1, "connection to "+h.String()+": "+reason(err)), err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
 )
 
@@ -19,45 +20,64 @@ const maxHosts = 20
 // whose addresses cannot be known now, the failure. It asks the DNS only as far as the caller goes.
 func (a *Agent) hops(ctx context.Context, rt *route) iter.Seq2[hop, *failure] {
 	return func(yield func(hop, *failure) bool) {
-		if rt.host != "" {
-			a.direct(ctx, rt, yield)
-			return
-		}
-		if ip, ok := address.LiteralIP(rt.domain); ok { // RFC 5321 §4.1.3
-			to := hop{ip.String(), netip.AddrPortFrom(ip.Unmap(), rt.port)}
-			if a.opt.Own(to.addr) || !reachable(ip) {
-				yield(hop{}, loops(rt.domain))
+		for _, next := range rt.next {
+			more := true
+			a.hopsOf(ctx, rt, next, func(h hop, f *failure) bool {
+				if f != nil && rt.configured {
+					f = f.temporary()
+				}
+				more = yield(h, f)
+				return more
+			})
+			if !more {
 				return
 			}
-			yield(to, nil)
-			return
 		}
-		mxs, f := a.exchangers(ctx, rt)
-		if f != nil {
-			yield(hop{}, f)
-			return
-		}
-		a.walk(ctx, rt, mxs, yield)
 	}
 }
 
-// direct gives the addresses of a next hop that somebody configured: what is wrong with it can be mended, so that nothing
-// fails for good.
-func (a *Agent) direct(ctx context.Context, rt *route, yield func(hop, *failure) bool) {
+func (a *Agent) hopsOf(ctx context.Context, rt *route, next flow.NextHop, yield func(hop, *failure) bool) {
+	if next.Unix != "" {
+		yield(hop{name: "localhost", unix: next.Unix}, nil)
+		return
+	}
+	if !next.MX {
+		a.direct(ctx, rt, next, yield)
+		return
+	}
+	if ip, ok := address.LiteralIP(next.Host); ok { // RFC 5321 §4.1.3
+		to := hop{name: ip.String(), addr: netip.AddrPortFrom(ip.Unmap(), next.Port)}
+		if a.opt.Own(to.addr) || !reachable(ip) {
+			yield(hop{}, loops(next.Host))
+			return
+		}
+		yield(to, nil)
+		return
+	}
+	mxs, f := a.exchangers(ctx, rt, next.Host)
+	if f != nil {
+		yield(hop{}, f)
+		return
+	}
+	a.walk(ctx, rt, next, mxs, yield)
+}
+
+// direct gives the addresses of a host that is meant itself.
+func (a *Agent) direct(ctx context.Context, rt *route, next flow.NextHop, yield func(hop, *failure) bool) {
 	addrs := []netip.Addr{}
-	if ip, err := netip.ParseAddr(rt.host); err == nil {
+	if ip, err := netip.ParseAddr(next.Host); err == nil {
 		addrs = append(addrs, ip.Unmap())
 	} else {
 		var f *failure
-		if addrs, f = a.addresses(ctx, rt.set, rt.host); f != nil {
-			yield(hop{}, f.temporary())
+		if addrs, f = a.addresses(ctx, rt.set, next.Host); f != nil {
+			yield(hop{}, f)
 			return
 		}
 	}
 	for _, addr := range addrs {
-		to := hop{rt.host, netip.AddrPortFrom(addr, rt.port)}
+		to := hop{name: next.Host, addr: netip.AddrPortFrom(addr, next.Port)}
 		if a.opt.Own(to.addr) {
-			yield(hop{}, loops(rt.host).temporary())
+			yield(hop{}, loops(next.Host))
 			return
 		}
 		if !yield(to, nil) {
@@ -67,18 +87,18 @@ func (a *Agent) direct(ctx context.Context, rt *route, yield func(hop, *failure)
 }
 
 // exchangers are the mail exchangers of a domain: by preference, equals in random order.
-func (a *Agent) exchangers(ctx context.Context, rt *route) ([]dns.MX, *failure) {
-	mxs, _, err := rt.set.Resolver.LookupMX(ctx, rt.domain)
+func (a *Agent) exchangers(ctx context.Context, rt *route, domain string) ([]dns.MX, *failure) {
+	mxs, _, err := rt.set.Resolver.LookupMX(ctx, domain)
 	switch {
 	case err == nil:
 	case dns.KindOf(err) == dns.NoData: // RFC 5321 §5.1: the domain itself is its exchanger
-		return []dns.MX{{Host: rt.domain}}, nil
+		return []dns.MX{{Host: domain}}, nil
 	default:
-		return nil, lookupFailed(rt.domain, err)
+		return nil, lookupFailed(domain, err)
 	}
 	mxs = slices.DeleteFunc(slices.Clone(mxs), func(m dns.MX) bool { return m.Host == "" })
 	if len(mxs) == 0 { // RFC 7505 §3
-		return nil, ours(status.Perm(556, 1, 10, "domain "+rt.domain+" says that it takes no mail (null MX)"), nil)
+		return nil, ours(status.Perm(556, 1, 10, "domain "+domain+" says that it takes no mail (null MX)"), nil)
 	}
 	a.opt.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
 	slices.SortStableFunc(mxs, func(a, b dns.MX) int { return int(a.Preference) - int(b.Preference) })
@@ -87,7 +107,7 @@ func (a *Agent) exchangers(ctx context.Context, rt *route) ([]dns.MX, *failure) 
 
 // walk gives the addresses of exchangers, those of one preference at a time, since we may be among them: RFC 5321 §5.1
 // forbids to send to exchangers of our own preference or worse.
-func (a *Agent) walk(ctx context.Context, rt *route, mxs []dns.MX, yield func(hop, *failure) bool) {
+func (a *Agent) walk(ctx context.Context, rt *route, next flow.NextHop, mxs []dns.MX, yield func(hop, *failure) bool) {
 	for at := 0; at < len(mxs); {
 		end := at
 		var hops []hop
@@ -98,12 +118,12 @@ func (a *Agent) walk(ctx context.Context, rt *route, mxs []dns.MX, yield func(ho
 				failures = append(failures, f)
 			}
 			for _, addr := range addrs {
-				hops = append(hops, hop{mxs[end].Host, netip.AddrPortFrom(addr, rt.port)})
+				hops = append(hops, hop{name: mxs[end].Host, addr: netip.AddrPortFrom(addr, next.Port)})
 			}
 		}
 		if slices.ContainsFunc(hops, func(h hop) bool { return a.opt.Own(h.addr) }) {
 			if at == 0 { // nobody is better than we, and we do not know the domain
-				yield(hop{}, loops(rt.domain))
+				yield(hop{}, loops(next.Host))
 			}
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/recipe"
@@ -27,7 +28,7 @@ func (x *attempt) session(ctx context.Context, c *conn) (f *failure, stale bool)
 	}
 	todo := x.acceptable(c)
 	for len(todo) > 0 && f == nil {
-		n := min(len(todo), limit)
+		n := sameSender(x.task.Job, todo[:min(len(todo), limit)])
 		c.used++
 		results, err := x.transaction(ctx, c, todo[:n])
 		if reused && wasClosed(err, results) {
@@ -55,13 +56,31 @@ func (x *attempt) acceptable(c *conn) []flow.Recipient {
 	var rest []flow.Recipient
 	_, utf8 := c.Extension("SMTPUTF8")
 	for _, r := range append([]flow.Recipient(nil), x.pending...) {
-		if !utf8 && (x.facts.utf8 || r.To.NeedsUTF8()) { // RFC 6531 §3.5
+		if !utf8 && (x.facts.utf8 || r.To.NeedsUTF8() || x.task.Job.Sender(&r).NeedsUTF8()) { // RFC 6531 §3.5
 			x.decide(r.No, ours(smtp.ErrSMTPUTF8, nil).at(c.hop).outcome())
 			continue
 		}
 		rest = append(rest, r)
 	}
 	return rest
+}
+
+// sameSender counts the recipients at the start that have the first one's sender.
+func sameSender(j *flow.Job, to []flow.Recipient) int {
+	for i := range to {
+		if j.Sender(&to[i]) != j.Sender(&to[0]) {
+			return i
+		}
+	}
+	return len(to)
+}
+
+// generic maps an address on its way out, generic(5). Delivery agents get addresses as they are.
+func (x *attempt) generic(ctx context.Context, c *conn, a address.Address) (address.Address, error) {
+	if x.set.Generic == nil || c.key.lmtp || a.IsZero() {
+		return a, nil
+	}
+	return x.set.Generic(ctx, a)
 }
 
 // source notes a failure to read the message, which is not the host's.
@@ -84,12 +103,20 @@ var errMessage = status.Temp(451, 3, 0, "the message cannot be read from our sto
 // transaction sends the message to some recipients.
 func (x *attempt) transaction(ctx context.Context, c *conn, to []flow.Recipient) ([]smtp.Outcome, error) {
 	job := x.task.Job
-	e := &envelope.Envelope{From: job.From, Body: x.facts.body, Ret: job.Ret, EnvID: job.EnvID}
+	from, err := x.generic(ctx, c, job.Sender(&to[0]))
+	if err != nil {
+		return make([]smtp.Outcome, len(to)), err
+	}
+	e := &envelope.Envelope{From: from, Body: x.facts.body, Ret: job.Ret, EnvID: job.EnvID}
 	_, offered := c.Extension("SMTPUTF8")
-	e.UTF8 = offered && (job.UTF8 || x.facts.utf8)
+	e.UTF8 = offered && (job.UTF8 || x.facts.utf8) || from.NeedsUTF8()
 	for _, r := range to {
-		e.UTF8 = e.UTF8 || r.To.NeedsUTF8()
-		e.Recipients = append(e.Recipients, envelope.Recipient{To: r.To, Notify: r.Notify, ORcpt: r.ORcpt})
+		a, err := x.generic(ctx, c, r.To)
+		if err != nil {
+			return make([]smtp.Outcome, len(to)), err
+		}
+		e.UTF8 = e.UTF8 || a.NeedsUTF8()
+		e.Recipients = append(e.Recipients, envelope.Recipient{To: a, Notify: r.Notify, ORcpt: r.ORcpt})
 	}
 	src := &source{Source: x.opt.Source}
 	results, err := c.Send(ctx, &smtp.Outgoing{Envelope: e, Body: recipe.NewReader(src, job.Message), Size: job.Size()})
@@ -126,7 +153,7 @@ func (x *attempt) results(c *conn, to []flow.Recipient, results []smtp.Outcome, 
 	case errors.As(err, &ce):
 		f = broken(c.hop, err)
 	case errors.As(err, &own) && own.Class == status.Temporary:
-		x.opt.Log.Error("message cannot be read", obs.KeyComponent, "mta", obs.KeyQueueID, x.task.Job.ID.String(), obs.KeyError, err)
+		x.opt.Log.Error("message cannot be sent now", obs.KeyComponent, "mta", obs.KeyQueueID, x.task.Job.ID.String(), obs.KeyError, err)
 		f = ours(own, err).at(c.hop)
 		for _, r := range append([]flow.Recipient(nil), x.pending...) { // no host can help
 			x.decide(r.No, f.outcome())

@@ -1,6 +1,7 @@
 package mta
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/dns"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
@@ -30,8 +32,12 @@ type Settings struct {
 	Port     uint16 // of mail exchangers, and of next hops that name none
 	TLS      TLS    // to all but the smart host
 	// RootCAs are who is believed at TLSVerify; nil: the system's.
-	RootCAs       *x509.CertPool
-	SmartHost     SmartHost
+	RootCAs   *x509.CertPool
+	SmartHost SmartHost
+	// Relayhost takes what SmartHost would, in the form of flow.Recipient.NextHop; empty, or there is a SmartHost: nothing.
+	Relayhost string
+	// Generic maps the addresses of envelopes that leave by SMTP; nil: they stay. Its error is a temporary one.
+	Generic       func(context.Context, address.Address) (address.Address, error)
 	IP            dns.IPVersions
 	SourceIPv4    netip.Addr // to connect from; invalid: the system's choice
 	SourceIPv6    netip.Addr
@@ -67,7 +73,7 @@ func NewSettings(c *config.Config, r Resolver, password string, roots *x509.Cert
 		Bounce8Bit: m.EightBit == "bounce", MaxRecipients: m.MaxRecipients, Connect: m.ConnectTimeout.D(),
 		Timeouts: smtp.ClientTimeouts{Greeting: m.CommandTimeout.D(), Command: m.CommandTimeout.D(), DataInit: m.CommandTimeout.D(),
 			Block: m.DataTimeout.D(), DataEnd: m.DataDoneTimeout.D()},
-		Idle: m.IdleTimeout.D(),
+		Idle: m.IdleTimeout.D(), Relayhost: c.Routing.Relayhost,
 	}
 	if s.Hello == "" {
 		s.Hello = c.Hostname

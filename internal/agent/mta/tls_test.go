@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -101,14 +100,14 @@ func TestSmartHost(t *testing.T) {
 				if c.tls {
 					s.tls = server
 				}
-				hop := hop{"relay.example", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.5"), c.port)}
+				hop := hop{name: "relay.example", addr: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.5"), c.port)}
 				w := &world{zone: zone{ip: map[string][]string{"relay.example": {"192.0.2.5"}}}, servers: map[string]*script{hop.addr.String(): s}}
 				a := start(t, w, func(s *Settings, _ *Options) {
 					s.RootCAs = client.RootCAs
 					s.SmartHost = SmartHost{Host: "relay.example", Port: c.port, User: c.user, Password: "pw", TLS: c.level}
 				})
 				// With the next hop that routing gave, and without.
-				for _, nextHop := range []string{net.JoinHostPort("relay.example", hop.addr.String()[len("192.0.2.5:"):]), ""} {
+				for _, nextHop := range []string{"[relay.example]:" + hop.addr.String()[len("192.0.2.5:"):], ""} {
 					got := deliver(t, a, via(task("b@example.com"), flow.SMTP, nextHop))[0]
 					if !strings.HasPrefix(got, c.want) {
 						t.Errorf("got  %s\nwant %s", got, c.want)
@@ -132,7 +131,7 @@ func TestPasswordStaysWithTheSmartHost(t *testing.T) {
 			s.RootCAs = client.RootCAs
 			s.SmartHost = SmartHost{Host: "relay.example", Port: 587, User: "u", Password: "pw", TLS: TLSVerify}
 		})
-		got := deliver(t, a, via(task("b@example.com"), flow.SMTP, "other.example:587"))[0]
+		got := deliver(t, a, via(task("b@example.com"), flow.SMTP, "[other.example]:587"))[0]
 		if !strings.HasPrefix(got, "relayed") || w.said("AUTH") != 0 {
 			t.Errorf("%s\n%q", got, w.log)
 		}

@@ -26,7 +26,7 @@ var ports = [...]struct {
 
 // ParseNextHop reads a next hop in Postfix's words, one or more separated by commas or blanks: domain, domain:port (its mail
 // exchangers), [host], [host]:port, [address]:port (itself); for LMTP also unix:/path and inet:host:port, and a host without
-// brackets is itself. An address needs no brackets. A port may be one of the common services' names.
+// brackets is itself. An IPv4 address needs no brackets. A port may be one of the common services' names.
 func ParseNextHop(t Transport, s string) ([]NextHop, error) {
 	var out []NextHop
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
@@ -72,7 +72,7 @@ func parseNextHop(t Transport, s string) (NextHop, error) {
 		}
 	} else {
 		h.Host, h.MX = rest, t == SMTP && !inet
-		if i := strings.LastIndexByte(rest, ':'); i >= 0 && strings.Count(rest, ":") == 1 {
+		if i := strings.LastIndexByte(rest, ':'); i >= 0 {
 			if h.Host, port = rest[:i], rest[i+1:]; port == "" {
 				return wrong("the port is missing")
 			}
