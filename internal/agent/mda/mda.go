@@ -42,7 +42,7 @@ func (a *Agent) Deliver(ctx context.Context, tasks []*queue.Task) [][]flow.Outco
 		for i := range t.Recipients {
 			r := &t.Recipients[i]
 			d := mailstore.Delivery{QueueID: t.Job.ID, Recipient: r.No, Account: r.Account, Folder: r.Folder, Email: email}
-			d.Email.Literals = received.AppendDeliveredTo(received.AppendReturnPath(nil, t.Job.From), r.To)
+			d.Email.Literals = received.AppendDeliveredTo(received.AppendReturnPath(nil, t.Job.Sender(r)), r.To)
 			d.Email.Size += int64(len(d.Email.Literals))
 			ds = append(ds, d)
 		}

@@ -3,6 +3,7 @@ package mda
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +101,18 @@ func TestRecordOfAMessageOfLiterals(t *testing.T) {
 	a.Deliver(t.Context(), []*queue.Task{tk})
 	if s.got[0].Email.Ref != (recipe.BlobRef{Pack: 3, Offset: 64, Length: 10}) {
 		t.Fatalf("record %+v", s.got[0].Email.Ref)
+	}
+}
+
+// The Return-Path is that of the recipient's own copy.
+func TestReturnPathOfTheCopy(t *testing.T) {
+	tk := task(1, 1, 2)
+	tk.Recipients[1].Sender = &address.Address{Local: "owner-list", Domain: "h.example"}
+	s := &store{}
+	(&Agent{Store: s, Now: time.Now}).Deliver(t.Context(), []*queue.Task{tk})
+	for i, want := range []string{"Return-Path: <s@x.example>\r\n", "Return-Path: <owner-list@h.example>\r\n"} {
+		if got := string(s.got[i].Email.Literals); !strings.HasPrefix(got, want) {
+			t.Errorf("%d: %q", i, got)
+		}
 	}
 }

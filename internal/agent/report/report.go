@@ -17,10 +17,12 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/internal/decide/route"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/dsn"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -58,9 +60,37 @@ var _ queue.Reporter = (*Reporter)(nil)
 // Set puts settings in force. s must not change any more.
 func (r *Reporter) Set(s *Settings) { r.settings.Store(s) }
 
-// Report makes the notifications of n: one, or several where the recipients are too many for one.
+// Report makes the notifications of n: one for each sender that its recipients' copies had, or several where the recipients
+// are too many for one.
 func (r *Reporter) Report(ctx context.Context, n *queue.Notice) error {
-	if n.Job.From.IsZero() {
+	for _, one := range bySender(n) {
+		if err := r.report(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bySender splits a notice into those of one sender each, in the order of the recipients.
+func bySender(n *queue.Notice) []*queue.Notice {
+	var out []*queue.Notice
+	for i := range n.Recipients {
+		to := n.Job.Sender(&n.Recipients[i])
+		at := slices.IndexFunc(out, func(o *queue.Notice) bool { return sender(o) == to })
+		if at < 0 {
+			at = len(out)
+			out = append(out, &queue.Notice{Job: n.Job})
+		}
+		out[at].Recipients, out[at].Outcomes = append(out[at].Recipients, n.Recipients[i]), append(out[at].Outcomes, n.Outcomes[i])
+	}
+	return out
+}
+
+// sender is whom a notice is for: the reverse-path of the copies it is about.
+func sender(n *queue.Notice) address.Address { return n.Job.Sender(&n.Recipients[0]) }
+
+func (r *Reporter) report(ctx context.Context, n *queue.Notice) error {
+	if sender(n).IsZero() {
 		r.Log.Warn("mail from the null reverse-path failed; nobody is told", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String())
 		return nil
 	}
@@ -82,14 +112,14 @@ func (r *Reporter) Report(ctx context.Context, n *queue.Notice) error {
 
 // plan is the way to the sender; nil when there is none.
 func (r *Reporter) plan(ctx context.Context, s *Settings, n *queue.Notice) ([]flow.Recipient, error) {
-	rcpts, err := s.Router.Recipient(ctx, route.Query{To: envelope.Recipient{To: n.Job.From}, MayRelay: true})
+	rcpts, err := s.Router.Recipient(ctx, route.Query{To: envelope.Recipient{To: sender(n)}, MayRelay: true})
 	var plan route.Plan
 	if err == nil {
 		err = plan.Add(rcpts)
 	}
 	if status.IsPermanent(err) {
 		r.Log.Warn("the sender takes no mail; nobody is told of the failure", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String(),
-			obs.KeyFrom, n.Job.From.String(), obs.KeyError, err)
+			obs.KeyFrom, sender(n).String(), obs.KeyError, err)
 		return nil, nil
 	}
 	if err != nil {
@@ -145,7 +175,7 @@ func (r *Reporter) send(ctx context.Context, s *Settings, n *queue.Notice, list 
 		return err
 	}
 	now := r.Now()
-	built, body, err := r.build(&dsn.Report{Host: s.Hostname, To: n.Job.From, ID: id.String(), Date: now, OriginalID: n.Job.ID.String(),
+	built, body, err := r.build(&dsn.Report{Host: s.Hostname, To: sender(n), ID: id.String(), Date: now, OriginalID: n.Job.ID.String(),
 		Arrival: n.Job.Received, EnvID: n.Job.EnvID, Recipients: list, Original: original(n.Job, s)})
 	if err != nil { // dsn.Chunks has seen to it
 		r.Log.Error("notification cannot be built; nobody is told", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String(), obs.KeyError, err)

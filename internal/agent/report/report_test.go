@@ -371,3 +371,28 @@ func TestAliasIsNamedAsTheSenderWroteIt(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// Who hears of a copy is who sent that copy: a list's owner of its members, nobody where it came from nobody.
+func TestNotificationGoesToTheCopysSender(t *testing.T) {
+	w := newWorld(t)
+	w.reply = refuse
+	owner := address.Address{Local: "owner-list", Domain: "there.example"}
+	member, quiet := to("member"), to("quiet")
+	member.Sender, quiet.Sender = &owner, &address.Address{}
+	first := w.accept(sample, nil, to("bob"), member, quiet)
+	told := map[string]string{}
+	for range 2 {
+		j, text := w.next()
+		for j.ID == first.ID {
+			j, text = w.next()
+		}
+		told[j.Recipients[0].To.String()] = text
+	}
+	for who, about := range map[string]string{"ann@here.example": "bob", "owner-list@there.example": "member"} {
+		text := told[who]
+		if !strings.Contains(text, "Final-Recipient: rfc822; "+about+"@there.example") || strings.Count(text, "Final-Recipient:") != 1 ||
+			!strings.Contains(text, "To: <"+who+">") && !strings.Contains(text, "To: "+who) {
+			t.Errorf("%s was told:\n%s", who, text)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
@@ -20,9 +21,6 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 	for _, o := range outcomes {
 		byNo[o.Recipient] = o
 	}
-	q.mu.Lock()
-	expiry := q.retry.expiry(t.Job.From.IsZero())
-	q.mu.Unlock()
 	tried := make([]flow.Recipient, 0, len(t.Recipients))
 	ended := make([]flow.Outcome, 0, len(t.Recipients)) // parallel to tried
 	for _, r := range t.Recipients {
@@ -34,7 +32,7 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
 				Reply: "delivery was interrupted", At: now}
 		}
-		if !o.Result.Final() && now.Sub(t.Job.Received) >= expiry {
+		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.expiry(t.Job.Sender(&r)) {
 			o = expired(o)
 		}
 		tried, ended = append(tried, r), append(ended, o)
@@ -54,6 +52,13 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 		q.opt.Event(t.Job, &tried[i], &ended[i])
 	}
 	q.apply(t, ended, now)
+}
+
+// expiry is the longest that a copy from a sender waits.
+func (q *Queue) expiry(from address.Address) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.retry.expiry(from.IsZero())
 }
 
 // report asks the Reporter. Its panic is a failure.

@@ -39,8 +39,14 @@ func (c *constant) Deliver(_ context.Context, tasks []*Task) [][]flow.Outcome {
 		for _, r := range t.Recipients {
 			o := c.outcome
 			o.Recipient, o.At = r.No, c.now()
-			if r.Transport == flow.Error {
+			switch {
+			case r.Transport == flow.Error:
 				o.Status, o.Reply = reasonOf(r.NextHop, o.Status, o.Reply)
+				if o.Status.Class == status.Temporary { // retry(8): until it expires
+					o.Result = flow.Deferred
+				}
+			case r.Transport == flow.Drop && r.NextHop != "":
+				o.Reply = r.NextHop
 			}
 			out[i] = append(out[i], o)
 		}
@@ -48,10 +54,10 @@ func (c *constant) Deliver(_ context.Context, tasks []*Task) [][]flow.Outcome {
 	return out
 }
 
-// reasonOf reads the reason of a failure that was decided at acceptance.
+// reasonOf reads the reason of a failure that was decided at acceptance, for good or for now.
 func reasonOf(s string, code status.Enhanced, text string) (status.Enhanced, string) {
 	said, rest, ok := status.ParseEnhanced(s)
-	if !ok || said.Class != status.Permanent {
+	if !ok || said.Class != status.Permanent && said.Class != status.Temporary {
 		return code, text
 	}
 	return said, rest
