@@ -94,7 +94,7 @@ func TestRequests(t *testing.T) {
 		{"AUTH\t3\tPLAIN" + params + "\tresp=" + b64("\x00later\x00x"), "FAIL\t3\ttemp\tcode=temp_fail\treason=Too many logins"},
 		{"AUTH\t4\tplain" + params, "CONT\t4\t"},
 		{"CONT\t4\t" + b64("\x00user\x00pencil"), "OK\t4\tuser=user@example.test"},
-		{"AUTH\t5\tLOGIN" + params, "CONT\t5\t" + b64("Username:")},
+		{"AUTH\t5\tLOGIN" + params + "\tresp=", "CONT\t5\t" + b64("Username:")},
 		{"CONT\t5\t" + b64("user"), "CONT\t5\t" + b64("Password:")},
 		{"CONT\t5\t" + b64("pencil"), "OK\t5\tuser=user@example.test"},
 		{"AUTH\t6\tLOGIN" + params, "CONT\t6\t" + b64("Username:")},

@@ -41,6 +41,9 @@ func parseAuth(fields []string) (r request, err error) {
 	for _, f := range fields[2:] {
 		key, value, _ := strings.Cut(f, "=")
 		if key == "resp" {
+			if value == "" { // Exim says so when there is none
+				continue
+			}
 			if r.response, err = sasl.DecodeInitial(value); err != nil {
 				return r, err
 			}

@@ -15,28 +15,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/test/interop/postfix"
 	"github.com/postrider/postrider/test/interop/system"
 	"github.com/postrider/postrider/test/needs"
 )
 
 func TestMain(m *testing.M) { os.Exit(system.Main(m)) }
 
-// freePort is a port of loopback that nobody has now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // run starts a program in the foreground until the test ends, and returns when it answers at a port.
 func run(t *testing.T, port, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(needs.Program(t, name), args...)
+	cmd := exec.Command(program(t, name), args...)
 	cmd.Env = system.Environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
@@ -56,16 +45,7 @@ func run(t *testing.T, port, name string, args ...string) {
 			t.Logf("%s said:\n%s", name, said)
 		}
 	})
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not listen: %v", name, err)
-		}
-	}
+	postfix.Await(t, "127.0.0.1:"+port)
 }
 
 func write(t *testing.T, name, text string) string {
@@ -113,7 +93,7 @@ const proxies = `edges.proxy_networks=["127.0.0.9"]`
 func TestHAProxy(t *testing.T) {
 	needs.Program(t, "haproxy")
 	s := system.Start(t, system.Options{Set: []string{proxies, "listeners.smtp.proxy_protocol=true", "listeners.imaps.proxy_protocol=true", `log.format="text"`}})
-	smtp, smtp1, imaps := freePort(t), freePort(t), freePort(t)
+	smtp, smtp1, imaps := postfix.FreePort(t), postfix.FreePort(t), postfix.FreePort(t)
 	conf := "global\n\tmaxconn 50\ndefaults\n\tmode tcp\n\ttimeout connect 10s\n\ttimeout client 1m\n\ttimeout server 1m\n"
 	for _, l := range []struct{ name, port, service, how string }{
 		{"smtp", smtp, "smtp", "send-proxy-v2"}, {"smtp1", smtp1, "smtp", "send-proxy"}, {"imaps", imaps, "imaps", "send-proxy-v2"},
@@ -163,7 +143,7 @@ func TestNginxXClient(t *testing.T) {
 		w.Header().Set("Auth-Port", port)
 	}))
 	defer auth.Close()
-	dir, listen := t.TempDir(), freePort(t)
+	dir, listen := t.TempDir(), postfix.FreePort(t)
 	conf := fmt.Sprintf("daemon off;\nmaster_process off;\npid %[1]s/pid;\nerror_log %[1]s/error.log notice;\nload_module /usr/lib/nginx/modules/ngx_mail_module.so;\nevents { worker_connections 64; }\n"+
 		"mail { auth_http %[2]s/; server_name proxy.example; server { listen 127.0.0.1:%[3]s; protocol smtp; smtp_auth plain login none; xclient on; } }\n", dir, auth.URL, listen)
 	run(t, listen, "nginx", "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", write(t, "nginx.conf", conf))
@@ -205,4 +185,12 @@ func TestSwaksXClient(t *testing.T) {
 		strings.Contains(said, "-XCLIENT") {
 		t.Errorf("a stranger's XCLIENT: %s", said)
 	}
+}
+
+// program finds one by its name, unless it is a path.
+func program(t *testing.T, name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	return needs.Program(t, name)
 }
