@@ -1,0 +1,152 @@
+package access
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/postrider/postrider/internal/decide/table"
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/obs"
+)
+
+// keys are what tables are asked for, made once for an evaluation.
+type keys struct{ client, name, sender, recipient []table.Key }
+
+// access asks tables for keys, in order, and obeys.
+func (e *eval) access(r *rule, about subjectOf, keys []table.Key) outcome {
+	value, _, found, err := r.tables.First(e.ctx, keys)
+	switch {
+	case err != nil:
+		return e.lookupFailed(r, about.name, err)
+	case !found:
+		return pass
+	}
+	return e.act(r, about, value)
+}
+
+func (e *eval) host(name string) []table.Key {
+	return table.Host(strings.ToLower(strings.TrimSuffix(name, ".")), true, e.policy.dotted)
+}
+
+func (e *eval) aboutClient() subjectOf {
+	return subjectOf{"<" + e.session.client() + ">", Client.class(), obs.ReasonClient}
+}
+
+// runClientAccess: name, its parents, address, its networks.
+func runClientAccess(e *eval, r *rule) outcome {
+	if e.keys.client == nil {
+		e.keys.client = append(e.host(e.session.name()), table.Client(e.session.conn.Client.Addr.Addr())...)
+	}
+	return e.access(r, e.aboutClient(), e.keys.client)
+}
+
+func runReverseAccess(e *eval, r *rule) outcome {
+	name := e.session.conn.Reverse
+	if name == "" {
+		name = unknown
+	}
+	about := subjectOf{"<" + name + ">", "Unverified Client host", obs.ReasonClient}
+	return e.access(r, about, e.host(name))
+}
+
+func runHeloAccess(e *eval, r *rule) outcome {
+	name := e.session.conn.Client.Helo
+	if name == "" {
+		return pass
+	}
+	return e.access(r, subjectOf{"<" + name + ">", Helo.class(), obs.ReasonHelo}, e.host(name))
+}
+
+func runSenderAccess(e *eval, r *rule) outcome {
+	if e.tx == nil {
+		return pass
+	}
+	if e.keys.sender == nil {
+		e.keys.sender = e.address(e.tx.Envelope.From)
+	}
+	return e.access(r, subjectOf{e.senderPath(), Sender.class(), obs.ReasonSender}, e.keys.sender)
+}
+
+func runRecipientAccess(e *eval, r *rule) outcome {
+	if e.rcpt == nil {
+		return pass
+	}
+	if e.keys.recipient == nil {
+		e.keys.recipient = e.address(e.rcpt.To)
+	}
+	return e.access(r, subjectOf{e.rcpt.To.Path(), Recipient.class(), obs.ReasonRecipient}, e.keys.recipient)
+}
+
+// address lists the keys of access(5): user@domain, domain, its parents, user@; each address without its extension too.
+func (e *eval) address(a address.Address) []table.Key {
+	if a.IsZero() {
+		return []table.Key{{Text: e.policy.opt.Config.SmtpdNullAccessLookupKey}}
+	}
+	if a.Domain == "" {
+		a.Domain = e.policy.opt.Domain
+	}
+	return table.Address(a, table.WithoutExtension|table.Domain|table.Parents|table.UserAt, e.policy.opt.Delimiters, e.policy.dotted)
+}
+
+func runLoginAccess(e *eval, r *rule) outcome {
+	login := e.session.conn.Client.Login
+	if login == "" {
+		return pass
+	}
+	return e.access(r, subjectOf{"<" + login + ">", "SASL login name", obs.ReasonSender}, []table.Key{{Text: login}})
+}
+
+// certificate is the client's, nil if it showed none.
+func (e *eval) certificate() *x509.Certificate {
+	if t := e.session.conn.TLS; t != nil && len(t.PeerCertificates) > 0 {
+		return t.PeerCertificates[0]
+	}
+	return nil
+}
+
+// fingerprints are those of a certificate and of its key, as Postfix writes them: SHA-256, hexadecimal with colons.
+func fingerprints(c *x509.Certificate) []table.Key {
+	return []table.Key{{Text: colons(sha256.Sum256(c.Raw))}, {Text: colons(sha256.Sum256(c.RawSubjectPublicKeyInfo))}}
+}
+
+func colons(sum [sha256.Size]byte) string {
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+func runCertAccess(e *eval, r *rule) outcome {
+	c := e.certificate()
+	if c == nil {
+		return pass
+	}
+	keys := fingerprints(c)
+	return e.access(r, subjectOf{"<" + keys[0].Text + ">", "Client certificate", obs.ReasonClient}, keys)
+}
+
+// runCertificate permits clients whose certificate relay_clientcerts has.
+func runCertificate(e *eval, r *rule) outcome {
+	c := e.certificate()
+	if c == nil {
+		return pass
+	}
+	_, _, found, err := e.policy.certs.First(e.ctx, fingerprints(c))
+	switch {
+	case err != nil:
+		return e.lookupFailed(r, e.aboutClient().name, err)
+	case found:
+		return permit
+	}
+	return pass
+}
+
+// runAnyCertificate permits clients whose certificate an authority of tls.client_ca has signed.
+func runAnyCertificate(e *eval, _ *rule) outcome {
+	if t := e.session.conn.TLS; t != nil && len(t.VerifiedChains) > 0 {
+		return permit
+	}
+	return pass
+}
+
+func (e *eval) addr() netip.Addr { return e.session.conn.Client.Addr.Addr().Unmap() }
