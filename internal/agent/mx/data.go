@@ -28,6 +28,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	m.Close()
 	draft := &accept.Message{Tx: s.tx, Plan: &s.plan, Message: gate.NewMessage(m, m.Head(), m.Header, m.HeaderComplete() == nil, m.Size()), Index: m.Index,
 		Trace: intake.Trace(s.tx.Transaction, s.agent.Settings.Hostname, s.agent.Now())}
+	s.tx.Client = s.peer.Forwarded.Client(s.tx.Client) // the trace names who has connected
 	job, reason, err := s.judges().Job(ctx, draft)
 	if err != nil {
 		return "", s.rejected("DATA", e, "", reason, err)

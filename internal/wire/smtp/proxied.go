@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
@@ -20,6 +21,14 @@ type Original struct {
 	Protocol string // SMTP or ESMTP
 	Ident    string // XFORWARD: the message's id there
 	Local    bool   // XFORWARD: SOURCE=LOCAL, the message began on that host
+}
+
+// Client is the client that o tells of, on a session of c's; c itself where o is nil.
+func (o *Original) Client(c flow.Client) flow.Client {
+	if o == nil {
+		return c
+	}
+	return flow.Client{Addr: o.Addr, Name: o.Name, Helo: o.Helo, Protocol: o.Protocol, Account: c.Account, Login: c.Login}
 }
 
 var (
