@@ -57,8 +57,8 @@ func (s *relaySession) Data(_ context.Context, e *envelope.Envelope, body io.Rea
 	return "Ok: taken", nil
 }
 func (*relaySession) Ready(context.Context, *envelope.Envelope) error { return nil }
-func (s *relaySession) Reset(context.Context) {}
-func (s *relaySession) Close(smtp.Stats)      {}
+func (s *relaySession) Reset(context.Context)                         {}
+func (s *relaySession) Close(smtp.Stats)                              {}
 
 func (r *relay) Password(_ context.Context, name, password string) (sasl.Identity, error) {
 	if name != "user" || password != "pencil" {

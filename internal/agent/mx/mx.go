@@ -51,12 +51,15 @@ type Agent struct {
 	Now       func() time.Time
 	Events    obs.Events
 	Log       *slog.Logger
+	// Explain, when set, makes sessions that are only thought of: nothing is remembered, and it hears of every rule.
+	Explain func(gate.Note)
 }
 
 // Connect begins a session.
 func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error) {
 	s := &session{agent: a, peer: p}
 	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early, Ahead: p.Ahead}
+	s.conn.Dry, s.conn.Note = a.Explain != nil, a.Explain
 	s.known(false)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
 	var err error
