@@ -47,6 +47,7 @@ type Settings struct {
 	Ownership   bool
 	MaxReceived int
 	Router      *route.Router
+	SoftBounce  bool // refuse for now only (access.soft_bounce)
 }
 
 // Agent implements smtp.Backend.
@@ -76,7 +77,7 @@ func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
 	var err error
 	if s.gate, err = a.Gate.Connect(ctx, s.conn); err != nil {
-		return nil, s.rejected("CONNECT", nil, "", obs.ReasonPolicy, err)
+		return nil, s.rejected("CONNECT", nil, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
 	return s, nil
 }

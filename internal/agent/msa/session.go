@@ -33,7 +33,7 @@ var ErrSender = status.Perm(553, 7, 1, "Sender address rejected: it does not bel
 func (s *session) Hello(ctx context.Context) error {
 	s.known(false)
 	if err := s.gate.Hello(ctx); err != nil {
-		return s.rejected("EHLO", nil, "", obs.ReasonPolicy, err)
+		return s.rejected("EHLO", nil, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 	s.known(e.UTF8)
 	tx := &gate.Transaction{Transaction: &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.conn.Client}, Conn: s.conn, Envelope: e}
 	if err := s.gate.Mail(ctx, tx); err != nil {
-		return s.rejected("MAIL", e, "", obs.ReasonPolicy, err)
+		return s.rejected("MAIL", e, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
 	from, err := s.agent.Settings.Router.Sender(ctx, e.From, nil)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *session) ownership() bool { return s.agent.Settings.Ownership && !s.pee
 func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Recipient) error {
 	s.tx.MayRelay = true // who is in here has logged in, or is trusted
 	if err := s.gate.Rcpt(ctx, s.tx, r); err != nil {
-		return s.rejected("RCPT", e, r.To.String(), obs.ReasonPolicy, err)
+		return s.rejected("RCPT", e, r.To.String(), gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
 	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay}
 	targets, err := router.Recipient(ctx, query)
@@ -115,7 +115,7 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 // Ready asks the gates before 354.
 func (s *session) Ready(ctx context.Context, e *envelope.Envelope) error {
 	if err := s.gate.Data(ctx, s.tx); err != nil {
-		return s.rejected("DATA", e, "", obs.ReasonPolicy, err)
+		return s.rejected("DATA", e, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
 	return nil
 }
@@ -132,8 +132,11 @@ func (s *session) Close(st smtp.Stats) {
 	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: st.Trouble()})
 }
 
-// rejected logs a refusal and returns it.
+// rejected logs a refusal and returns it; with soft_bounce one for good becomes one for now.
 func (s *session) rejected(command string, e *envelope.Envelope, to string, reason obs.Reason, err error) error {
+	if s.agent.Settings.SoftBounce {
+		err = status.Soften(err)
+	}
 	r := obs.Rejected{Peer: s.obs(), Command: command, Helo: s.peer.Hello, Protocol: s.peer.Protocol(false),
 		Account: s.peer.Identity.Name, To: to, Reason: reason, Error: status.Of(err)}
 	if e != nil && !e.From.IsZero() {
@@ -148,6 +151,10 @@ func (s *session) rejected(command string, e *envelope.Envelope, to string, reas
 
 func (s *session) obs() obs.Peer {
 	service := s.agent.Settings.Service
-	return obs.Peer{Service: service, Session: obs.SessionID(service, s.peer.ID), Addr: addrPort(s.peer.Remote),
+	p := obs.Peer{Service: service, Session: obs.SessionID(service, s.peer.ID), Addr: addrPort(s.peer.Remote),
 		Local: s.peer.Local.Addr().Unmap(), TLS: s.peer.TLSText()}
+	if s.conn != nil {
+		p.Name = s.conn.Client.Name
+	}
+	return p
 }

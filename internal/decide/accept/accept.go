@@ -55,7 +55,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 		return nil, obs.ReasonLoop, ErrLoop
 	}
 	if err := j.Gate.Message(ctx, tx, m.Message); err != nil {
-		return nil, obs.ReasonContent, err
+		return nil, gate.ReasonOf(err, obs.ReasonContent), err
 	}
 	facts := &flow.Facts{Size: m.Message.Size}
 	verdict, err := j.Filter.Judge(ctx, tx.Transaction, facts)
@@ -109,9 +109,9 @@ func (j *Judges) recipients(ctx context.Context, m *Message) ([]flow.Recipient, 
 			return nil, err
 		}
 	}
-	recipients := m.Plan.Changed(changes)
-	if len(changes.Remove) == 0 {
-		return recipients, nil
+	recipients, err := j.Router.Changed(ctx, m.Plan, changes)
+	if err != nil || len(changes.Remove) == 0 {
+		return recipients, err
 	}
 	kept := make([]flow.Recipient, 0, len(recipients))
 	for _, r := range recipients {

@@ -123,6 +123,16 @@ func Of(err error) *Error {
 		Public: "Local error in processing; try again later", Err: err}
 }
 
+// Soften makes a permanent failure a temporary one, with the same text; any other error stays as it is.
+func Soften(err error) error {
+	if !IsPermanent(err) {
+		return err
+	}
+	e := *Of(err)
+	e.Class, e.Enhanced.Class, e.Code = Temporary, Temporary, 450
+	return &e
+}
+
 // IsTemporary tells whether err (not nil) leaves hope for a later try. Unknown errors do.
 func IsTemporary(err error) bool { return err != nil && Of(err).Class == Temporary }
 

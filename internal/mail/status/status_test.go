@@ -55,3 +55,13 @@ func TestParseEnhanced(t *testing.T) {
 		}
 	}
 }
+
+func TestSoften(t *testing.T) {
+	e := Of(Soften(fmt.Errorf("x: %w", Perm(554, 7, 1, "go away"))))
+	if e.Code != 450 || e.Enhanced.String() != "4.7.1" || e.Class != Temporary || e.Public != "go away" {
+		t.Error(e)
+	}
+	if again := Temp(451, 3, 0, "later"); Soften(again) != error(again) || Soften(nil) != nil {
+		t.Error("what is temporary stays")
+	}
+}
