@@ -30,7 +30,7 @@ type Rates struct {
 	// Bytes of messages that one address may send in an hour.
 	ClientBytesPerHour Size `toml:"client_bytes_per_hour"`
 
-	// Messages that one account may send in an hour, by submission. What was refused does not count, here and below.
+	// Messages that one account may send in an hour, by submission. What is refused before its end does not count, here and below.
 	AccountMessagesPerHour int `toml:"account_messages_per_hour" min:"0" max:"1000000000"`
 	// Messages that one account may send in a day.
 	AccountMessagesPerDay int `toml:"account_messages_per_day" min:"0" max:"1000000000"`
@@ -76,5 +76,5 @@ func defaultRates() Rates { return Rates{TimeUnit: Duration(time.Minute)} }
 
 func defaultBans() Bans {
 	return Bans{Enabled: true, ExemptNetworks: loopback(), Time: Duration(time.Hour), Window: Duration(10 * time.Minute),
-		MaxAuthFailures: 20, MaxNetworkAuthFailures: 60, MaxErrorSessions: 10, MaxLoginDelay: Duration(15 * time.Second)}
+		MaxAuthFailures: 20, MaxNetworkAuthFailures: 60, MaxErrorSessions: 30, MaxLoginDelay: Duration(15 * time.Second)}
 }

@@ -95,6 +95,7 @@ func (a *api) RemoveBan(ctx context.Context, network string) error {
 		}
 		return admin.Errorf(admin.NotFound, "%s is not banned", shownNetwork(p))
 	}
+	a.guard.Forgive(p)
 	a.bans.note(p)
 	if err := a.bans.flush(ctx); err != nil {
 		return apiError(err)

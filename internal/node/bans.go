@@ -168,7 +168,7 @@ func (n *Node) farewell(service string) func(netip.Addr) (string, bool) {
 	return func(a netip.Addr) (string, bool) {
 		b, refused := n.banned(a)
 		if !refused {
-			return "", false
+			return n.mayRead(service, a)
 		}
 		n.bans.refused[service].Add(1)
 		if times := n.bans.told.happened(n.opt.Now()); times > 0 {

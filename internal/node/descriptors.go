@@ -79,6 +79,7 @@ func (n *Node) roomForClients(c *config.Config) int {
 func (n *Node) newShared(c *config.Config) *link.Shared {
 	s := link.NewShared(n.roomForClients(c), runtime.GOMAXPROCS(0))
 	s.Exempt = n.exempt
+	s.NewTLS = n.handshake
 	s.Banned = func(a netip.Addr) bool {
 		_, banned := n.banned(a)
 		return banned

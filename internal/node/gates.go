@@ -8,6 +8,7 @@ import (
 // gates are those who judge the sessions of a service, in the order in which they are asked.
 func (n *Node) gates(c *config.Config, service string) gate.Gate {
 	var chain gate.Chain
+	chain = append(chain, n.rateGate(c, service)...)
 	chain = append(chain, n.contentGates(c, service)...)
 	return chain
 }

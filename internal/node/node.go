@@ -80,6 +80,8 @@ type Node struct {
 	shared    *link.Shared // what all listeners have in common; nil until Start
 	logins    *lastLogins
 	bans      *bans // networks that are kept out
+	guard     *loginGuard
+	rates     *rates
 	space     *space
 	incoming  *incoming // messages
 	upkeep    *upkeep
@@ -104,14 +106,15 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		o.Listen = net.Listen
 	}
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
-	n.events = obs.All(o.Log, n.metrics)
+	n.events = obs.All(o.Log, n.metrics, strikes{n})
 	n.registry = newRegistry()
 	n.config.Store(o.Config)
 	n.tables = newTables(o)
 	if err := n.openState(ctx, o.Config); err != nil {
 		return nil, err
 	}
-	if err := n.openBans(ctx); err != nil {
+	n.guard, n.rates = n.newLoginGuard(), n.newRates()
+	if err := errors.Join(n.openBans(ctx), n.recallHomes(ctx)); err != nil {
 		return nil, errors.Join(err, n.closeState(ctx))
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)

@@ -16,7 +16,9 @@ import (
 // saslServer answers the logins of a service. Failed ones it puts into the log; the others stand there once their session
 // was let in, see letIn. service "" is the one that the engine names.
 func (n *Node) saslServer(service string) *sasl.Server {
-	return sasl.NewServer(&authenticator{n.directory, &n.config, service}, sasl.Options{External: n.external, Report: func(ctx context.Context, r sasl.Result) {
+	a := &authenticator{n.directory, &n.config, service, n}
+	return sasl.NewServer(a, sasl.Options{External: n.external, Report: func(ctx context.Context, r sasl.Result) {
+		n.scramEnded(ctx, a, r)
 		n.authenticated(service, sasl.OriginOf(ctx), r)
 	}})
 }
@@ -31,6 +33,7 @@ func (n *Node) authenticated(service string, o sasl.Origin, r sasl.Result) {
 	switch {
 	case r.Err == nil:
 		n.registry.proven(p.Session, r.Mechanism)
+	case r.Err == errLockedOut: // mayTry has told
 	case status.IsTemporary(r.Err):
 		if times := n.registry.unchecked.happened(n.opt.Now()); times > 0 {
 			n.log.Warn("a login could not be checked", obs.KeyService, service, obs.KeySession, p.Session, obs.KeyClient, p.Addr.Addr().String(),

@@ -181,6 +181,14 @@ func (g *Guard) Succeeded(t Try, now time.Time) {
 	*until = max(*until, at+int64(homeFor))
 }
 
+// Home tells whether some account is at home at an address.
+func (g *Guard) Home(site netip.Prefix, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	until := g.sites.Get(site)
+	return until != nil && *until > now.UnixNano()
+}
+
 // Forgive forgets the failures of the addresses of a network, and of the network itself.
 func (g *Guard) Forgive(p netip.Prefix) {
 	g.mu.Lock()

@@ -21,6 +21,9 @@ type Shared struct {
 	Exempt func(netip.Addr) bool
 	// Banned says whose connections are not taken, where a Guarded listener could not tell: behind a proxy. nil: nobody's.
 	Banned func(netip.Addr) bool
+	// NewTLS is asked before each handshake; an error is that of the handshake. resumed is called when it was no new session.
+	// nil: there is no limit.
+	NewTLS func(client netip.Addr) (resumed func(), err error)
 
 	room  atomic.Int64 // connections of all services
 	taken atomic.Int64
@@ -69,6 +72,13 @@ func (s *Shared) Handshake(ctx context.Context, nc net.Conn, config *tls.Config,
 		up := tls.Server(nc, config)
 		return up, up.HandshakeContext(ctx)
 	}
+	var resumed func()
+	if s.NewTLS != nil {
+		var err error
+		if resumed, err = s.NewTLS(AddrPort(nc.RemoteAddr()).Addr()); err != nil {
+			return tls.Server(nc, config), err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	clock := time.AfterFunc(limit, func() { cancel(os.ErrDeadlineExceeded) })
@@ -89,6 +99,9 @@ func (s *Shared) Handshake(ctx context.Context, nc net.Conn, config *tls.Config,
 		s.turns.leave()
 	}
 	polite.wait, polite.turns = nil, nil // from here on it is the connection itself
+	if resumed != nil && err == nil && up.ConnectionState().DidResume {
+		resumed()
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
