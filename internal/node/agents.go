@@ -44,6 +44,10 @@ const (
 func (n *Node) openQueue(c *config.Config) error {
 	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger}, nil)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
+	local, err := n.localLane(c)
+	if err != nil {
+		return err
+	}
 	n.queue = queue.New(queue.Options{
 		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
 		Removed: func(id queueid.ID) { n.events.Emit(obs.Removed{ID: id}) },
@@ -53,6 +57,8 @@ func (n *Node) openQueue(c *config.Config) error {
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
 			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},
 			flow.LMTP:    {Agent: n.mta, Workers: c.MTA.ConcurrencyPerDestination, Batch: 1},
+			flow.Pipe:    local,
+			flow.File:    local,
 		},
 	})
 	return nil
@@ -87,10 +93,16 @@ func (b addressBook) Domain(ctx context.Context, domain string) (tenant int64, o
 	return b.directory.Tenant(ctx, domain)
 }
 
-// routeOf is the route key of a recipient: with a smart host all that leaves shares its limits.
+// routeOf is the route key of a recipient: with a smart host or relayhost all that leaves shares its limits.
 func (n *Node) routeOf(r *flow.Recipient) string {
-	if h := n.config.Load().MTA.SmartHost; h.Host != "" && r.Transport == flow.SMTP && r.NextHop == "" {
-		return net.JoinHostPort(strings.Trim(h.Host, "[]"), strconv.Itoa(h.Port))
+	if r.Transport == flow.SMTP && r.NextHop == "" {
+		c := n.config.Load()
+		if h := c.MTA.SmartHost; h.Host != "" {
+			return net.JoinHostPort(strings.Trim(h.Host, "[]"), strconv.Itoa(h.Port))
+		}
+		if c.Routing.Relayhost != "" {
+			return c.Routing.Relayhost
+		}
 	}
 	return queue.RouteOf(r)
 }

@@ -41,7 +41,11 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &outgoing{mta: mta.NewSettings(c, resolver, string(password), roots),
+	settings := mta.NewSettings(c, resolver, string(password), roots)
+	if len(router.Rules.GenericMaps) > 0 {
+		settings.Generic = router.Generic
+	}
+	return &outgoing{mta: settings,
 		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router}, nil
 }
 

@@ -29,7 +29,9 @@ func (n *Node) newRouter(c *config.Config) (*route.Router, error) {
 		return nil, err
 	}
 	rules.Own = n.ownAddress
-	return &route.Router{Directory: addressBook{n.directory}, Rules: rules}, nil
+	router := &route.Router{Directory: addressBook{n.directory}, Rules: rules}
+	router.Expander, err = n.newLocalNames(c, router)
+	return router, err
 }
 
 // ownAddress tells whether an address is this host's, as the domain of a recipient has it: one that a listener for mail has.
@@ -119,6 +121,25 @@ func (r *routingReader) domains(key string, items []string, depth int) route.Dom
 	return out
 }
 
+// domainFiles are the files of domains that settings name.
+func domainFiles(c *config.Config) (files []string) {
+	s := &c.Routing
+	for _, list := range [][]string{s.Mydestination, s.VirtualAliasDomains, s.VirtualMailboxDomains, s.RelayDomains} {
+		for _, item := range list {
+			words, err := table.Split(item)
+			if err != nil {
+				continue // newRouter says so
+			}
+			for _, word := range words {
+				if word = strings.TrimLeft(word, "!"); strings.HasPrefix(word, "/") {
+					files = append(files, word)
+				}
+			}
+		}
+	}
+	return files
+}
+
 // domainsFile reads a file of domains: separated by blanks, with comments.
 func domainsFile(path string) ([]string, error) {
 	const most = 16 << 20
@@ -188,6 +209,7 @@ func routingRules(c *config.Config, tables *lookup.Opener, now func() time.Time)
 		CanonicalMaps: r.maps("canonical_maps", s.CanonicalMaps), SenderCanonicalMaps: r.maps("sender_canonical_maps", s.SenderCanonicalMaps),
 		RecipCanonicalMaps: r.maps("recipient_canonical_maps", s.RecipientCanonicalMaps), RelocatedMaps: r.maps("relocated_maps", s.RelocatedMaps),
 		TransportMaps:       r.maps("transport_maps", s.TransportMaps),
+		GenericMaps:         r.maps("smtp_generic_maps", s.SMTPGenericMaps),
 		SenderRelayhostMaps: r.maps("sender_dependent_relayhost_maps", s.SenderDependentRelayhostMaps),
 		SenderTransportMaps: r.maps("sender_dependent_default_transport_maps", s.SenderDependentDefaultTransportMaps),
 		SenderBCCMaps:       r.maps("sender_bcc_maps", s.SenderBCCMaps), RecipientBCCMaps: r.maps("recipient_bcc_maps", s.RecipientBCCMaps),

@@ -95,6 +95,19 @@ func (r *Router) one(ctx context.Context, q *Query, rule string, list table.List
 	return a, errMapping(rule, fmt.Sprintf("more than %d entries lead to one another from %s", r.Rules.recursionLimit(), path[0]))
 }
 
+// Generic maps an address of an envelope that leaves by SMTP, generic(5): once. The error is a temporary one.
+func (r *Router) Generic(ctx context.Context, a address.Address) (address.Address, error) {
+	value, at, found, err := r.find(ctx, r.Rules.GenericMaps, a)
+	if err != nil || !found {
+		return a, err
+	}
+	to, err := r.right("smtp_generic_maps", value, a, at, r.Rules.Propagate.Generic)
+	if err != nil {
+		return a, err
+	}
+	return to[0], nil
+}
+
 func sameIgnoringCase(a, b address.Address) bool {
 	return a.Domain == b.Domain && strings.EqualFold(a.Local, b.Local)
 }

@@ -39,6 +39,7 @@ type Rules struct {
 	RecipCanonicalMaps   table.List
 	RelocatedMaps        table.List
 	TransportMaps        table.List
+	GenericMaps          table.List // smtp_generic_maps
 	SenderRelayhostMaps  table.List // sender_dependent_relayhost_maps
 	SenderTransportMaps  table.List // sender_dependent_default_transport_maps
 	SenderBCCMaps        table.List

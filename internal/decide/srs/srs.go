@@ -57,7 +57,7 @@ func (w *Rewriter) Ours(a address.Address) bool {
 }
 
 func tagged(local, tag string) bool {
-	return len(local) > len(tag) && strings.EqualFold(local[:len(tag)], tag) && strings.IndexByte(separators, local[len(tag)]) >= 0
+	return len(local) > len(tag)+1 && strings.EqualFold(local[:len(tag)], tag) && strings.IndexByte(separators, local[len(tag)]) >= 0
 }
 
 // Forward returns the reverse-path of a copy that is forwarded; ok is false where it stays as it is: the null one, those
@@ -72,17 +72,12 @@ func (w *Rewriter) Forward(a address.Address) (out address.Address, ok bool) {
 		}
 	}
 	out = address.Address{Domain: w.Domain}
-	switch {
-	case tagged(a.Local, "SRS1"): // the host before us did this already: only it changes
-		_, host, rest, ok := guarded(a.Local)
-		if !ok {
-			return a, false
-		}
+	if _, host, rest, ok := guarded(a.Local); ok { // the host before us did this already: only it changes
 		out.Local = "SRS1=" + w.hash(0, host, rest) + "=" + host + "=" + rest
-	case tagged(a.Local, "SRS0"):
+	} else if tagged(a.Local, "SRS0") {
 		rest := a.Local[len("SRS0"):]
 		out.Local = "SRS1=" + w.hash(0, a.Domain, rest) + "=" + a.Domain + "=" + rest
-	default:
+	} else {
 		t := stamp(w.Now())
 		out.Local = "SRS0=" + w.hash(0, t, a.Domain, a.Local) + "=" + t + "=" + a.Domain + "=" + a.Local
 	}
@@ -104,7 +99,7 @@ func (w *Rewriter) Reverse(a address.Address) (address.Address, error) {
 			return address.Address{}, ErrForged
 		}
 		domain, err := address.CanonicalDomain(host)
-		if err != nil || len(rest) < 2 {
+		if err != nil {
 			return address.Address{}, ErrForged
 		}
 		return address.Address{Local: "SRS0" + rest, Domain: domain}, nil
@@ -127,13 +122,18 @@ func (w *Rewriter) Reverse(a address.Address) (address.Address, error) {
 	return address.Address{Local: local, Domain: domain}, nil
 }
 
-// guarded splits "SRS1=hash=host=rest": rest is what followed "SRS0" at host, with its separator.
+// guarded splits "SRS1=hash=host=rest": rest is what followed "SRS0" at host, with its separator. ok is false for what is
+// none.
 func guarded(local string) (hash, host, rest string, ok bool) {
-	parts := strings.SplitN(local[len("SRS1="):], "=", 3)
-	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" || strings.IndexByte(separators, parts[2][0]) < 0 {
+	if !tagged(local, "SRS1") {
 		return "", "", "", false
 	}
-	return parts[0], parts[1], parts[2], true
+	parts := strings.SplitN(local[len("SRS1="):], "=", 3)
+	if len(parts) != 3 || parts[0] == "" || !tagged("SRS0"+parts[2], "SRS0") {
+		return "", "", "", false
+	}
+	_, err := address.CanonicalDomain(parts[1])
+	return parts[0], parts[1], parts[2], err == nil && parts[1][0] != '['
 }
 
 // hash signs parts, without their case.
