@@ -106,6 +106,7 @@ func (t *Template) Result(key, value string) (result string, ok bool) {
 		n.Domain && v.domain == "",
 		n.User && v.has && v.user == "",
 		n.KeyDomain && k.domain == "",
+		n.userOfKey && k.has && k.user == "",
 		n.Labels > len(k.labels):
 		return "", false
 	}

@@ -90,7 +90,7 @@ func shaped(shape mapconf.Shape) func(key, value string) (string, bool, error) {
 
 // memcacheKey tells whether the protocol can carry a key: blanks and controls would end it.
 func memcacheKey(s string) bool {
-	return s != "" && len(s) <= maxMemcacheKey && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) < 0
+	return s != "" && len(s) <= maxMemcacheKey && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' }) < 0
 }
 
 func askMemcache(c *bufio.ReadWriter, key string, limit int) (string, bool, error) {

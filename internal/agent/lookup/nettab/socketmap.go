@@ -11,7 +11,6 @@ import (
 
 	"github.com/postrider/postrider/internal/agent/lookup/mapconf"
 	"github.com/postrider/postrider/internal/agent/lookup/pool"
-	"github.com/postrider/postrider/internal/decide/table"
 )
 
 // maxSocketmap bounds a reply, as socketmap_table(5) says.
@@ -31,7 +30,7 @@ func Socketmap(name string, env mapconf.Env) (*Table, error) {
 	which := name[i+1:]
 	t := &Table{name: "socketmap:" + name, timeout: serviceTimeout, ask: askSocketmap, finish: asIs,
 		prepare: func(_ context.Context, key string) (string, bool, error) {
-			return which + " " + table.Fold(key), key != "" && len(key) < maxSocketmap/2, nil
+			return which + " " + key, key != "" && len(key) < maxSocketmap/2, nil
 		}}
 	t.connect(env, pool.Config[*link]{Hosts: []string{at.address}, Max: defaultConnections, Idle: defaultIdle, Retry: defaultRetry,
 		Dial: func(ctx context.Context, _ string) (*link, error) { return at.dial(ctx, 4096) }})

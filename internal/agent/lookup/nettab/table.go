@@ -171,5 +171,11 @@ func send(w *bufio.Writer, parts ...string) error {
 	return w.Flush()
 }
 
-// asIs is the finish of tables without result_format. An empty value is none: what it would mean differs between settings.
-func asIs(_, value string) (string, bool, error) { return value, value != "", nil }
+// asIs is the finish of tables without result_format. An empty value is a mistake of the server's: nobody knows whether it
+// means "not found" (Postfix's programs take it for a failure too).
+func asIs(_, value string) (string, bool, error) {
+	if value == "" {
+		return "", false, errors.New("the server's value is empty; it should say that there is none")
+	}
+	return value, true, nil
+}

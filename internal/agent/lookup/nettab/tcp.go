@@ -9,7 +9,6 @@ import (
 
 	"github.com/postrider/postrider/internal/agent/lookup/mapconf"
 	"github.com/postrider/postrider/internal/agent/lookup/pool"
-	"github.com/postrider/postrider/internal/decide/table"
 )
 
 // maxTCPLine bounds requests and replies, as tcp_table(5) says.
@@ -23,7 +22,7 @@ func TCP(name string, env mapconf.Env) (*Table, error) {
 	}
 	t := &Table{name: "tcp:" + name, timeout: serviceTimeout, ask: askTCP, finish: asIs,
 		prepare: func(_ context.Context, key string) (string, bool, error) {
-			encoded := encodeTCP(table.Fold(key))
+			encoded := encodeTCP(key) // its case stays: the server decides
 			if len(encoded)+len("get \n") > maxTCPLine {
 				return "", false, nil
 			}
