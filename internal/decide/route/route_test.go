@@ -30,8 +30,6 @@ func (t book) Lookup(_ context.Context, a address.Address) ([]Target, bool, erro
 	return targets, true, nil
 }
 
-func addr(local, domain string) address.Address { return address.Address{Local: local, Domain: domain} }
-
 func TestRecipient(t *testing.T) {
 	alice, bob, far := addr("alice", "here.example"), addr("bob", "here.example"), addr("x", "far.example")
 	r := Router{Directory: book{

@@ -104,7 +104,11 @@ func (d Domains) Has(ctx context.Context, domain string) (bool, error) {
 			}
 			continue
 		}
-		for _, k := range table.Host(domain, p.Below, false) {
+		keys := table.Host(domain, p.Below, false)
+		if shown := address.DisplayDomain(domain); shown != domain {
+			keys = append(keys, table.Host(shown, p.Below, false)...)
+		}
+		for _, k := range keys {
 			_, found, err := p.Table.Lookup(ctx, k.Text, false)
 			if err != nil {
 				return false, err
