@@ -86,7 +86,7 @@ func (h *Helper) aliasSource(c *config.Config, path string) (who identity, text 
 func aliasFiles(c *config.Config, dir string) (files []string) {
 	for _, item := range c.Routing.AliasMaps {
 		for _, one := range strings.FieldsFunc(item, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
-			kind, path, _ := strings.Cut(one, ":")
+			kind, path, _ := strings.Cut(strings.TrimPrefix(one, "proxy:"), ":")
 			if !slices.Contains([]string{"hash", "btree", "lmdb", "cdb", "dbm", "texthash"}, kind) {
 				continue
 			}

@@ -32,7 +32,7 @@ type Expander struct {
 	Origin    string // the domain of names that have none
 	Delimiter string // characters that begin an address extension
 	// IsLocal tells a domain whose names aliases(5) is about.
-	IsLocal func(domain string) bool
+	IsLocal func(ctx context.Context, domain string) (bool, error)
 	Files   Files // nil: no file can be read
 	// Forward tells whether .forward files are read.
 	Forward bool
@@ -143,6 +143,12 @@ func (x *expansion) local(a address.Address, f frame) error {
 			return x.alias(a, key.Text, strings.TrimLeft(key.Ext, x.Delimiter), m, value, f)
 		}
 	}
+	// RFC 5321 §4.5.1 wants a postmaster; MAILER-DAEMON is who our notifications seem to come from.
+	if strings.EqualFold(a.Local, "MAILER-DAEMON") {
+		x.done[address.FoldLocal(a.Local)] = true
+		a.Local = "postmaster"
+		return x.local(a, f)
+	}
 	return x.user(a, f)
 }
 
@@ -228,10 +234,13 @@ func (x *expansion) destination(d table.Destination, f frame) error {
 		return x.special(File, d.Text, x.Write, "allow_mail_to_files", f)
 	}
 	a, plain, err := parseAddress(d.Text, x.Origin)
-	switch {
-	case err != nil:
+	if err != nil {
 		return x.fail(status.Perm(550, 1, 3, ""), f, "bad address %.100q in the expansion of %s", d.Text, f.name.Local)
-	case !x.IsLocal(a.Domain):
+	}
+	switch local, err := x.IsLocal(x.ctx, a.Domain); {
+	case err != nil:
+		return err
+	case !local:
 		return x.add(Target{Kind: Address, Address: a}, f)
 	case plain:
 		return x.add(Target{Kind: Mailbox, Address: a}, f)

@@ -57,7 +57,7 @@ func expander(t testing.TB, aliases string, d *disk) *Expander {
 		t.Fatal(err)
 	}
 	both := []string{FromAlias, FromForward}
-	return &Expander{Maps: []Map{{fixed, "/etc/aliases"}}, Origin: "host.test", Delimiter: "+", IsLocal: func(d string) bool { return d == "host.test" },
+	return &Expander{Maps: []Map{{fixed, "/etc/aliases"}}, Origin: "host.test", Delimiter: "+", IsLocal: func(_ context.Context, d string) (bool, error) { return d == "host.test", nil },
 		Files: d, Forward: true, Commands: both, Write: both, OwnerRequestSpecial: true}
 }
 
@@ -125,6 +125,7 @@ phrase: "Mr. X" <x@far.test>, al (the best)
 `, d)
 	for _, c := range []struct{ local, want string }{
 		{"nobody", "?"},
+		{"Mailer-Daemon", "box al"},
 		{"al", "?"},
 		{"root", "box al"},
 		{"POSTMASTER", "box al"},
