@@ -6,13 +6,12 @@ import "time"
 type Screen struct {
 	// Whether clients are tested.
 	Enabled bool `toml:"enabled"`
-	// Networks whose clients are never tested nor greylisted, beyond limits.exempt_networks and those that may relay
-	// (access.mynetworks, submission.trusted_networks).
+	// Networks whose clients are never tested nor greylisted, beyond limits.exempt_networks.
 	ExemptNetworks Networks `toml:"exempt_networks"`
 	// How long a network that we sent mail to, or where one of our users logged in, counts as known. 0s: not at all.
 	Acquaintance Duration `toml:"acquaintance" min:"0s" max:"365d"`
-	// Who is not tested, or refused, in order: permit_mynetworks, permit, reject, or tables of addresses such as
-	// "cidr:/etc/postrider/screen.cidr" with permit, reject or dunno.
+	// Who is not tested, or refused, in order: permit_mynetworks (access.mynetworks, submission.trusted_networks), permit, reject,
+	// or tables of addresses such as "cidr:/etc/postrider/screen.cidr" with permit, reject or dunno.
 	AccessList []string `toml:"postscreen_access_list"`
 	// What is done with those that the access list rejects: ignore; enforce (refuse each recipient); drop (hang up).
 	DenylistAction string `toml:"postscreen_denylist_action" enum:"ignore,enforce,drop"`

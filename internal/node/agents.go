@@ -110,13 +110,15 @@ func (n *Node) routeOf(r *flow.Recipient) string {
 // mxConfig is the engine's configuration for port 25, or for LMTP.
 func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &mx.Agent{
-		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
-		Intake:   n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
+		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
+			SoftBounce: c.Access.SoftBounce},
+		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
 		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
 	e.LMTP = service == "lmtp"
+	n.screenConnections(c, service, e)
 	return e
 }
 
@@ -124,7 +126,8 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &msa.Agent{
 		Settings: msa.Settings{Hostname: c.Hostname, Service: service, Trusted: c.Submission.TrustedNetworks.Contains,
-			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router()},
+			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
+			SoftBounce: c.Access.SoftBounce},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
 		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}

@@ -9,6 +9,9 @@ import (
 func (n *Node) gates(c *config.Config, service string) gate.Gate {
 	var chain gate.Chain
 	chain = append(chain, n.rateGate(c, service)...)
+	chain = append(chain, n.screenGates(c, service)...)
+	chain = append(chain, n.accessGates(service)...)
+	chain = append(chain, n.greylistGates(c, service)...)
 	chain = append(chain, n.contentGates(c, service)...)
 	return chain
 }

@@ -74,6 +74,7 @@ type Node struct {
 	intake    *intake.Intake
 	tables    *lookup.Opener // of all settings that name lookup tables
 	routing   atomic.Pointer[route.Router]
+	access    atomic.Pointer[accessControl]
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	registry  *registry    // of connections
@@ -82,6 +83,7 @@ type Node struct {
 	bans      *bans // networks that are kept out
 	guard     *loginGuard
 	rates     *rates
+	strangers *strangers
 	space     *space
 	incoming  *incoming // messages
 	upkeep    *upkeep
@@ -106,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		o.Listen = net.Listen
 	}
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
-	n.events = obs.All(o.Log, n.metrics, strikes{n})
+	n.events = obs.All(o.Log, n.metrics, acquaintances{n}, strikes{n})
 	n.registry = newRegistry()
 	n.config.Store(o.Config)
 	n.tables = newTables(o)
@@ -114,7 +116,10 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n.guard, n.rates = n.newLoginGuard(), n.newRates()
-	if err := errors.Join(n.openBans(ctx), n.recallHomes(ctx)); err != nil {
+	if err := errors.Join(n.openBans(ctx), n.recallHomes(ctx), n.recallCounts(ctx)); err != nil {
+		return nil, errors.Join(err, n.closeState(ctx))
+	}
+	if err := n.openStrangers(ctx, o.Config); err != nil {
 		return nil, errors.Join(err, n.closeState(ctx))
 	}
 	n.space = newSpace(o.Config.DataDir, o.Now)
@@ -175,7 +180,8 @@ func (n *Node) Start(ctx context.Context) error {
 	n.certs.Start()
 	n.checkMasters(ctx, n.config.Load())
 	n.logins.start()
-	n.bans.start()
+	n.strangers.start()
+	n.bans.start(n.keepCounts)
 	n.checkHelper(ctx)
 	s.serve()
 	n.upkeep.start(n.config.Load)
@@ -256,7 +262,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	errs = append(errs, n.queue.Stop(ctx))
 	n.mta.Close()
-	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)), n.bans.stop(context.WithoutCancel(ctx)))
+	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)), n.bans.stop(context.WithoutCancel(ctx)),
+		n.saveCounts(context.WithoutCancel(ctx)))
+	errs = append(errs, n.strangers.stop(context.WithoutCancel(ctx)))
 	n.stopAgeing(context.WithoutCancel(ctx))
 	errs = append(errs, n.closeState(context.WithoutCancel(ctx)))
 	return errors.Join(errs...)

@@ -21,6 +21,9 @@ type outgoing struct {
 	mta    *mta.Settings
 	report *report.Settings
 	router *route.Router
+	access *accessControl
+
+	strangers *strangerPolicy
 }
 
 // newOutgoing reads what a configuration names. Nothing is changed yet.
@@ -41,18 +44,28 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 	if err != nil {
 		return nil, err
 	}
+	control, err := n.newAccess(c, router, resolver)
+	if err != nil {
+		return nil, err
+	}
+	strangers, err := n.newStrangerPolicy(c, resolver)
+	if err != nil {
+		return nil, err
+	}
 	settings := mta.NewSettings(c, resolver, string(password), roots)
 	if len(router.Rules.GenericMaps) > 0 {
 		settings.Generic = router.Generic
 	}
 	return &outgoing{mta: settings,
-		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router}, nil
+		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router, access: control, strangers: strangers}, nil
 }
 
 func (n *Node) apply(o *outgoing) {
 	n.routing.Store(o.router)
+	n.access.Store(o.access)
 	n.mta.Set(o.mta)
 	n.reporter.Set(o.report)
+	n.applyStrangers(o.strangers)
 }
 
 // authorities are those of the system and of a file; nil, which means the system's, without a file.

@@ -47,6 +47,7 @@ func CheckTables(c *config.Config, folder string) (wrong, warnings []certs.Probl
 	}
 	tables := &lookup.Opener{Dir: folder, Now: time.Now, Intn: rand.IntN, Log: slog.New(slog.DiscardHandler)}
 	wrong = checkTables(tables, c)
+	wrong = append(wrong, checkStrangers(c)...)
 	for _, f := range tables.Files() {
 		for _, p := range f.Problems() {
 			warnings = append(warnings, certs.Problem{Key: f.Path(), Text: p.String()})

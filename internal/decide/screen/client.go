@@ -35,6 +35,7 @@ type Client struct {
 	had     record // what was passed before
 	old     bool   // it was remembered
 	waiting bool
+	greeted bool
 	scored  bool
 	ttl     time.Duration // of the lists' answers
 	score   int
@@ -193,7 +194,7 @@ func (c *Client) Admit(now time.Time) error {
 	if c.drop != nil {
 		return c.drop
 	}
-	if c.settled {
+	if c.greeted = true; c.settled {
 		return nil
 	}
 	if c.allowed() {
@@ -250,11 +251,12 @@ func (c *Client) Rcpt(now time.Time) error {
 	return nil
 }
 
-// Close ends the connection; gone: without QUIT.
-func (c *Client) Close(now time.Time, gone bool) {
+// Close ends the connection; it may be called again.
+func (c *Client) Close(now time.Time) {
 	defer c.locked()()
 	c.stopWaiting()
-	if !c.settled && c.drop == nil && gone && c.failed == ([tests]bool{}) {
+	if c.greeted && !c.settled && c.failed == ([tests]bool{}) {
+		c.settled = true
 		c.say(obs.Screened{What: obs.ScreenHangup, After: now.Sub(c.began), Text: "tests after SMTP handshake"})
 	}
 }

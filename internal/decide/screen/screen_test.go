@@ -92,7 +92,7 @@ func (w *world) visit(addr string, lists ...string) (waited time.Duration, conne
 	if connect = code(c.Admit(w.now)); connect == 250 {
 		rcpt = code(c.Rcpt(w.now))
 	}
-	c.Close(w.now, false)
+	c.Close(w.now)
 	if _, _, waiting := w.Sizes(); waiting != 0 {
 		w.t.Errorf("%d wait", waiting)
 	}
@@ -146,7 +146,7 @@ func TestEarlyTalker(t *testing.T) {
 			if connect != want[0] || rcpt != want[1] {
 				t.Errorf("%s: %d, %d", action, connect, rcpt)
 			}
-			c.Close(w.now, true)
+			c.Close(w.now)
 			w.told("PREGREET 11 EHLO spam\r\n")
 			if c := w.Begin(w.now, peer("192.0.2.1"), Unlisted, true); c.Pause() == 0 {
 				t.Errorf("%s: passed", action)
@@ -173,7 +173,7 @@ func TestLists(t *testing.T) {
 	if score, known := c.Score(); score != 3 || !known {
 		t.Error(score, known)
 	}
-	c.Close(w.now, false)
+	c.Close(w.now)
 	w.told("DNSBL 3")
 	if waited, connect, rcpt := w.visit("2001:db8::1", "wl*-2"); waited != 0 || connect != 250 || rcpt != 250 {
 		t.Error("one whom the lists allow waits")
@@ -193,7 +193,7 @@ func TestLists(t *testing.T) {
 	if c.Admit(w.now) != nil || c.Rcpt(w.now) != nil {
 		t.Error("refused for a list that is down")
 	}
-	c.Close(w.now, false)
+	c.Close(w.now)
 	if c = w.Begin(w.now.Add(61*time.Second), peer("192.0.2.9"), Unlisted, true); !c.AsksLists() || c.Pause() != 0 {
 		t.Error("not asked again")
 	}
@@ -245,7 +245,7 @@ func TestAfterTheGreeting(t *testing.T) {
 		if got := code(c.Rcpt(w.now)); got != test.rcpt {
 			t.Errorf("%v: %d", test.test, got)
 		}
-		c.Close(w.now, true)
+		c.Close(w.now)
 		w.told(test.told)
 	}
 }
@@ -259,7 +259,7 @@ func TestHangup(t *testing.T) {
 	c.Scored(answers())
 	c.Heard(w.now.Add(time.Second), nil, false)
 	_ = c.Admit(w.now)
-	c.Close(w.now, true)
+	c.Close(w.now)
 	w.told("HANGUP tests after SMTP handshake")
 	if _, _, waiting := w.Sizes(); waiting != 0 {
 		t.Errorf("%d wait", waiting)
