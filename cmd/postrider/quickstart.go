@@ -159,12 +159,18 @@ data_dir = %s
 [smtp]
 max_connections_per_address = 1000
 
+[screen]
+enabled = false
+
 [imap]
 max_connections_per_address = 1000
 max_connections_per_account = 1000
 
 [auth]
 max_connections_per_account_and_address = 1000
+
+[access]
+smtpd_peername_lookup = false
 
 `, tomlString("mail."+domain), tomlString(domain), tomlString(dir))
 	for _, s := range standardPorts() {
