@@ -41,7 +41,9 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look at everything that is stored, and mend it. Mail goes on meanwhile."`
 	Store      storeCmd      `cmd:"" help:"What the packs of messages hold, and giving space back to the disk."`
 	Session    sessionCmd    `cmd:"" help:"Connections of clients."`
+	Explain    explainCmd    `cmd:"" help:"Tell what would happen to a message, stage by stage, and which rules decide. Nothing is sent or remembered."`
 	Ban        banCmd        `cmd:"" help:"Networks whose clients are not let in."`
+	Migrate    migrateCmd    `cmd:"" help:"Make our configuration of that of another mail system."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`
 	Privhelper privhelperCmd `cmd:"" help:"Do for the server what needs root, and nothing else. Started by systemd, or as root."`

@@ -54,6 +54,8 @@ type API interface {
 	RemoveBan(ctx context.Context, network string) error
 	CheckBan(ctx context.Context, address string) (BanCheck, error)
 
+	Explain(ctx context.Context, q ExplainQuery) (Explanation, error) // changes nothing
+
 	// Check looks at everything that is stored, and calls each with what it finds and how far it is; the last call has the
 	// summary. Faults are no error.
 	Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error

@@ -198,6 +198,10 @@ func (c *Client) Kick(ctx context.Context, q SessionQuery) (Kicked, error) {
 	return get[Kicked](ctx, c, "session-kick", q)
 }
 
+func (c *Client) Explain(ctx context.Context, q ExplainQuery) (Explanation, error) {
+	return get[Explanation](ctx, c, "explain", q)
+}
+
 func (c *Client) Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error {
 	return receive(ctx, c, opCheck, q, each)
 }
