@@ -94,6 +94,13 @@ func (a *app) tables(c *config.Config) (wrong, doubtful []problem) {
 	for _, p := range bad {
 		wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
 	}
+	if len(bad) == 0 { // else the lists that name these tables would say the same again
+		more, dubious := node.CheckAccess(c, folder)
+		bad, warnings = more, append(warnings, dubious...)
+		for _, p := range bad {
+			wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
+		}
+	}
 	for _, p := range warnings {
 		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/status"
-	"github.com/postrider/postrider/internal/obs"
 )
 
 // refuser refuses the sender, or the recipient.
@@ -92,14 +91,14 @@ func runUnlistedSender(e *eval, r *rule) outcome {
 	if e.tx == nil || e.tx.Envelope.From.IsZero() {
 		return pass
 	}
-	err := e.policy.opt.Destinations.Listed(e.ctx, e.tx.Envelope.From)
+	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.tx.Envelope.From)
 	switch {
-	case err == nil:
+	case err != nil:
+		return e.lookupFailed(r, e.senderPath(), err)
+	case listed:
 		return pass
-	case status.IsPermanent(err):
-		return e.refuseSender(e.policy.opt.Config.Codes.UnknownLocalRecipientRejectCode, 1, 0, "User unknown in local recipient table")
 	}
-	return e.lookupFailed(r, e.senderPath(), err)
+	return e.refuseSender(e.policy.opt.Config.Codes.UnknownLocalRecipientRejectCode, 1, 0, "User unknown in "+where)
 }
 
 // unlistedSender is smtpd_reject_unlisted_sender, behind the sender's list.
@@ -118,14 +117,14 @@ func runUnlistedRecipient(e *eval, r *rule) outcome {
 	if e.rcpt == nil {
 		return pass
 	}
-	err := e.policy.opt.Destinations.Listed(e.ctx, e.rcpt.To)
+	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.rcpt.To)
 	switch {
-	case err == nil:
+	case err != nil:
+		return e.lookupFailed(r, e.rcpt.To.Path(), err)
+	case listed:
 		return pass
-	case status.IsPermanent(err):
-		return e.refuse(obs.ReasonRecipient, status.Of(err))
 	}
-	return e.lookupFailed(r, e.rcpt.To.Path(), err)
+	return e.refuseRecipient(e.policy.opt.Config.Codes.UnknownLocalRecipientRejectCode, 1, 1, "User unknown in "+where)
 }
 
 func runMultiBounce(e *eval, _ *rule) outcome {

@@ -59,11 +59,8 @@ func (e *eval) owners() (owned, mine bool, err error) {
 		if err != nil || !ours {
 			return false, false, err
 		}
-		err = e.policy.opt.Destinations.Listed(e.ctx, from)
-		if status.IsPermanent(err) {
-			return false, false, nil
-		}
-		return true, false, err
+		listed, _, err := e.policy.opt.Destinations.Listed(e.ctx, from)
+		return listed, false, err
 	}
 	keys := table.Address(from, table.WithoutExtension|table.LocalPart|table.AtDomain, e.policy.opt.Delimiters, e.policy.dotted)
 	if from.Domain != e.policy.opt.Domain { // "user" alone is an address of this host's domain

@@ -66,8 +66,12 @@ func ownRange(p netip.Prefix) bool {
 func (p *Policy) permitsNetworks(k Kind) bool { return uses(p.lists[k], "permit_mynetworks") }
 
 func uses(rules []rule, name string) bool {
+	return usesAny(rules, func(n string) bool { return n == name })
+}
+
+func usesAny(rules []rule, is func(name string) bool) bool {
 	for i := range rules {
-		if rules[i].name == name || uses(rules[i].rules, name) {
+		if is(rules[i].name) || usesAny(rules[i].rules, is) {
 			return true
 		}
 	}

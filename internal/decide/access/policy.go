@@ -48,8 +48,9 @@ type Attribute struct{ Name, Value string }
 type Destinations interface {
 	// Authorized tells whether anybody may send to a: its domain is one of ours, or one that we relay to.
 	Authorized(ctx context.Context, a address.Address) (bool, error)
-	// Listed returns nil for an address that exists or is not one of ours; a permanent error if it does not exist.
-	Listed(ctx context.Context, a address.Address) error
+	// Listed tells whether a exists, which every address does that is not of a domain of ours; if not, where it should be:
+	// "local recipient table".
+	Listed(ctx context.Context, a address.Address) (listed bool, where string, err error)
 }
 
 // Owners knows whose addresses of ours are, where no smtpd_sender_login_maps say it.
@@ -139,7 +140,7 @@ func New(o Options) (*Policy, error) {
 	var err error
 	p.reply, err = dnslist.ParseTemplate(o.Config.DefaultRBLReply)
 	fail("access.default_rbl_reply", err)
-	p.dotted = true
+	p.dotted = true // see table.Host
 	for _, s := range o.Config.ParentDomainMatchesSubdomains {
 		for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
 			p.dotted = p.dotted && w != "smtpd_access_maps"
@@ -147,6 +148,22 @@ func New(o Options) (*Policy, error) {
 	}
 	return p, errors.Join(errs...)
 }
+
+// NeedsNames tells whether the lists judge by the client's name, so that it is worth waiting for.
+func (p *Policy) NeedsNames() bool {
+	for _, list := range p.lists {
+		if usesAny(list, func(name string) bool {
+			return strings.Contains(name, "client") && name != "reject_rbl_client" && name != "permit_dnswl_client" && !strings.Contains(name, "cert") ||
+				name == "check_policy_service"
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// Early tells whether client, HELO and sender are judged at their own stages.
+func (p *Policy) Early() bool { return !p.opt.Lists.SmtpdDelayReject }
 
 // class takes "name = restriction, ...".
 func (p *Policy) class(item string) error {

@@ -89,7 +89,7 @@ func TestRestrictions(t *testing.T) {
 		{"recipient: reject_unknown_recipient_domain", "to=x@null.example", "rcpt: 556 5.1.10 <x@null.example>: Recipient address rejected: Domain null.example does not accept mail (nullMX)"},
 		{"sender: reject_unlisted_sender", "from=none@here.example", "rcpt: 550 5.1.0 <none@here.example>: Sender address rejected: User unknown in local recipient table"},
 		{"sender: permit\nset: unlisted", "from=none@here.example", "rcpt: 550 5.1.0 <none@here.example>: Sender address rejected: User unknown in local recipient table"},
-		{"recipient: reject_unlisted_recipient", "to=none@here.example", "rcpt: 550 5.1.1 no such user"},
+		{"recipient: reject_unlisted_recipient", "to=none@here.example", "rcpt: 550 5.1.1 <none@here.example>: Recipient address rejected: User unknown in local recipient table"},
 		{"recipient: reject_unlisted_recipient", "", "ok"},
 		{"data: reject_multi_recipient_bounce", "from=<> to=alice@here.example,bob@here.example", "data: 550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
 		{"data: reject_multi_recipient_bounce", "from=<>", "ok"},
