@@ -237,8 +237,8 @@ func (b *bans) flush(ctx context.Context) error {
 	return err
 }
 
-// start begins to write behind, and to forget what is over; stop ends that with a last write.
-func (b *bans) start() {
+// start begins to write behind, and to forget what is over; stop ends that with a last write. each is called now and then too.
+func (b *bans) start(each func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel, b.done = cancel, make(chan struct{})
 	go func() {
@@ -251,6 +251,7 @@ func (b *bans) start() {
 				return
 			case <-tick.C:
 				b.note(b.set.Prune(b.now())...)
+				each(ctx)
 			case <-b.wake:
 			}
 			if err := b.flush(ctx); err != nil && ctx.Err() == nil {

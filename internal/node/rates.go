@@ -24,6 +24,8 @@ type rates struct {
 	names    *rate.Table // by what strangers name: domains, recipients
 	refused  func(values ...string) metrics.Counter
 	told     sometimes
+	saved    time.Time // accounts: when that was last tried. It belongs to who saves, as does
+	rows     int       // how many of them the database has
 }
 
 func (n *Node) newRates() *rates {
