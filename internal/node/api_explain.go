@@ -88,6 +88,13 @@ func (a *api) newExplaining(ctx context.Context, q admin.ExplainQuery) (*explain
 // agents makes the agent of the service as it is configured, which tells of its rules and writes no log.
 func (x *explaining) agents() error {
 	c := x.config.Load()
+	if x.services == nil { // no server runs
+		out, err := x.prepare(c)
+		if err != nil {
+			return err
+		}
+		x.apply(out)
+	}
 	switch service := x.out.Service; service {
 	case "smtp", "lmtp":
 		x.engine = x.mxConfig(c, service, nil)

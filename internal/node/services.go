@@ -47,10 +47,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(openTables(n.tables, c), checkMilters(c)); err != nil {
-		return nil, err
-	}
-	out, err := n.newOutgoing(c)
+	out, err := n.prepare(c)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +65,15 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 	return s, nil
 }
 
+// prepare makes of a configuration what judges, routes and sends; whatever can be wrong with it is found here. apply puts it in
+// force.
+func (n *Node) prepare(c *config.Config) (*outgoing, error) {
+	if err := errors.Join(openTables(n.tables, c), checkMilters(c)); err != nil {
+		return nil, err
+	}
+	return n.newOutgoing(c)
+}
+
 func (n *Node) smtpConfigs(c *config.Config) map[string]*smtp.Config {
 	return map[string]*smtp.Config{
 		"smtp":        n.mxConfig(c, "smtp", n.certs.TLSConfig(certs.Mail)),
@@ -83,10 +89,7 @@ func (s *services) configure(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(openTables(s.node.tables, c), checkMilters(c)); err != nil {
-		return err
-	}
-	out, err := s.node.newOutgoing(c)
+	out, err := s.node.prepare(c)
 	if err != nil {
 		return err
 	}
