@@ -19,6 +19,7 @@
 //	domain.go, account.go, alias.go, queue.go, mail.go, config.go, check.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases
 //	postmap.go     postmap, postalias
+//	migrate.go     from another mail system to ours
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	man.go         the manual pages, made from cli*.go and the configuration's keys
 //	output.go      tables, colour, JSON

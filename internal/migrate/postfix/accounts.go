@@ -63,34 +63,24 @@ var (
 	addressForm = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~][A-Za-z0-9!#$%&'*+/=?^_{|}~.-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}$`)
 )
 
-// domains adds the domains of a list to import.sh; the list goes to a key of the same name too, if there is one.
-func domains(m *move, p *param) verdict {
+// mailboxDomains adds the domains of a list to import.sh; where mailboxes stay where they are, the list goes to the key.
+func mailboxDomains(m *move, p *param) verdict {
+	if m.opt.KeepMailboxes {
+		return m.named(p, m.byName[p.name])
+	}
 	byDefault, _ := m.Default(p.name)
-	ours := p.name == "mydestination" || p.name == "virtual_mailbox_domains"
-	if !ours && p.file != "" && sameValue(p.value, byDefault) {
-		return same("as Postfix's own default")
+	if p.value == "" || sameValue(p.value, byDefault) {
+		return same("the domains of virtual_mailbox_maps")
 	}
-	var v verdict
-	if keys := m.byName[p.name]; len(keys) > 0 {
-		v = m.named(p, keys)
-	} else if !ours {
-		return unsupported("%s", noWay)
-	}
-	if !ours {
-		return v
-	}
-	if _, err := table.Split(p.value); err != nil {
-		return unsupported("%v", err)
-	}
-	added := false
 	doubts := len(p.doubts)
 	names, err := m.members(p, p.value, 0)
 	if err != nil {
 		return unsupported("%v", err)
 	}
 	if len(p.doubts) > doubts {
-		p.doubts = append(p.doubts[:doubts:doubts], "its domains stand where they cannot be listed: postrider domain add for each")
+		p.doubt("postrider domain add for each of them")
 	}
+	v := same("no domain of its own")
 	for _, name := range names {
 		if name = strings.ToLower(strings.TrimSuffix(name, ".")); !isOurs(name) {
 			continue
@@ -100,13 +90,7 @@ func domains(m *move, p *param) verdict {
 			continue
 		}
 		m.script.domain(name)
-		added = true
-	}
-	if added {
-		v = merge(v, verdict{fate: Translated, keys: []string{"import.sh"}})
-	}
-	if v.fate == "" {
-		return same("no domain of its own")
+		v = verdict{fate: Translated, keys: []string{"import.sh"}}
 	}
 	return v
 }
@@ -116,23 +100,20 @@ func isOurs(name string) bool {
 	return name != "" && name != "localhost" && !strings.HasPrefix(name, "localhost.") && !strings.HasSuffix(name, ".localdomain") && name != "localdomain"
 }
 
-// mailboxes adds the accounts of a map to import.sh.
+// mailboxes adds the accounts of virtual_mailbox_maps to import.sh.
 func mailboxes(m *move, p *param) verdict {
-	if p.value == "" {
-		return same("empty")
+	if m.opt.KeepMailboxes {
+		return m.named(p, m.byName[p.name])
 	}
 	items, err := table.Split(p.value)
 	if err != nil {
 		return unsupported("%v", err)
 	}
-	v := meaningless("%s", ownAccounts)
+	v := same("empty")
 	for _, item := range items {
+		v = merge(v, meaningless("%s", ownAccounts))
 		kind, path, _ := strings.Cut(strings.TrimPrefix(item, "proxy:"), ":")
 		switch {
-		case kind == "unix" || p.name == "local_recipient_maps":
-			if kind == "unix" && path == "passwd.byname" && m.hasLocal() {
-				v = merge(v, m.systemUsers(p))
-			}
 		case isText(kind) && kind != "regexp" && kind != "pcre" && kind != "cidr":
 			keys, _ := m.keysOf(p, kind, path)
 			for _, key := range keys {
@@ -141,13 +122,46 @@ func mailboxes(m *move, p *param) verdict {
 				}
 			}
 		case isDatabase(kind):
-			m.script.notes = append(m.script.notes, fmt.Sprintf("The accounts of %s %s are in a database: list them there, and add each as below.", p.name, item))
+			m.script.notes = append(m.script.notes, fmt.Sprintf("The accounts of %s are in a database: list them there, and add each as below.", item))
 			p.doubt("the accounts are in a database (%s): list them there, then postrider account add each; docs/migrate-postfix.md has an example", item)
 		default:
 			p.doubt("%s cannot be listed: add the accounts by postrider account add", item)
 		}
 	}
 	return v
+}
+
+// localRecipients adds the users of the system to import.sh. Local names are those of accounts and aliases here; only lists
+// without the users of the system go to the key.
+func localRecipients(m *move, p *param) verdict {
+	items, err := table.Split(p.value)
+	if err != nil {
+		return unsupported("%v", err)
+	}
+	aliases, _ := m.Value("alias_maps", nil)
+	known, _ := table.Split(aliases)
+	users, others := false, 0
+	for _, item := range items {
+		switch {
+		case strings.TrimPrefix(item, "proxy:") == "unix:passwd.byname":
+			users = true
+		case !slices.Contains(known, item):
+			others++
+			if p.file != "" {
+				p.doubt("%s: what it holds must be an account or an alias here", item)
+			}
+		}
+	}
+	switch {
+	case len(items) == 0:
+		return unsupported("any local name was taken; here it must exist: postrider domain set --catch-all ADDRESS takes the others")
+	case users && m.hasLocal():
+		return merge(same("accounts and aliases"), m.systemUsers(p))
+	case users || others == 0:
+		return same("accounts and aliases")
+	}
+	p.doubts = nil
+	return m.named(p, m.byName[p.name])
 }
 
 // mailbox adds the account of a key, or a catch-all.
@@ -182,8 +196,7 @@ func (m *move) systemUsers(p *param) verdict {
 		p.doubt("users of the system cannot be listed: %s", reason(err))
 		return verdict{}
 	}
-	value, _ := m.Value("myorigin", nil)
-	domain := m.named1(value)
+	domain := strings.ToLower(m.localDomain())
 	v := verdict{}
 	for line := range strings.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ":")
@@ -195,19 +208,18 @@ func (m *move) systemUsers(p *param) verdict {
 		if err != nil || uid < 1000 || uid >= 60000 || strings.HasSuffix(f[6], "nologin") || strings.HasSuffix(f[6], "/false") || !addressForm.MatchString(address) {
 			continue
 		}
-		m.script.domain(domain)
 		m.script.account("--system " + shell(address))
 		v = verdict{fate: Translated, keys: []string{"import.sh"}}
 	}
 	return v
 }
 
-// named1 is a name that may stand in a file, as Debian's /etc/mailname.
-func (m *move) named1(value string) string {
+// firstLine is a name that may stand in a file, as Debian's /etc/mailname.
+func (m *move) firstLine(value string) string {
 	if strings.HasPrefix(value, "/") {
 		text, err := readFile(m.At(value))
 		if err != nil {
-			return "localhost"
+			return ""
 		}
 		value, _, _ = strings.Cut(text, "\n")
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,13 +100,22 @@ func mynetworks(m *move, p *param) verdict {
 			others = append(others, n)
 		}
 	}
-	if m.submission() != nil && len(others) > 0 {
+	if s := m.submission(); s != nil && len(others) > 0 && m.trusts(s) {
 		v = merge(v, m.put(p, "submission.trusted_networks", others))
 	}
-	if p.file == "" {
-		return v
+	return v
+}
+
+// trusts tells whether a service takes mail from mynetworks without a login.
+func (m *move) trusts(s *Service) bool {
+	for _, name := range []string{"smtpd_relay_restrictions", "smtpd_recipient_restrictions", "smtpd_client_restrictions"} {
+		if v, _ := m.Value(name, s); strings.Contains(v, "permit_mynetworks") {
+			return true
+		} else if name == "smtpd_relay_restrictions" && v != "" {
+			return false
+		}
 	}
-	return v.with("programs of this host use sendmail(1) or 127.0.0.1:25")
+	return false
 }
 
 func mynetworksStyle(m *move, p *param) verdict {
@@ -271,11 +281,80 @@ func deliverTo(m *move, p *param) verdict {
 			return m.named(p, keys)
 		}
 	}
-	v := meaningless("mail is kept here; what %s leads to is replaced", clip(p.value))
-	if len(m.byName[p.name]) > 0 {
-		return v.with("to keep it, set %s", m.byName[p.name][0])
+	if m.opt.KeepMailboxes {
+		if keys := m.byName[p.name]; len(keys) > 0 {
+			return m.named(p, keys)
+		}
+		return unsupported("only virtual_transport and local_transport can lead to the program that keeps mailboxes")
 	}
-	return v
+	return meaningless("mail is kept here; what %s leads to is replaced (--keep-mailboxes would keep it)", clip(p.value))
+}
+
+// localDomain is the domain of the host's own users: that of myorigin, if mail for it is local.
+func (m *move) localDomain() string {
+	origin, _ := m.Value("myorigin", nil)
+	origin = m.firstLine(origin)
+	list, _ := m.Value("mydestination", nil)
+	names, err := m.members(&param{}, list, 0)
+	if err == nil && slices.Contains(names, origin) && isOurs(origin) {
+		return origin
+	}
+	host, _ := m.Value("myhostname", nil)
+	return host
+}
+
+func myorigin(m *move, p *param) verdict {
+	origin := m.firstLine(p.value)
+	if origin == "" {
+		return unsupported("the file %s is empty or not there", p.value)
+	}
+	host, _ := m.Value("myhostname", nil)
+	if m.localDomain() == origin && origin != host {
+		return m.put(p, "domain", origin)
+	}
+	if origin == host {
+		return same("the host's own name")
+	}
+	return m.put(p, "routing.myorigin", origin)
+}
+
+// restrictionClasses writes each class with its list.
+func restrictionClasses(m *move, p *param) verdict {
+	var classes []string
+	for _, name := range strings.FieldsFunc(p.value, listSeparator) {
+		value, err := m.Value(name, nil)
+		if err != nil || value == "" {
+			p.doubt("the class %s has no value", name)
+			continue
+		}
+		items, err := splitRestrictions(value)
+		if err != nil {
+			p.doubt("the class %s: %v", name, err)
+			continue
+		}
+		for i := range items {
+			items[i] = m.item(p, items[i])
+		}
+		classes = append(classes, name+" = "+strings.Join(items, ", "))
+	}
+	if len(classes) == 0 {
+		return same("none")
+	}
+	return m.put(p, "access.restriction_classes", classes)
+}
+
+func overrideOptions(m *move, p *param) verdict {
+	if keys := m.byName[p.name]; len(keys) > 0 {
+		return m.named(p, keys)
+	}
+	filter, _ := m.Value("content_filter", nil)
+	switch {
+	case p.value == "":
+		return same("none")
+	case filter != "" && p.value == "no_address_mappings":
+		return meaningless("addresses are mapped once in any case, before the content filter")
+	}
+	return unsupported("checks, mappings and milters cannot be left out for a service")
 }
 
 // exists tells whether a file of the old system is there.

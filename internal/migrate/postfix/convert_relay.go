@@ -41,12 +41,20 @@ func parseRelay(s string) (relay, bool) {
 	return r, ok && r.host != ""
 }
 
+// smartHost tells that the relay wants what only mta.smart_host has: a password, or a verified certificate. Else it is
+// routing.relayhost, which knows MX records.
+func (m *move) smartHost() bool {
+	enabled, _ := m.Value("smtp_sasl_auth_enable", nil)
+	passwords, _ := m.Value("smtp_sasl_password_maps", nil)
+	return enabled == "yes" && passwords != "" || m.relayTLS() == "verify" || len(m.byName["relayhost"]) == 0
+}
+
 func relayhost(m *move, p *param) verdict {
 	if p.value == "" {
 		return same("no relay: mail goes to each domain's mail exchanger")
 	}
-	if keys := m.byName[p.name]; len(keys) > 0 {
-		return m.named(p, keys)
+	if !m.smartHost() {
+		return m.named(p, m.byName[p.name])
 	}
 	r, ok := parseRelay(p.value)
 	if !ok {

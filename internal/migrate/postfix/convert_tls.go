@@ -156,7 +156,7 @@ func clientTLS(m *move, p *param) verdict {
 	if level == "" {
 		return unsupported("%q is no level", clip(p.value))
 	}
-	if relay != "" { // told with relayhost
+	if relay != "" && m.smartHost() { // told with relayhost
 		return m.put(p, "mta.smart_host.tls", m.relayTLS())
 	}
 	if p.value == "dane" || p.value == "dane-only" || p.value == "verify" || p.value == "secure" || p.value == "fingerprint" {
@@ -199,7 +199,7 @@ func oldClientTLS(m *move, p *param) verdict {
 	switch {
 	case p.value == "no":
 		return same("as Postfix's own default")
-	case relay != "":
+	case relay != "" && m.smartHost():
 		return meaningless("with relayhost: mta.smart_host.tls")
 	case p.name == "smtp_enforce_tls":
 		return m.put(p, "mta.tls", "encrypt")

@@ -12,7 +12,7 @@ const (
 	maxDepth    = 50
 	maxExpanded = 1 << 20
 	maxSteps    = 100000
-	maxCopied   = 16 << 20
+	maxCopied   = 16 << 20 // bytes moved and looked at
 )
 
 // Lookup returns the value of a parameter as it is written; ok is false for one that is not known.
@@ -45,6 +45,9 @@ func (e *expander) expand(text string, depth int) (string, error) {
 		b.WriteString(before)
 		if !found {
 			return b.String(), nil
+		}
+		if e.copied += len(rest); e.copied > maxCopied { // what looking for the closing brace may cost
+			return "", fmt.Errorf("too long at %s", e.trail())
 		}
 		body, after, kind := cutMacro(rest)
 		text = after
@@ -139,7 +142,10 @@ func (e *expander) macro(body string, depth int) (string, error) {
 		return e.relation(rest, depth)
 	}
 	n := nameEnd(body)
-	name, rest := body[:n], body[n:]
+	name, rest := body[:n], strings.TrimLeft(body[n:], blanks)
+	if name == "" {
+		return "", fmt.Errorf("${%s}: no parameter is named", clip(body))
+	}
 	raw, ok := e.get(name)
 	if !ok {
 		e.unknown = append(e.unknown, name)
@@ -173,9 +179,8 @@ func (e *expander) parameter(name, raw string, depth int) (string, error) {
 	return value, err
 }
 
-// branches takes "?text", ":text", "?{text}:{text}" apart. Text without braces goes to the end.
+// branches takes what is not empty: "?text", ":text", "?{text}:{text}" apart. Text without braces goes to the end.
 func branches(s string) (yes, no string, err error) {
-	s = strings.TrimLeft(s, blanks)
 	mark := s[0]
 	if mark != '?' && mark != ':' {
 		return "", "", fmt.Errorf("after the name, expected is } or ? or : and not %q", mark)
@@ -240,7 +245,7 @@ func (e *expander) relation(s string, depth int) (string, error) {
 	}
 	yes, no := "bool:true", ""
 	if strings.Trim(rest, blanks) != "" {
-		if yes, no, err = branches(rest); err != nil {
+		if yes, no, err = branches(strings.TrimLeft(rest, blanks)); err != nil {
 			return "", err
 		}
 	}

@@ -1,38 +1,58 @@
 package postfix
 
+import (
+	"slices"
+	"strings"
+)
+
 // implicit are parameters that count though no line sets them: Postfix's default differs from ours, and mail would be
 // treated otherwise.
 var implicit = []string{
 	"message_size_limit", "recipient_delimiter", "mynetworks", "mydestination", "local_recipient_maps", "alias_maps", "relay_domains",
-	"smtpd_relay_restrictions", "myorigin",
 }
 
-// implicit writes Postfix's defaults where they count.
+// implicit writes Postfix's defaults where they count. Those of postscreen count if it is in front.
 func (m *move) implicit() {
-	for _, name := range implicit {
+	names := slices.Clone(implicit)
+	if m.postscreen() != nil {
+		for name := range m.byName {
+			if strings.HasPrefix(name, "postscreen_") {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+	}
+	for _, name := range names {
 		if m.IsSet(name) {
 			continue
 		}
 		p := &param{name: name}
 		value, _, err := m.expanded(name, nil)
-		if name == "mynetworks" {
-			value = m.ownNetworks()
+		switch name {
+		case "mynetworks": // the networks of the interfaces cannot be known
+			value = "127.0.0.0/8 [::1]/128"
+		case "alias_maps": // the compiled-in default has NIS in it
+			if value = "hash:/etc/aliases"; !m.exists("/etc/aliases") {
+				continue
+			}
 		}
 		if p.value = value; err != nil || value == "" && name != "recipient_delimiter" {
 			continue
 		}
-		m.looked["optional"] = ""
-		if v := m.fate(p); v.fate == Translated || len(p.doubts) > 0 || v.fate == Unsupported {
+		if v := m.fate(p); v.fate != Same && v.fate != Meaningless || len(p.doubts) > 0 {
 			m.tell(p, v.with("Postfix's default, which no line sets"))
 		}
 	}
-	if m.submission() != nil && !m.checksLogin() {
-		p := &param{name: "smtpd_sender_restrictions"}
-		if v := m.put(p, "submission.require_sender_ownership", false); v.fate == Translated {
-			m.tell(p, v.with("it does not compare senders with who logged in (reject_sender_login_mismatch); better set it to true"))
-		}
-	}
+	m.ownership()
 }
 
-// ownNetworks is what mynetworks is where only its style is known: loopback; the networks of the interfaces cannot be known.
-func (m *move) ownNetworks() string { return "127.0.0.0/8 [::1]/128" }
+// ownership lets users send with any address where Postfix did not compare it with who logged in.
+func (m *move) ownership() {
+	if m.submission() == nil || m.checksLogin() {
+		return
+	}
+	p := &param{name: "smtpd_sender_restrictions"}
+	if v := m.put(p, "submission.require_sender_ownership", false); v.fate == Translated {
+		m.tell(p, v.with("no restriction compares senders with who logged in (reject_sender_login_mismatch); better set it to true"))
+	}
+}

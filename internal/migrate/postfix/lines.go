@@ -36,6 +36,13 @@ type logical struct {
 // logicalLines joins continuation lines: those that begin with a blank. Empty lines and comments are passed over, in the
 // middle of a continued line too.
 func logicalLines(text string) (out []logical, bad []Problem) {
+	var more strings.Builder // what continues the last line
+	finish := func() {
+		if more.Len() > 0 {
+			out[len(out)-1].text += more.String()
+			more.Reset()
+		}
+	}
 	for n := 1; text != ""; n++ {
 		var one string
 		one, text, _ = strings.Cut(text, "\n")
@@ -48,6 +55,7 @@ func logicalLines(text string) (out []logical, bad []Problem) {
 			continue
 		}
 		if len(trimmed) == len(one) {
+			finish()
 			out = append(out, logical{n, one})
 			continue
 		}
@@ -55,13 +63,13 @@ func logicalLines(text string) (out []logical, bad []Problem) {
 			bad = append(bad, Problem{n, "begins with a blank, so it continues the line before, but there is none"})
 			continue
 		}
-		last := &out[len(out)-1]
-		if len(last.text)+len(one) > maxLine {
+		if len(out[len(out)-1].text)+more.Len()+len(one) > maxLine {
 			bad = append(bad, Problem{n, "the line that this one continues is longer than 1 MiB"})
 			continue
 		}
-		last.text += one
+		more.WriteString(one)
 	}
+	finish()
 	return out, bad
 }
 

@@ -21,6 +21,7 @@ var serviceTypes = []string{"inet", "unix", "unix-dgram", "fifo", "pass"}
 // ParseMaster reads the text of a master.cf.
 func ParseMaster(text string) (services []Service, bad []Problem) {
 	lines, bad := logicalLines(text)
+	place := map[string]int{} // label → index
 	for _, l := range lines {
 		if len(services) == maxSettings {
 			return services, append(bad, Problem{l.line, fmt.Sprintf("more than %d services", maxSettings)})
@@ -34,10 +35,12 @@ func ParseMaster(text string) (services []Service, bad []Problem) {
 		for i := range s.Override {
 			s.Override[i].Line = l.line
 		}
-		if i := slices.IndexFunc(services, func(o Service) bool { return o.Name == s.Name && o.Type == s.Type }); i >= 0 {
+		if i, twice := place[s.Label()]; twice {
 			bad = append(bad, Problem{l.line, fmt.Sprintf("the service %s %s was already defined in line %d; this one counts", s.Name, s.Type, services[i].Line)})
-			services = slices.Delete(services, i, i+1)
+			services[i] = s
+			continue
 		}
+		place[s.Label()] = len(services)
 		services = append(services, s)
 	}
 	return services, bad

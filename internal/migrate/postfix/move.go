@@ -14,6 +14,10 @@ type Options struct {
 	Output     string   // the folder that the result is written to, absolute; files that keys must name by their full path are there
 	Hostname   string   // what the system calls itself
 	TableTypes []string // types of tables that our server can open
+
+	// KeepMailboxes lets mail go on to the program that keeps mailboxes now (virtual_transport, local_transport): Dovecot
+	// behind LMTP. Without it mailboxes are ours.
+	KeepMailboxes bool
 }
 
 // Fate is what became of a line.
@@ -187,6 +191,9 @@ func (m *move) fate(p *param) verdict {
 			return v
 		}
 	}
+	if strings.HasPrefix(p.name, "postscreen_") && m.postscreen() == nil && len(m.Services) > 0 {
+		return meaningless("no service of master.cf is a postscreen")
+	}
 	if r != nil && r.do != nil {
 		return r.do(m, p)
 	}
@@ -196,7 +203,9 @@ func (m *move) fate(p *param) verdict {
 	if r == nil {
 		r = prefixRule(p.name)
 	}
-	if r == nil && m.isTransportSetting(p.name) {
+	if name := m.transportOf(p.name); r == nil && name != "" && (m.isProgram(name) || m.feedsFilter(name) || !m.transportUsed(name)) {
+		r = &rule{fate: Meaningless, text: "see the service " + name + " of master.cf"}
+	} else if r == nil && name != "" {
 		r = &rule{fate: Unsupported, text: "limits of a single transport; mta.concurrency, mta.concurrency_per_destination and mta.max_recipients hold for all of them"}
 	}
 	byDefault, known := m.Default(p.name)
@@ -266,13 +275,14 @@ func (m *move) user(name string) string {
 
 func listSeparator(r rune) bool { return r == ',' || strings.ContainsRune(blanks, r) }
 
-func (m *move) isTransportSetting(name string) bool {
+// transportOf returns the transport that a parameter belongs to, as slow_destination_rate_delay to slow.
+func (m *move) transportOf(name string) string {
 	for _, ending := range perTransport {
 		if prefix, ok := strings.CutSuffix(name, ending); ok && m.isTransport(prefix) {
-			return true
+			return prefix
 		}
 	}
-	return false
+	return ""
 }
 
 // sameValue compares values but for blanks and commas.
@@ -283,12 +293,10 @@ func sameValue(a, b string) bool {
 // tell writes a parameter's line of the report.
 func (m *move) tell(p *param, v verdict) {
 	if len(p.doubts) > 0 {
-		if v.fate == Translated || v.fate == Same {
-			v.fate = Unsupported
-			if len(v.keys) > 0 {
-				v.text = strings.TrimPrefix(v.text+"; otherwise translated to "+strings.Join(v.keys, ", "), "; ")
-			}
+		if v.fate == Translated && len(v.keys) > 0 {
+			v.text = strings.TrimPrefix(v.text+"; otherwise translated to "+strings.Join(v.keys, ", "), "; ")
 		}
+		v.fate = Unsupported
 		text := strings.Join(p.doubts, "; ")
 		if v.text != "" {
 			text += "; " + v.text

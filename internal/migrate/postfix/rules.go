@@ -87,18 +87,20 @@ func convertRules() []rule {
 		{names: "smtp_tcp_port", keys: "mta.port", do: port},
 		{names: "queue_minfree", keys: "limits.disk_reserve", do: size("limits.disk_reserve")},
 		{names: "smtpd_forbid_bare_newline_exclusions", keys: "smtp.bare_newline_networks", do: bareNewline},
-		{names: "relayhost", keys: "mta.smart_host.host mta.smart_host.port mta.smart_host.tls", do: relayhost, text: "a relay for all mail; its MX records are not asked"},
+		{names: "relayhost", keys: "routing.relayhost mta.smart_host.host mta.smart_host.port mta.smart_host.tls", do: relayhost, text: "mta.smart_host where it wants a password or its certificate is verified"},
 		{names: "smtp_sasl_auth_enable", do: saslEnable, text: "with smtp_sasl_password_maps"},
 		{names: "smtp_sasl_password_maps", keys: "mta.smart_host.user mta.smart_host.password_file", do: saslPasswords, text: "name and password for the relay of relayhost; the password goes to a file of its own"},
-		{names: "smtpd_sender_login_maps", keys: "submission.require_sender_ownership", do: loginMaps, text: "an account may use its own address and its aliases"},
-		{names: "virtual_mailbox_domains virtual_alias_domains mydestination relay_domains", do: domains, text: "import.sh adds them, unless there is a key of the same name"},
-		{names: "virtual_mailbox_maps local_recipient_maps", do: mailboxes, text: "import.sh adds the accounts; where a database holds them, docs/migrate-postfix.md tells how"},
-		{names: "virtual_transport mailbox_transport local_transport", do: deliverTo, text: "our own mailboxes; another program's only if you want to keep it"},
-		{names: "mailbox_size_limit virtual_mailbox_limit", do: mailboxLimit, text: "room is said for each account: postrider account set --quota"},
+		{names: "smtpd_sender_login_maps", keys: "access.smtpd_sender_login_maps submission.require_sender_ownership", do: loginMaps, text: "an account may use its own address and its aliases"},
+		{names: "virtual_mailbox_domains", keys: "import.sh routing.virtual_mailbox_domains", do: mailboxDomains, text: "import.sh adds them; with --keep-mailboxes they go to the key"},
+		{names: "virtual_mailbox_maps", keys: "import.sh routing.virtual_mailbox_maps", do: mailboxes, text: "import.sh adds the accounts; with --keep-mailboxes the tables go to the key"},
+		{names: "local_recipient_maps", keys: "import.sh routing.local_recipient_maps", do: localRecipients, text: "import.sh adds the users of the system"},
+		{names: "virtual_transport mailbox_transport local_transport", keys: "routing.virtual_transport routing.local_transport", do: deliverTo, text: "mail is kept here; with --keep-mailboxes it goes on as before"},
+		{names: "mailbox_size_limit virtual_mailbox_limit", keys: "routing.mailbox_size_limit", do: mailboxLimit, text: "room is said for each account: postrider account set --quota"},
 		{names: "smtpd_client_connection_count_limit", keys: "smtp.max_connections_per_address", do: connectionCount},
 		{names: "smtpd_sasl_auth_enable", do: saslServer, text: "AUTH is offered on submission and submissions, under TLS"},
 		{names: "compatibility_level", fate: Meaningless, text: "the values that it stands for are written out"},
-		{names: "restriction_classes", fate: Meaningless, text: "see smtpd_restriction_classes"},
+		{names: "smtpd_restriction_classes", keys: "access.restriction_classes", do: restrictionClasses, text: "the classes with their lists"},
+		{names: "myorigin", keys: "domain routing.myorigin", do: myorigin, text: "the host's own domain, if mydestination has it; files such as /etc/mailname are read"},
 		{names: "dovecot_destination_recipient_limit virtual_destination_recipient_limit local_destination_recipient_limit local_destination_concurrency_limit " +
 			"virtual_destination_concurrency_limit lmtp_destination_recipient_limit lmtp_destination_concurrency_limit", fate: Meaningless, text: ownMail},
 	}
@@ -150,11 +152,11 @@ func meaninglessRules() []rule {
 		{names: "mail_owner setgid_group default_privs mail_name mail_version mail_release_date process_id process_name service_name", fate: Meaningless, text: "the server runs as the user postrider, without set-group-id programs"},
 		{names: "syslog_facility syslog_name maillog_file* postlog* smtpd_client_port_logging info_log_address_format delay_logging_resolution_limit helpful_warnings " +
 			"debug_peer_level debug_peer_list debugger_command smtpd_log_access_permit_actions respectful_logging show_user_unknown_table_name", fate: Meaningless, text: ownLog},
-		{names: "default_process_limit max_idle max_use ipc_* service_throttle_time fork_* trigger_timeout daemon_timeout *_service_name application_event_drain_time " +
+		{names: "default_process_limit max_idle max_use ipc_* service_throttle_time fork_* trigger_timeout daemon_timeout application_event_drain_time " +
 			"master_service_disable qmgr_* default_delivery_slot_* default_minimum_delivery_slots default_extra_recipient_limit default_recipient_* " +
-			"anvil_* connection_cache_* *_watchdog_timeout transport_retry_time in_flow_delay daemon_table_open_error_is_fatal " +
+			"anvil_* connection_cache_* transport_retry_time in_flow_delay daemon_table_open_error_is_fatal " +
 			"bounce_service_name cleanup_service_name defer_service_name dnsblog_service_name error_service_name flush_service_name pickup_service_name proxymap_service_name " +
-			"proxywrite_service_name queue_service_name rewrite_service_name scache_service_name showq_service_name trace_service_name virtual_service_name " +
+			"proxywrite_service_name queue_service_name rewrite_service_name showq_service_name trace_service_name " +
 			"smtpd_service_name postscreen_watchdog_timeout stress export_environment postmulti_* multi_instance_* fault_injection_code", fate: Meaningless, text: oneProgram},
 		{names: "hash_queue_depth hash_queue_names queue_file_attribute_count_limit enable_long_queue_ids fast_flush_* flush_* smtpd_etrn_restrictions bounce_size_limit", fate: Meaningless, text: ownQueue},
 		{names: "smtpd_forbid_bare_newline smtpd_forbid_bare_newline_reject_code smtpd_forbid_unauth_pipelining cleanup_replace_stray_cr_lf", fate: Meaningless,
@@ -178,6 +180,7 @@ func meaninglessRules() []rule {
 
 func unsupportedRules() []rule {
 	return []rule{
+		{names: "receive_override_options", do: overrideOptions, text: "mail that comes back from a content filter is not judged again in any case"},
 		{names: "smtp_fallback_relay fallback_relay best_mx_transport", fate: Unsupported, text: "there is no second relay; mta.smart_host takes all mail, or none does"},
 		{names: "smtp_tls_policy_maps smtp_tls_per_site", fate: Unsupported, text: "TLS is the same for all destinations: mta.tls; for the relay: mta.smart_host.tls"},
 		{names: "smtp_tls_cert_file smtp_tls_key_file smtp_tls_eccert_file smtp_tls_eckey_file smtp_tls_dcert_file smtp_tls_dkey_file smtp_tls_chain_files", fate: Unsupported,

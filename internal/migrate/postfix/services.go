@@ -2,9 +2,12 @@ package postfix
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // smtpd is the service that mail from the internet comes to: port 25's, behind postscreen where that is in front.
@@ -44,7 +47,7 @@ func (m *move) submission() (found *Service) {
 	return found
 }
 
-// listener tells which of our listeners a service of type inet is; "" for none, "filter" for where mail comes back from a
+// listener tells which of our listeners a service of type inet is; "" for none, "reinject" for where mail comes back from a
 // content filter.
 func (m *move) listener(s Service) string {
 	if s.Command == "postscreen" {
@@ -60,7 +63,7 @@ func (m *move) listener(s Service) string {
 	auth, _ := s.override("smtpd_sasl_auth_enable")
 	switch {
 	case stops && filter == "" && isLoopback(host):
-		return "filter"
+		return "reinject"
 	case wrapped == "yes" || n == 465:
 		return "submissions"
 	case auth == "yes" || n == 587:
@@ -138,7 +141,7 @@ func (m *move) services() {
 		s := &m.Services[i]
 		p := &param{name: "", file: "master.cf", line: s.Line, service: s}
 		v := m.serviceFate(p, s)
-		if name := m.listener(*s); s.Type == "inet" && name != "" && name != "filter" {
+		if name := m.listener(*s); s.Type == "inet" && name != "" {
 			for _, a := range m.addresses(p, *s) {
 				if !slices.Contains(listeners[name], a) {
 					listeners[name] = append(listeners[name], a)
@@ -153,8 +156,13 @@ func (m *move) services() {
 			}
 		}
 		m.tell(p, v)
-		for _, o := range s.Override {
-			m.judge(&param{name: o.Name, raw: o.Value, file: "master.cf", line: o.Line, service: s})
+		for i, o := range s.Override {
+			p := &param{name: o.Name, raw: o.Value, file: "master.cf", line: o.Line, service: s}
+			if slices.ContainsFunc(s.Override[i+1:], func(later Setting) bool { return later.Name == o.Name }) {
+				m.tell(p, meaningless("it is set again for this service; the last one counts"))
+				continue
+			}
+			m.judge(p)
 		}
 	}
 	if len(m.Services) > 0 {
@@ -166,6 +174,11 @@ func (m *move) services() {
 func (m *move) listen(listeners map[string][]string, origin map[string]*param) {
 	auth, _ := m.Value("smtpd_sasl_auth_enable", nil)
 	none := &param{name: "no such service in master.cf"}
+	if p := origin["reinject"]; p != nil {
+		m.put(p, "listeners.reinject.enabled", true)
+		m.put(p, "listeners.reinject.addresses", listeners["reinject"])
+		m.put(p, "filters.reinject_networks", loopback())
+	}
 	for _, name := range []string{"smtp", "submission", "submissions"} {
 		key := "listeners." + name
 		switch p := origin[name]; {
@@ -185,8 +198,6 @@ func (m *move) listen(listeners map[string][]string, origin map[string]*param) {
 // serviceFate tells what becomes of a service that is no listener.
 func (m *move) serviceFate(p *param, s *Service) verdict {
 	switch {
-	case s.Type == "inet" && m.listener(*s) == "filter":
-		return m.backFromFilter(p, s)
 	case s.Type == "inet" && s.Command == "qmqpd":
 		return unsupported("QMQP is not spoken; let the clients use submission")
 	case s.Type == "inet":
@@ -199,7 +210,7 @@ func (m *move) serviceFate(p *param, s *Service) verdict {
 		if !m.transportUsed(s.Name) {
 			return meaningless("nothing sends mail to it")
 		}
-		if len(s.Override) == 0 {
+		if len(s.Override) == 0 || m.feedsFilter(s.Name) {
 			return meaningless("as %s, and called so here", s.Command)
 		}
 		return unsupported("a copy of %s with settings of its own; mail for it goes by %s here, with the settings of [mta]", s.Command, s.Command)
@@ -213,6 +224,18 @@ func isDelivery(command string) bool {
 		return true
 	}
 	return false
+}
+
+// isProgram tells the services that Postfix starts programs for.
+func (m *move) isProgram(name string) bool {
+	s := m.service(name, "unix")
+	return s != nil && (s.Command == "pipe" || s.Command == "spawn")
+}
+
+// feedsFilter tells that a transport leads to the content filter.
+func (m *move) feedsFilter(name string) bool {
+	filter, _ := m.Value("content_filter", nil)
+	return strings.HasPrefix(filter, name+":")
 }
 
 // transportUsed tells whether a parameter or a table's file names a transport.
@@ -266,9 +289,17 @@ func (m *move) spawned(_ *param, s *Service) verdict {
 		m.socket(&param{}, "private/"+s.Name), clip(strings.Join(s.Args, " ")))
 }
 
-// backFromFilter judges the service that takes mail back from a content filter.
-func (m *move) backFromFilter(p *param, s *Service) verdict {
-	return m.put(p, "filters.reinject", []string{s.Name})
+// loopback is this host: where content filters of Postfix are.
+func loopback() config.Networks {
+	return config.Networks{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}}
+}
+
+// cosmetic are -o that change nothing of what becomes of mail, or that hold here in any case.
+var cosmetic = map[string]string{
+	"milter_macro_daemon_name":                  "the macro {daemon_name} tells the service's own name",
+	"smtpd_reject_unlisted_recipient":           "addresses of ours that do not exist are refused on every service",
+	"smtpd_relay_before_recipient_restrictions": "relay restrictions come first in any case",
+	"cleanup_service_name":                      oneProgram,
 }
 
 // override judges an -o. decided is false for what is judged as in main.cf.
@@ -277,8 +308,12 @@ func (m *move) override(p *param) (v verdict, decided bool) {
 	main, _, _ := m.expanded(p.name, nil)
 	equal := sameValue(p.value, strings.Trim(main, blanks))
 	switch {
-	case of == "filter":
+	case of == "reinject":
 		return meaningless("mail that comes back from the filter is not judged again"), true
+	case cosmetic[p.name] != "":
+		return meaningless("%s", cosmetic[p.name]), true
+	case p.service.Type != "inet" && m.feedsFilter(p.service.Name):
+		return meaningless("mail to the content filter needs no settings of its own"), true
 	case strings.HasPrefix(p.name, "smtpd_tls_") || p.name == "smtpd_sasl_auth_enable":
 		if r := m.rules[p.name]; r != nil && (r.do == nil || p.name == "smtpd_sasl_auth_enable" || p.name == "smtpd_tls_security_level" || p.name == "smtpd_tls_wrappermode") {
 			return verdict{}, false
@@ -307,8 +342,10 @@ func (m *move) override(p *param) (v verdict, decided bool) {
 		return m.unknown(p), true
 	case p.service.Type != "inet" && isDelivery(p.service.Command) && !isDelivery(p.service.Name) && !m.transportUsed(p.service.Name):
 		return meaningless("nothing sends mail to this service"), true
+	case strings.HasPrefix(of, "submission") && slices.ContainsFunc(m.byName[p.name], func(key string) bool { return strings.HasPrefix(key, ofSubmission) }):
+		return unsupported("submission and submissions share [access.submission], which has what %s says", m.submission().Label()), true
 	case len(m.byName[p.name]) > 0:
-		return unsupported("%s holds for all services; it has the value of main.cf", strings.Join(m.byName[p.name], ", ")), true
+		return unsupported("%s cannot be said for this service alone", strings.Join(m.byName[p.name], ", ")), true
 	}
 	return unsupported("it cannot be said for this service alone"), true
 }

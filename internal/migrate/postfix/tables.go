@@ -164,6 +164,9 @@ func (m *move) copied(p *param, kind, path string) (name string, ok bool) {
 		return "", false
 	}
 	m.lineProblems(p, kind, path, string(text))
+	if p.name == "alias_maps" {
+		m.programs(path, string(text))
+	}
 	name = path
 	if rest, inside := m.inside(path); inside || !filepath.IsAbs(path) {
 		if !inside {
@@ -172,6 +175,9 @@ func (m *move) copied(p *param, kind, path string) (name string, ok bool) {
 		name = "maps/" + strings.TrimPrefix(filepath.Clean("/"+rest), "/")
 	} else if at != path {
 		name = "maps/" + strings.TrimPrefix(path, "/")
+	}
+	if strings.HasSuffix(p.name, "transport_maps") {
+		text = m.renamed(path, text)
 	}
 	if name != path {
 		m.files[name] = text
@@ -255,12 +261,55 @@ func (m *move) transport(p *param, name string) string {
 	s := m.service(name, "unix")
 	switch s.Command {
 	case "smtp":
-		if name != "smtp" && name != "relay" && len(s.Override) > 0 {
+		if name != "smtp" && name != "relay" && len(s.Override) > 0 && !m.feedsFilter(name) {
 			p.doubt("the transport %s has settings of its own in master.cf:%d, which do not move", name, s.Line)
 		}
 		return "smtp"
+	case "lmtp", "local", "virtual", "error", "retry", "discard":
+		return s.Command
 	case "pipe":
 		p.doubt("the transport %s runs a program (master.cf:%d)", name, s.Line)
 	}
 	return name
+}
+
+// renamed gives the transports in a table of transports our names: a copy of smtp in master.cf is smtp here. Of those that run
+// programs it tells.
+func (m *move) renamed(path string, text []byte) []byte {
+	lines := strings.SplitAfter(string(text), "\n")
+	told := map[string]bool{}
+	for i, line := range lines {
+		start := strings.LastIndexAny(strings.TrimRight(line, blanks+"\n"), blanks) + 1
+		name, _, ok := strings.Cut(line[start:], ":")
+		if start == 0 || !ok || strings.HasPrefix(strings.TrimLeft(line, blanks), "#") || !m.isTransport(name) {
+			continue
+		}
+		p := &param{name: "transport_maps"}
+		ours := m.transport(p, name)
+		lines[i] = line[:start] + ours + line[start+len(name):]
+		if len(p.doubts) > 0 && !told[name] {
+			told[name] = true
+			m.lines = append(m.lines, Line{File: path, Line: i + 1, Fate: Unsupported, Text: strings.Join(p.doubts, "; ")})
+		}
+	}
+	return []byte(strings.Join(lines, ""))
+}
+
+// programs tells of aliases that run programs or write to files: they are off here until they are allowed.
+func (m *move) programs(path, text string) {
+	lines, _ := logicalLines(text)
+	for _, l := range lines {
+		_, value, _ := strings.Cut(l.text, ":")
+		for target := range strings.SplitSeq(value, ",") {
+			target = strings.TrimLeft(target, blanks+`"`)
+			switch {
+			case strings.HasPrefix(target, "|"):
+				m.lines = append(m.lines, Line{File: path, Line: l.line, Fate: Unsupported,
+					Text: "runs a program: set routing.allow_mail_to_commands = [\"alias\"] and helper.enabled, if you want that (docs/aliases.md)"})
+			case strings.HasPrefix(target, "/"):
+				m.lines = append(m.lines, Line{File: path, Line: l.line, Fate: Unsupported,
+					Text: "writes to a file: set routing.allow_mail_to_files = [\"alias\"] and helper.enabled, if you want that (docs/aliases.md)"})
+			}
+		}
+	}
 }

@@ -2,8 +2,7 @@
 # Domains and accounts of the old system. Read it before you run it: sh import.sh
 # No password is in it. For each account: postrider account password ADDRESS; postrider account set --login ADDRESS
 # (account add --stored-stdin takes passwords as Dovecot and shadow(5) store them). What exists already is passed over.
-# The accounts of virtual_mailbox_maps proxy:pgsql:/etc/postfix/sql/virtual_mailbox_maps.cf are in a database: list them there, and add each as below.
+# The accounts of proxy:pgsql:/etc/postfix/sql/virtual_mailbox_maps.cf are in a database: list them there, and add each as below.
 # Users of the system log in with its passwords if auth.system says so: "shadow" or "saslauthd".
-postrider domain add mail.example.net
 postrider account add --system anna@mail.example.net
 postrider account add --system bruno@mail.example.net

@@ -3,6 +3,5 @@
 # No password is in it. For each account: postrider account password ADDRESS; postrider account set --login ADDRESS
 # (account add --stored-stdin takes passwords as Dovecot and shadow(5) store them). What exists already is passed over.
 # Users of the system log in with its passwords if auth.system says so: "shadow" or "saslauthd".
-postrider domain add lists.example.org
 postrider account add --system anna@lists.example.org
 postrider account add --system bruno@lists.example.org

@@ -2,8 +2,5 @@
 # Domains and accounts of the old system. Read it before you run it: sh import.sh
 # No password is in it. For each account: postrider account password ADDRESS; postrider account set --login ADDRESS
 # (account add --stored-stdin takes passwords as Dovecot and shadow(5) store them). What exists already is passed over.
-postrider domain add exa
 postrider domain add example.org
-postrider domain add mistakes
-postrider domain add mple
 postrider account add --no-login good@example.org
