@@ -11,5 +11,5 @@ func (n *Node) contentGates(c *config.Config, service string) gate.Chain {
 	if service == "reinject" || service == "lmtp" {
 		return nil
 	}
-	return n.milterGate(c, service)
+	return append(n.checksGate(c), n.milterGate(c, service)...)
 }

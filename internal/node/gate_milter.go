@@ -6,6 +6,7 @@ import (
 
 	"github.com/postrider/postrider/internal/agent/milters"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/content"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/wire/milter"
@@ -33,6 +34,9 @@ func (n *Node) milterGate(c *config.Config, service string) gate.Chain {
 	}
 	if set.V == "" {
 		set.V = "Postrider " + n.opt.Version
+	}
+	if len(f.MilterHeaderChecks) > 0 {
+		set.Added = (&content.Checks{Header: n.tablesOf(f.MilterHeaderChecks), Log: n.log.Logger}).Added
 	}
 	for stage, names := range map[milter.Stage][]string{milter.AtConnect: f.MilterConnectMacros, milter.AtHello: f.MilterHeloMacros,
 		milter.AtMail: f.MilterMailMacros, milter.AtRcpt: f.MilterRcptMacros, milter.AtData: f.MilterDataMacros,

@@ -17,6 +17,9 @@ import (
 // Message gives the message to each filter, and does what it wants before the next one sees it.
 func (s *session) Message(ctx context.Context, tx *gate.Transaction, m *gate.Message) error {
 	s.tx = tx
+	if tx.Changes.Pass {
+		return nil
+	}
 	for _, f := range s.filters {
 		if f.hold && tx.Changes.Hold == "" {
 			tx.Changes.Hold = "milter " + f.Name + " could not be asked"

@@ -12,6 +12,7 @@ type Changes struct {
 	Discard    string            // not empty: answer 250 and deliver nowhere; the reason
 	Quarantine string            // not empty: mailboxes file it into Junk; the reason
 	Redirect   address.Address   // not zero: goes there, instead of to its recipients
+	Pass       bool              // no more checks of the content, nor milters
 	Filter     string            // not empty: every recipient goes to this transport:nexthop first
 	BCC        []address.Address // also to these
 	Prepend    []byte            // header fields in front of the message and of our Received field, each with its CRLF
