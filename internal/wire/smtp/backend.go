@@ -77,7 +77,7 @@ type Peer struct {
 	// Forwarded is where the next message came from, as XFORWARD said; nil: from Remote.
 	Forwarded *Original
 	// Ahead tells, within a call of the Session, whether the client has sent more already than it may have: anything without
-	// EHLO, since only that can announce PIPELINING, and what follows DATA before 354 (RFC 2920 §3.1).
+	// EHLO, since only that can announce PIPELINING, and what follows EHLO or DATA before its reply (RFC 2920 §3.1).
 	Ahead func() bool
 	// Activity tells how far the session is. It may be called by anyone at any time.
 	Activity func() Activity

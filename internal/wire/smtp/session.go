@@ -305,7 +305,7 @@ func (s *session) flush() error {
 
 // ahead tells whether there is input that should not be there yet. Under TLS only what came with the last record is seen.
 func (s *session) ahead() bool {
-	if s.peer.Extended && s.stats.Last != "DATA" {
+	if s.peer.Extended && s.stats.Last != "DATA" && s.stats.Last != "EHLO" { // RFC 2920 §3.1: EHLO is the last of its group too
 		return false
 	}
 	return len(s.in.window()) > 0 || pendingInput(s.conn)
