@@ -68,7 +68,7 @@ func TestLogOfASession(t *testing.T) {
 	for format, wants := range map[string][]string{
 		"text": {
 			`msg=accepted queue_id=\w+ service=smtp session=smtp-\w+ client=127\.0\.0\.1 .*from=sender@far\.example message_id=1@far\.example .*nrcpt=1`,
-			`msg=accepted queue_id=\w+ service=submission session=submission-\w+ client=127\.0\.0\.1 tls="TLSv1\.3 \w+" .*account=alice@here\.example mech=SCRAM-SHA-256`,
+			`msg=accepted queue_id=\w+ service=submission session=submission-\w+ client=127\.0\.0\.1 name=localhost tls="TLSv1\.3 \w+" .*account=alice@here\.example mech=SCRAM-SHA-256`,
 			`msg=delivery queue_id=\w+ to=alice@here\.example transport=mailbox .*dsn=2\.\d\.\d status=sent`,
 			`msg=rejected .*client=127\.0\.0\.1 .*command=RCPT .*to=nobody@here\.example reason=recipient code=550 dsn=5\.1\.1`,
 			`msg=rejected .*client=127\.0\.0\.1 .*to=x@elsewhere\.example reason=relay code=554 dsn=5\.7\.1`,
@@ -90,8 +90,8 @@ func TestLogOfASession(t *testing.T) {
 			`"msg":"logout".*"service":"imaps".*"client":"127\.0\.0\.1"`,
 		},
 		"maillog": {
-			`postfix/smtpd\[\d+\]: \w+: client=unknown\[127\.0\.0\.1\]`,
-			`postfix/submission/smtpd\[\d+\]: \w+: client=unknown\[127\.0\.0\.1\], sasl_method=SCRAM-SHA-256, sasl_username=alice@here\.example`,
+			`postfix/smtpd\[\d+\]: \w+: client=localhost\[127\.0\.0\.1\]`,
+			`postfix/submission/smtpd\[\d+\]: \w+: client=localhost\[127\.0\.0\.1\], sasl_method=SCRAM-SHA-256, sasl_username=alice@here\.example`,
 			`postfix/qmgr\[\d+\]: \w+: from=<sender@far\.example>, size=\d+, nrcpt=1 \(queue active\)`,
 			`postfix/virtual\[\d+\]: \w+: to=<alice@here\.example>, relay=local, delay=[\d.]+, delays=\S+, dsn=2\.\d\.\d, status=sent`,
 			`postfix/smtps/smtpd\[\d+\]: warning: unknown\[127\.0\.0\.1\]: SASL PLAIN authentication failed: .*sasl_username=alice@here\.example`,
