@@ -72,9 +72,9 @@ func checkTables(tables *lookup.Opener, c *config.Config) (wrong []certs.Problem
 // tableFiles are the files that settings name as tables, by absolute paths.
 func tableFiles(c *config.Config) (files []string) {
 	eachTable(c, func(_, name string) {
-		_, path, _ := strings.Cut(strings.TrimPrefix(name, "proxy:"), ":")
+		kind, path, _ := strings.Cut(strings.TrimPrefix(name, "proxy:"), ":")
 		if filepath.IsAbs(path) {
-			files = append(files, path)
+			files = append(files, lookup.FilesOf(kind, path)...)
 		}
 	})
 	return files

@@ -90,7 +90,7 @@ var owned = []struct {
 	{"github.com/miekg/dns", []string{"internal/dns", "test"}},
 	{"github.com/prometheus", []string{"internal/obs", "test"}},
 	{"github.com/pelletier/go-toml", []string{"internal/config", "test"}},
-	{"zombiezen.com/go/sqlite", []string{"internal/state", "internal/agent/lookup/sqltab", "test"}},
+	{"zombiezen.com/go/sqlite", []string{"internal/state", "internal/agent/lookup", "test"}},
 	{"modernc.org/sqlite", []string{"internal/state", "test"}},
 	{"github.com/jackc/pgx", []string{"internal/state/db", "internal/agent/lookup/sqltab", "test"}},
 	{"github.com/go-sql-driver/mysql", []string{"internal/agent/lookup/sqltab", "test"}},

@@ -118,9 +118,10 @@ func parseEndpoint(word, port string) (e endpoint, err error) {
 	host := strings.TrimPrefix(word, "inet:")
 	h, p, err := net.SplitHostPort(host)
 	switch {
+	case strings.HasPrefix(word, "unix:"):
 	case err == nil && h != "" && p != "":
 		return endpoint{network: "tcp", address: net.JoinHostPort(h, p)}, nil
-	case host != "" && port != "" && !strings.HasPrefix(word, "unix:") && (err != nil || p == ""):
+	case host != "" && port != "" && (err != nil || p == ""):
 		return endpoint{network: "tcp", address: net.JoinHostPort(strings.Trim(strings.TrimSuffix(host, ":"), "[]"), port)}, nil
 	}
 	return endpoint{}, fmt.Errorf("%q: expected is inet:host:port or unix:/path", word)
