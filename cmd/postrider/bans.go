@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
@@ -91,5 +92,28 @@ func (c banCheckCmd) Run(a *app) error {
 			return &codeError{code: 1}
 		}
 		return err
+	})
+}
+
+func (limitsCmd) Run(a *app) error {
+	return a.online(func(ctx context.Context, api admin.API) error {
+		list, err := api.Usages(ctx)
+		if err != nil {
+			return err
+		}
+		return a.show(list, func(w io.Writer) {
+			t := newTable("LIMIT", "WHO", ">USED", ">OF", "LOCKED OUT UNTIL")
+			for _, u := range list {
+				most, locked := "-", "-"
+				if u.Most > 0 {
+					most = strconv.FormatInt(u.Most, 10)
+				}
+				if u.Locked != nil {
+					locked = shortTime(*u.Locked)
+				}
+				t.row(u.Limit, printable(u.Who), strconv.FormatInt(u.Used, 10), most, locked)
+			}
+			t.write(a, w, "Nobody has used up anything.")
+		})
 	})
 }

@@ -44,6 +44,7 @@ type cli struct {
 	Explain    explainCmd    `cmd:"" help:"Tell what would happen to a message, stage by stage, and which rules decide. Nothing is sent or remembered."`
 	Ban        banCmd        `cmd:"" help:"Networks whose clients are not let in."`
 	Migrate    migrateCmd    `cmd:"" help:"Make our configuration of that of another mail system."`
+	Limits     limitsCmd     `cmd:"" help:"Who has used up how much of the limits in time, and of the failed logins that are free; the fullest first."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages into a folder; for packages."`
 	Privhelper privhelperCmd `cmd:"" help:"Do for the server what needs root, and nothing else. Started by systemd, or as root."`

@@ -20,3 +20,5 @@ type (
 		Address string `arg:"" help:"The address."`
 	}
 )
+
+type limitsCmd struct{}

@@ -22,7 +22,7 @@ func (a *app) online(fn func(ctx context.Context, api admin.API) error) error {
 	ctx := context.Background()
 	client, err := admin.Dial(ctx, c.RunDir)
 	if errors.Is(err, admin.ErrNoServer) {
-		return withCode(exitUnavailable, "no server runs on %s, so there are no sessions", c.DataDir)
+		return withCode(exitUnavailable, "no server runs on %s, so there is nothing to see", c.DataDir)
 	}
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ type API interface {
 	AddBan(ctx context.Context, b BanChange) (Ban, error)
 	RemoveBan(ctx context.Context, network string) error
 	CheckBan(ctx context.Context, address string) (BanCheck, error)
+	Usages(ctx context.Context) ([]Usage, error) // the fullest limits in time, MaxUsages at most
 
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error) // changes nothing
 

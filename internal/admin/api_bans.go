@@ -29,6 +29,22 @@ type BanCheck struct {
 	Exempt  string `json:"exempt,omitempty"` // key of the configuration by which no ban holds for it
 }
 
+// Usage is how much of a limit in time somebody has used up.
+type Usage struct {
+	Limit  string     `json:"limit"` // the key of the configuration
+	Who    string     `json:"who"`   // address, network, account, tenant, domain or recipient
+	Used   int64      `json:"used"`
+	Most   int64      `json:"most"` // 0: nothing is refused for it, but slowed down
+	Locked *time.Time `json:"locked_until,omitempty"`
+}
+
+// MaxUsages bounds the answer of Usages.
+const MaxUsages = 100
+
+func (c *Client) Usages(ctx context.Context) ([]Usage, error) {
+	return get[[]Usage](ctx, c, "limits", nil)
+}
+
 func (c *Client) Bans(ctx context.Context) ([]Ban, error) { return get[[]Ban](ctx, c, "bans", nil) }
 func (c *Client) AddBan(ctx context.Context, b BanChange) (Ban, error) {
 	return get[Ban](ctx, c, "ban-add", b)

@@ -49,6 +49,7 @@ func operations() map[string]operation {
 		"ban-add":        call(API.AddBan),
 		"ban-remove":     tell(API.RemoveBan),
 		"ban-check":      call(API.CheckBan),
+		"limits":         ask(API.Usages),
 		"explain":        call(API.Explain),
 		opCheck:          live(API.Check),
 		opStoreStats:     ask(API.StoreStats),

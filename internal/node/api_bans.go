@@ -1,14 +1,18 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/decide/ban"
+	"github.com/postrider/postrider/internal/decide/rate"
 	"github.com/postrider/postrider/internal/obs"
 )
 
@@ -116,4 +120,59 @@ func (a *api) CheckBan(_ context.Context, address string) (admin.BanCheck, error
 		out.Ban, out.Banned = &shown, out.Exempt == ""
 	}
 	return out, nil
+}
+
+// Usages gathers all counts, the fullest first.
+func (a *api) Usages(ctx context.Context) ([]admin.Usage, error) {
+	now, c := a.opt.Now(), a.config.Load()
+	list := []admin.Usage{}
+	for _, f := range a.guard.Failing(guardSettings(&c.Bans), now) {
+		u := admin.Usage{Limit: "bans.max_login_delay", Who: displayed(f.Account), Used: f.Failures} // an account is only slowed down
+		if f.Site.IsValid() {
+			u.Limit, u.Who, u.Most = "bans.max_auth_failures", shownNetwork(f.Site), int64(c.Bans.MaxAuthFailures)
+			if f.Site != site(f.Site.Addr()) {
+				u.Limit, u.Most = "bans.max_network_auth_failures", int64(c.Bans.MaxNetworkAuthFailures)
+			}
+		}
+		if !f.Locked.IsZero() {
+			until := f.Locked.UTC()
+			u.Locked = &until
+		}
+		list = append(list, u)
+	}
+	for _, t := range []*rate.Table{a.rates.clients, a.rates.accounts, a.rates.names} {
+		for _, u := range t.Usages(now) {
+			list = append(list, admin.Usage{Limit: keyOf(u.Key.Measure), Who: a.nameOf(ctx, u.Key), Used: u.Used, Most: u.Limit.Most})
+		}
+	}
+	slices.SortStableFunc(list, func(x, y admin.Usage) int {
+		return cmp.Compare(float64(y.Used)/float64(max(y.Most, 1)), float64(x.Used)/float64(max(x.Most, 1)))
+	})
+	return list[:min(len(list), admin.MaxUsages)], nil
+}
+
+// keyOf is the configuration's key of a measure.
+func keyOf(measure string) string {
+	if strings.Contains(measure, ".") {
+		return measure
+	}
+	return "rates." + measure
+}
+
+// nameOf shows whose a count is: an account by its address.
+func (a *api) nameOf(ctx context.Context, k rate.Key) string {
+	switch {
+	case k.Site.IsValid():
+		return shownNetwork(k.Site)
+	case strings.HasPrefix(k.Measure, "tenant_"):
+		return "tenant " + k.Name
+	case !strings.HasPrefix(k.Measure, "account_"):
+		return displayed(k.Name)
+	}
+	if id, err := strconv.ParseInt(k.Name, 10, 64); err == nil {
+		if acc, err := a.directory.AccountByID(ctx, id); err == nil {
+			return acc.Address.Display()
+		}
+	}
+	return "account " + k.Name // it is gone
 }

@@ -20,6 +20,7 @@ import (
 const (
 	guardRemembers = 1 << 16 // addresses, accounts, wrong passwords, homes: of each. Some 30 MiB if an attack fills all
 	guardWaiting   = 1000    // logins that wait at once; more are told to come again
+	lockedRest     = 3 * time.Second
 )
 
 // errLockedOut is what a login is told whose password is not looked at. It is temporary: programs shall not ask their users
@@ -63,29 +64,38 @@ func (n *Node) mayTry(ctx context.Context, name string) error {
 	if err := n.mayAuthenticate(from, now); err != nil {
 		return err
 	}
-	v := n.guard.Ask(n.try(from, name), guardSettings(&n.config.Load().Bans), now)
-	if v.Refused == "" && v.Wait > 0 {
-		if n.guard.waiting.Add(1) > guardWaiting {
-			v.Refused = lockout.TooMany
-		} else {
-			patience := time.NewTimer(v.Wait)
-			defer patience.Stop()
-			select {
-			case <-patience.C:
-			case <-ctx.Done():
-				v.Refused = lockout.TooMany
-			}
-		}
-		n.guard.waiting.Add(-1)
+	c := &n.config.Load().Bans
+	v := n.guard.Ask(n.try(from, name), guardSettings(c), now)
+	if v.Refused == "" && (v.Wait == 0 || n.rest(ctx, v.Wait)) {
+		return nil
 	}
 	if v.Refused == "" {
-		return nil
+		v.Refused = lockout.TooMany
 	}
 	n.guard.refused(string(v.Refused)).Inc()
 	if times := n.guard.told.happened(now); times > 0 {
 		n.log.Warn("logins are refused after failed ones", obs.KeyClient, from.Unmap().String(), obs.KeyAccount, name, obs.KeyReason, string(v.Refused), "times", times)
 	}
+	if n.guard.waiting.Load() < guardWaiting/2 { // the other half is for those who may go on
+		n.rest(ctx, min(lockedRest, c.MaxLoginDelay.D())) // who were sent away at once would be back at once
+	}
 	return errLockedOut
+}
+
+// rest waits, unless too many wait already or the connection ends: false.
+func (n *Node) rest(ctx context.Context, d time.Duration) bool {
+	defer n.guard.waiting.Add(-1)
+	if n.guard.waiting.Add(1) > guardWaiting {
+		return false
+	}
+	clock := time.NewTimer(d)
+	defer clock.Stop()
+	select {
+	case <-clock.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // triedInVain counts a wrong password, "" where it is not known; it may end in a ban.

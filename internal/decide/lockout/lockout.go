@@ -22,7 +22,9 @@
 package lockout
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -202,6 +204,34 @@ func (g *Guard) Forgive(p netip.Prefix) {
 	for _, k := range gone {
 		g.states.Drop(k)
 	}
+}
+
+// Failing is somebody for whom failures are counted.
+type Failing struct {
+	Site     netip.Prefix // an address or a network; zero: an account
+	Account  string
+	Failures int64
+	Locked   time.Time // until when; zero: it is not locked out
+}
+
+// Failing lists all of them, those with the most failures first.
+func (g *Guard) Failing(s Settings, now time.Time) (list []Failing) {
+	at := now.UnixNano()
+	g.mu.Lock()
+	g.states.Each(func(k key, st *state) {
+		f := Failing{Site: k.site, Account: k.name, Failures: st.failures.Used(s.Window, at)}
+		if st.locked > at {
+			f.Locked = time.Unix(0, st.locked)
+		}
+		if k.kind != ofPair && (f.Failures > 0 || st.locked > at) {
+			list = append(list, f)
+		}
+	})
+	g.mu.Unlock()
+	slices.SortFunc(list, func(a, b Failing) int {
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), a.Site.Compare(b.Site), cmp.Compare(a.Account, b.Account))
+	})
+	return list
 }
 
 // Locked is how many addresses and networks are locked out.
