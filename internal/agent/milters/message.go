@@ -109,6 +109,7 @@ type wishes struct {
 	size    int
 	body    *gate.NewBody
 	newBody bool
+	cr      bool // the new body so far ends with CR
 }
 
 // maxWishes bounds what is kept in memory of the modifications of one filter; a new body is not.
@@ -121,19 +122,33 @@ const (
 func (w *wishes) add(m milter.Modification) error {
 	if m.Kind == milter.ModBody {
 		w.newBody = true
-		for len(m.Body) > 0 { // libmilter gives no promise that lines end in CRLF, but they do where the body did
-			n := min(len(m.Body), 64<<10)
-			if _, err := w.body.Write(m.Body[:n]); err != nil {
-				return err
-			}
-			m.Body = m.Body[n:]
-		}
-		return nil
+		return w.write(m.Body)
 	}
 	w.size += len(m.Name) + len(m.Value)
 	w.list = append(w.list, m)
 	if len(w.list) > maxWishes || w.size > maxWishesSize {
 		return milter.ErrTooMuch
+	}
+	return nil
+}
+
+// write adds to the new body. Some filters end lines with LF alone; in a message they end with CRLF (RFC 5322 §2.3).
+func (w *wishes) write(p []byte) error {
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			w.cr = p[len(p)-1] == '\r'
+			_, err := w.body.Write(p)
+			return err
+		}
+		end := "\r\n"
+		if i > 0 && p[i-1] == '\r' || i == 0 && w.cr {
+			end = "\n"
+		}
+		if _, err := w.body.Write(append(p[:i:i], end...)); err != nil {
+			return err
+		}
+		p, w.cr = p[i+1:], false
 	}
 	return nil
 }
