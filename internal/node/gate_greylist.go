@@ -9,6 +9,7 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/greylist"
+	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -62,6 +63,9 @@ type greylistSession struct {
 
 // Rcpt greylists a recipient.
 func (s *greylistSession) Rcpt(ctx context.Context, tx *gate.Transaction, r *envelope.Recipient) error {
+	if _, err := s.node.router().Recipient(ctx, route.Query{From: tx.Envelope.From, To: *r, MayRelay: tx.MayRelay}); err != nil {
+		return nil // whom we do not take mail for is told so at once, by who routes
+	}
 	err := s.judge(ctx, tx, r.To)
 	if err != nil {
 		return &gate.Refusal{Reason: obs.ReasonPolicy, Err: err}

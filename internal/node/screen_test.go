@@ -1,0 +1,207 @@
+package node
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/dns/dnstest"
+)
+
+// screenZone has two lists: 127.0.0.11 is bad, 127.0.0.12 a little, 127.0.0.13 good.
+const screenZone = `11.0.0.127.bl.test. A 127.0.0.2
+12.0.0.127.bl.test. A 127.0.0.10
+11.0.0.127.wl.test. A 127.255.255.254
+13.0.0.127.wl.test. A 127.0.5.2
+`
+
+func screenConfig(t *testing.T, dir string, sets ...string) *config.Config {
+	t.Helper()
+	resolver := dnstest.New(t, screenZone).Listen(t)
+	table := filepath.Join(t.TempDir(), "screen.cidr")
+	if err := os.WriteFile(table, []byte("127.0.0.20 permit\n127.0.0.21 reject\n127.0.0.22 dunno\n127.0.0.16/28 reject\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return testConfig(t, dir, append([]string{fmt.Sprintf("dns.resolvers = [%q]", resolver), `screen.exempt_networks = []`, `log.format = "maillog"`,
+		`screen.postscreen_greet_wait = "1s"`, fmt.Sprintf(`screen.postscreen_access_list = ["permit_mynetworks, cidr:%s"]`, table),
+		`access.mynetworks = ["127.0.0.30/32"]`, `access.smtpd_peername_lookup = false`,
+		`screen.postscreen_dnsbl_sites = ["bl.test=127.0.0.2*4", "bl.test=127.0.0.10*1", "wl.test*-2"]`,
+		`screen.postscreen_dnsbl_threshold = 3`, `screen.postscreen_dnsbl_allowlist_threshold = -2`}, sets...)...)
+}
+
+func strangerFrom(t *testing.T, n *Node, from string) *talk {
+	t.Helper()
+	c := dialFrom(t, n, from, "smtp")
+	return &talk{t, c, bufio.NewReader(c)}
+}
+
+func addBob(t *testing.T, n *Node) {
+	t.Helper()
+	if _, err := n.API().AddAccount(t.Context(), admin.NewAccount{Address: "bob@here.example", Password: "secret password"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rcpt goes as far as the recipient and returns the reply.
+func (k *talk) rcpt(from string) string {
+	k.t.Helper()
+	k.say("EHLO client.example", "250 ")
+	k.say("MAIL FROM:<"+from+">", "250 ")
+	return k.say("RCPT TO:<bob@here.example>", "")
+}
+
+// TestScreen: strangers wait once; who talks too early or is on a list is refused; who is known does not wait, also after a restart.
+func TestScreen(t *testing.T) {
+	dir, log := t.TempDir(), &logBuffer{}
+	c := screenConfig(t, dir, "screen.postscreen_pipelining_enable = true", "screen.postscreen_bare_newline_enable = true",
+		`screen.postscreen_bare_newline_action = "enforce"`)
+	n, stop := startLogging(t, c, log)
+	addBob(t, n)
+	waits := func(from string) bool {
+		t.Helper()
+		began := time.Now()
+		k := strangerFrom(t, n, from)
+		k.until("220 ")
+		return time.Since(began) > 900*time.Millisecond
+	}
+	expect := func(what, reply, want string) {
+		t.Helper()
+		if !strings.HasPrefix(reply, want) {
+			t.Errorf("%s: %q, want %q", what, reply, want)
+		}
+	}
+	early := strangerFrom(t, n, "127.0.0.9")
+	fmt.Fprint(early, "EHLO early.example\r\n")
+	early.until("250 ")
+	early.say("MAIL FROM:<>", "250 ")
+	expect("an early talker", early.say("RCPT TO:<bob@here.example>", ""), "550 5.5.1 Protocol error")
+	listed := strangerFrom(t, n, "127.0.0.11")
+	listed.until("220 ")
+	expect("a listed client", listed.rcpt("a@sender.example"), "550 5.7.1 Service unavailable; client [127.0.0.11] blocked using bl.test")
+	if waits("127.0.0.13") || waits("127.0.0.20") || waits("127.0.0.30") {
+		t.Error("one whom we allow waits")
+	}
+	if !waits("127.0.0.12") || !waits("127.0.0.22") {
+		t.Error("a stranger does not wait")
+	}
+	denied := strangerFrom(t, n, "127.0.0.21")
+	denied.until("220 ")
+	expect("a denied client", denied.rcpt("a@sender.example"), "550 5.3.2 Service currently unavailable")
+	hasty := strangerFrom(t, n, "127.0.0.14")
+	hasty.until("220 ")
+	fmt.Fprint(hasty, "EHLO hasty.example\r\nMAIL FROM:<>\r\nRCPT TO:<bob@here.example>\r\nQUIT\r\n")
+	expect("a hasty client", hasty.until("550 "), "550 5.5.1 Protocol error")
+	bare := strangerFrom(t, n, "127.0.0.15")
+	bare.until("220 ")
+	fmt.Fprint(bare, "NOOP\nx\r\n")
+	bare.until("500 ")
+	expect("one with bare newlines", bare.rcpt("a@sender.example"), "550 5.5.1 Protocol error")
+	good := strangerFrom(t, n, "127.0.0.8")
+	good.until("220 ")
+	expect("a good client", good.rcpt("a@sender.example"), "250 ")
+	page, err := http.Get("http://" + n.Addresses()["http"].String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(page.Body)
+	page.Body.Close()
+	for _, metric := range []string{`postrider_screened_total{found="pass_new"}`, `postrider_screened_total{found="pregreet"} 1`, "postrider_screen_waiting 0"} {
+		if !strings.Contains(string(text), metric) {
+			t.Errorf("no metric %s", metric)
+		}
+	}
+	stop()
+	n, _ = startLogging(t, c, log)
+	if waits("127.0.0.8") {
+		t.Error("who passed is forgotten by the restart")
+	}
+	for _, line := range []string{
+		"]: PASS NEW [127.0.0.8]:", "]: PASS OLD [127.0.0.8]:", " from [127.0.0.9]:", `: EHLO early.example\r\n`, "]: PREGREET 20 after ",
+		"postfix/dnsblog[", "addr 127.0.0.11 listed by domain bl.test as 127.0.0.2", "]: DNSBL rank 4 for [127.0.0.11]:",
+		"]: ALLOWLISTED [127.0.0.20]:", "]: DENYLISTED [127.0.0.21]:", "]: COMMAND PIPELINING from [127.0.0.14]:", "]: BARE NEWLINE from [127.0.0.15]:",
+		"]: HANGUP after ", "a DNS list is of no use",
+	} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log has no %q", line)
+		}
+	}
+	if t.Failed() {
+		t.Log(log.String())
+	}
+}
+
+// TestGreylist: a stranger's mail is taken at the second try; users and networks that we know need none.
+func TestGreylist(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "recipients")
+	if err := os.WriteFile(table, []byte("impatient@here.example yes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir, log := t.TempDir(), &logBuffer{}
+	c := screenConfig(t, dir, "greylist.enabled = true", `greylist.delay = "1s"`, `screen.postscreen_greet_wait = "0s"`,
+		fmt.Sprintf(`greylist.exempt_recipients = ["texthash:%s"]`, table))
+	n, stop := startLogging(t, c, log)
+	addBob(t, n)
+	if _, err := n.API().AddAccount(t.Context(), admin.NewAccount{Address: "impatient@here.example", Password: "secret password"}); err != nil {
+		t.Fatal(err)
+	}
+	first := strangerFrom(t, n, "127.0.0.10")
+	if reply := first.rcpt("list-1@sender.example"); reply != "450 4.2.0 Recipient address rejected: Greylisted for 1 seconds; try again later" {
+		t.Error(reply)
+	}
+	for to, want := range map[string]string{"impatient@here.example": "250 ", "postmaster@here.example": "250 ", "nobody@here.example": "550 "} {
+		if reply := first.say("RCPT TO:<"+to+">", ""); !strings.HasPrefix(reply, want) {
+			t.Errorf("%s: %s", to, reply)
+		}
+	}
+	for from, why := range map[string]string{"127.0.0.13": "lists allow it", "127.0.0.30": "it may relay"} {
+		if reply := strangerFrom(t, n, from).rcpt("list-1@sender.example"); !strings.HasPrefix(reply, "250 ") {
+			t.Errorf("%s, though %s: %s", from, why, reply)
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(300 * time.Millisecond) { // a server's queue does no other
+		again := strangerFrom(t, n, "127.0.0.99")
+		reply := again.rcpt("list-2@sender.example") // its neighbour, another message of the list
+		again.Close()
+		if strings.HasPrefix(reply, "250 ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(reply)
+		}
+	}
+	stop()
+	n, _ = startLogging(t, c, log)
+	if reply := strangerFrom(t, n, "127.0.0.10").rcpt("list-3@sender.example"); !strings.HasPrefix(reply, "250 ") {
+		t.Errorf("after a restart: %s", reply)
+	}
+	if !strings.Contains(log.String(), "450 4.2.0 Recipient address rejected: Greylisted for 1 seconds") {
+		t.Error("the log has no refusal")
+	}
+}
+
+func TestBadScreenSettings(t *testing.T) {
+	for set, want := range map[string]string{
+		`screen.postscreen_dnsbl_sites = ["bl.test=127.0.0.[2..999]"]`: "screen.postscreen_dnsbl_sites: DNS list",
+		`screen.postscreen_access_list = ["permit_all"]`:               `screen.postscreen_access_list: "permit_all" is none of permit_mynetworks`,
+		`screen.postscreen_access_list = ["cidr:/nowhere"]`:            "screen.postscreen_access_list",
+		`greylist.exempt_clients = ["hash:/nowhere"]`:                  "greylist.exempt_clients",
+	} {
+		c := testConfig(t, t.TempDir(), set)
+		wrong, _ := CheckTables(c, "")
+		found := false
+		for _, p := range wrong {
+			found = found || strings.Contains(p.Key+": "+p.Text, want)
+		}
+		if !found {
+			t.Errorf("%s: %v", set, wrong)
+		}
+	}
+}
