@@ -243,7 +243,7 @@ func (e *expander) relation(s string, depth int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	yes, no := "bool:true", ""
+	yes, no := "true", ""
 	if strings.Trim(rest, blanks) != "" {
 		if yes, no, err = branches(strings.TrimLeft(rest, blanks)); err != nil {
 			return "", err

@@ -143,8 +143,16 @@ func (o *Origin) Value(name string, s *Service) (string, error) {
 	return v, err
 }
 
+// runtime are parameters whose $ are filled in when they are used: $rbl_code, $user, $home.
+var runtime = []string{"default_rbl_reply", "luser_relay", "forward_path", "mailbox_command", "command_execution_directory", "smtpd_reject_footer",
+	"postscreen_reject_footer", "command_expansion_filter", "execution_directory_expansion_filter", "forward_expansion_filter", "smtpd_expansion_filter",
+	"postscreen_expansion_filter", "local_command_shell"}
+
 func (o *Origin) expanded(name string, s *Service) (string, []string, error) {
 	raw, _ := o.raw(name, s)
+	if slices.Contains(runtime, name) {
+		return raw, nil, nil
+	}
 	return o.expand(raw, s)
 }
 

@@ -64,7 +64,7 @@ func TestExpand(t *testing.T) {
 		"${{10} > {9} ? {number}}":      "number",
 		"${{b} > {a} ? {text}}":         "text",
 		"${{$a} == {2}}":                "",
-		"${{$a} == {1}}":                "bool:true",
+		"${{$a} == {1}}":                "true",
 		"${{$level} <level {3.10} ? {older} : {newer}}": "older",
 		"${{$level} >=level {2} ? {newer} : {older}}":   "newer",
 		"${unclosed": "${unclosed",
