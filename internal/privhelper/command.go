@@ -118,7 +118,7 @@ func judge(err error, line string, out *tail) error {
 		return undelivered("4.3.0", "Command %q cannot be run: %v", line, err)
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return undelivered("5.3.0", "Command died with signal %d: %q%s", status.Signal(), line, out.said())
+		return undelivered("4.3.0", "Command died with signal %d: %q%s", status.Signal(), line, out.said())
 	}
 	why, known := sysexits()[exit.ExitCode()]
 	if !known {

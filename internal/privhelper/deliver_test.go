@@ -160,7 +160,7 @@ func TestDeliverFiles(t *testing.T) {
 	}
 	must(t, os.Symlink(box, h.path("home", "al", "link")))
 	h.write(t, alID, 0o755, "", "home", "al", "exe")
-	for path, want := range map[string]string{h.path("home", "al", "link"): "5.2.0 ", h.path("home", "al", "exe"): "5.7.0 ", "/root/x": "5.2.0 ", "/etc/postrider-test": "5.2.0 "} {
+	for path, want := range map[string]string{h.path("home", "al", "link"): "5.2.0 ", h.path("home", "al", "exe"): "5.7.1 ", "/root/x": "5.2.0 ", "/etc/postrider-test": "5.2.0 "} {
 		if err := h.deliver(t, from(path), "x"); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -193,7 +193,7 @@ func TestDeliverCommands(t *testing.T) {
 		"echo no such list; exit 67":    "5.1.1 no such list",
 		"echo 4.2.1 on leave; exit 69":  "4.2.1 on leave",
 		"echo oops >&2; exit 3":         "5.3.0 Command died with status 3: \"echo oops >&2; exit 3\". Command output: oops",
-		"kill -9 $$":                    "5.3.0 Command died with signal 9",
+		"kill -9 $$":                    "4.3.0 Command died with signal 9",
 		"sleep 60 & wait":               "5.3.0 Command time limit exceeded",
 		"/nonexistent/program":          "5.3.5 ",
 		h.path("passwd"):                "4.3.5 ",

@@ -40,7 +40,7 @@ func mbox(message *os.File, path string, who identity, limit int64) error {
 	case int(st.Uid) != who.uid:
 		return undelivered("5.2.0", "%s does not belong to %s", path, who.name)
 	case st.Mode&0o111 != 0:
-		return undelivered("5.7.0", "%s is executable", path)
+		return undelivered("5.7.1", "%s is executable", path)
 	}
 	unlock, err := lock(f, path)
 	if err != nil {

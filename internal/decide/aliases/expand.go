@@ -242,8 +242,8 @@ func (x *expansion) destination(d table.Destination, f frame) error {
 		return err
 	case !local:
 		return x.add(Target{Kind: Address, Address: a}, f)
-	case plain:
-		return x.add(Target{Kind: Mailbox, Address: a}, f)
+	case plain: // no alias any more; the .forward counts, as in local(8)
+		return x.user(a, f)
 	}
 	return x.local(a, f)
 }

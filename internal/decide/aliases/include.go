@@ -57,7 +57,7 @@ func (x *expansion) include(name string, f frame) error {
 	text, err := x.Files.Include(x.ctx, l)
 	if errors.Is(err, ErrUnusable) {
 		// The reason is for the operator's log; the sender learns the list's name.
-		return x.fail(bad, f, "the list %s cannot be expanded", f.name.Local)
+		return x.fail(status.Perm(550, 3, 5, ""), f, "the list %s cannot be expanded", f.name.Local)
 	}
 	if err != nil {
 		return later(mark, err)

@@ -9,7 +9,7 @@ import (
 )
 
 // parseAddress reads a destination that is an address: user, user@domain, "Name <user@domain>", \user. plain is true for the
-// last: the user himself, whatever aliases and .forward say.
+// last: the user himself, whatever aliases say.
 func parseAddress(text, origin string) (a address.Address, plain bool, err error) {
 	text = strings.TrimSpace(text)
 	if i := strings.LastIndexByte(text, '<'); i >= 0 && strings.HasSuffix(text, ">") {
