@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
@@ -134,6 +135,10 @@ func (e *eval) misconfigured(r *rule, err error) outcome {
 
 // log tells the operator of an action that refuses nobody.
 func (e *eval) log(r *rule, about subjectOf, a Action, note string) {
+	e.session.conn.Tell(e.stage, e.kind.Setting()+": "+r.text, strings.TrimSpace(string(a.Verb)+" "+a.Text+" "+note))
+	if e.session.conn.Dry {
+		return
+	}
 	attrs := []any{slog.String("action", string(a.Verb)), slog.String("rule", r.text), slog.String("about", about.name),
 		slog.String("session", e.session.conn.Session)}
 	if e.tx != nil {
