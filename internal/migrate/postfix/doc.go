@@ -17,7 +17,7 @@
 //	values.go      times, truths, lists
 //	origin.go      a configuration as it was read; where its files are
 //	move.go        the move: from an Origin to a Result
-//	rules.go       the fate of each parameter
+//	rules*.go      the fate of each parameter
 //	byname.go      parameters for which there is a key of the same name
 //	convert*.go    those that need more than a change of name
 //	services.go    the services of master.cf

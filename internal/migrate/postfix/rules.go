@@ -1,6 +1,9 @@
 package postfix
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // rule is the fate of parameters that have no key of their name, or that need more than that.
 type rule struct {
@@ -51,7 +54,7 @@ const (
 )
 
 func rules() []rule {
-	return append(append(append(convertRules(), tlsRules()...), meaninglessRules()...), unsupportedRules()...)
+	return slices.Concat(convertRules(), tlsRules(), meaninglessRules(), unsupportedRules(), moreRules())
 }
 
 func convertRules() []rule {
