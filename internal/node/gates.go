@@ -7,6 +7,9 @@ import (
 
 // gates are those who judge the sessions of a service, in the order in which they are asked.
 func (n *Node) gates(c *config.Config, service string) gate.Gate {
+	if service == "reinject" {
+		return reinjected{c.Filters.ReinjectNetworks.Contains}
+	}
 	var chain gate.Chain
 	chain = append(chain, n.rateGate(c, service)...)
 	chain = append(chain, n.screenGates(c, service)...)

@@ -78,6 +78,7 @@ func (n *Node) smtpConfigs(c *config.Config) map[string]*smtp.Config {
 	return map[string]*smtp.Config{
 		"smtp":        n.mxConfig(c, "smtp", n.certs.TLSConfig(certs.Mail)),
 		"lmtp":        n.mxConfig(c, "lmtp", nil),
+		"reinject":    n.reinjectConfig(c),
 		"submission":  n.msaConfig(c, "submission", n.certs.TLSConfig(certs.Login)),
 		"submissions": n.msaConfig(c, "submissions", n.certs.TLSConfig(certs.Login)),
 	}
@@ -152,6 +153,7 @@ func listenersOf(c *config.Config) []listenerConfig {
 	add("submission", c.Listeners.Submission)
 	add("submissions", c.Listeners.Submissions)
 	add("lmtp", c.Listeners.LMTP)
+	add("reinject", c.Listeners.Reinject)
 	add("imap", c.Listeners.IMAP)
 	add("imaps", c.Listeners.IMAPS)
 	add("pop3", c.Listeners.POP3)
@@ -193,7 +195,7 @@ func (s *services) serve() {
 
 func (s *services) serveOne(l listener) error {
 	switch l.service {
-	case "smtp", "submission", "lmtp":
+	case "smtp", "submission", "lmtp", "reinject":
 		return s.smtp[l.service].Serve(s.ctx, l, smtp.TLSStart)
 	case "submissions":
 		return s.smtp[l.service].Serve(s.ctx, l, smtp.TLSImplicit)

@@ -114,6 +114,12 @@ func (m *Message) Append(p []byte) (at int64, err error) {
 // ReadAt reads what was received and appended so far, before it is accepted.
 func (m *Message) ReadAt(p []byte, off int64) (int, error) { return m.w.ReadAt(p, off) }
 
+// ReadBodyAt implements recipe.Source for recipes of Self.
+func (m *Message) ReadBodyAt(_ recipe.BlobRef, p []byte, off int64) error {
+	_, err := m.w.ReadAt(p, off)
+	return err
+}
+
 // Self is the reference that stands for this message's record in recipes until its place is known; with what Append has put
 // there so far.
 func (m *Message) Self() recipe.BlobRef {

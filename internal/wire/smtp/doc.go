@@ -19,7 +19,7 @@
 // reply), params.go (paths' parameters, xtext), auth.go, input.go (read buffer, command lines), body.go (the reader that a
 // backend gets), dotsource.go (DATA and BDAT decoding), backend.go (interfaces, facts, events, replies), register.go (who
 // knows of the sessions, and may end them), config.go.
-// Client: client.go (connection, greeting, STARTTLS, AUTH), send.go (transactions), dotwriter.go (DATA encoding),
+// Client: client.go (connection, greeting, STARTTLS, AUTH), send.go (transactions), forward.go (XFORWARD), dotwriter.go (DATA encoding),
 // clientreply.go (replies).
 //
 // Failures: everything that a peer reads goes through status.Of, so an unknown error is 451 4.3.0 and its cause stays in

@@ -20,6 +20,8 @@ type Outgoing struct {
 	// of a bare LF or CR (RFC 5321 §2.3.8 forbids to send them) and of a missing last line end.
 	Body io.Reader
 	Size int64 // octets that Body gives; -1: not known (then the message goes by DATA, without SIZE)
+	// All: to every recipient or to none. Where one is refused the message is not sent. It needs ClientOptions.NoPipelining.
+	All bool
 }
 
 // Outcome is what became of one recipient.
@@ -104,7 +106,7 @@ func (t *transfer) run(ctx context.Context) error {
 	accepted := 0
 	for at := 0; at < len(lines); at += step {
 		part := lines[at:min(at+step, len(lines))]
-		if part[0] == "DATA" && accepted == 0 { // alone, and nobody wants it
+		if part[0] == "DATA" && (accepted == 0 || t.lacking(accepted)) { // alone, and nobody wants it
 			break
 		}
 		for _, line := range part {
@@ -145,11 +147,14 @@ func (t *transfer) finish(ctx context.Context, data Reply, accepted int) error {
 	case !t.bdat && data.Code != 0:
 		t.decideAll(Outcome{PhaseData, data})
 		return t.abandon(ctx)
-	case accepted == 0:
+	case accepted == 0 || t.lacking(accepted):
 		return t.abandon(ctx)
 	}
 	return t.sendChunk(ctx)
 }
+
+// lacking tells whether a message for all or none has a recipient who is refused.
+func (t *transfer) lacking(accepted int) bool { return t.m.All && accepted < len(t.results) }
 
 // abandon resets the server; that it could not be reset is the next user's affair.
 func (t *transfer) abandon(ctx context.Context) error {
