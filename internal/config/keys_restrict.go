@@ -37,6 +37,8 @@ type Access struct {
 	Submission AccessLists `toml:"submission"`
 	// How reject_unverified_sender and reject_unverified_recipient find out whether an address exists.
 	Verify AddressVerify `toml:"verify"`
+	// How the servers of check_policy_service are asked.
+	PolicyService PolicyService `toml:"policy_service"`
 }
 
 // AccessLists are the restrictions of a service, stage by stage.
@@ -127,6 +129,7 @@ func defaultAccess() Access {
 			SmtpdRelayRestrictions: []string{"permit_mynetworks", "permit_sasl_authenticated", "reject"}},
 		Verify: AddressVerify{AddressVerifySender: "double-bounce", AddressVerifyPositiveExpireTime: Duration(31 * day),
 			AddressVerifyNegativeExpireTime: Duration(3 * day), Wait: Duration(6 * time.Second)},
+		PolicyService: defaultPolicyService(),
 	}
 }
 

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -59,7 +58,7 @@ func (n *Node) newAccess(c *config.Config, router *route.Router, resolver *dns.R
 		o := accessOptions(c, section, n.tables)
 		o.Destinations, o.Resolver, o.DNSLists = destinations{router}, resolver, &dnslist.Asker{Resolver: resolver}
 		o.Owners, o.Ours, o.Log = n.directory, n.ownAddress, n.log.With(obs.KeyComponent, "access")
-		o.Sleep = sleep
+		o.Sleep, o.Servers = sleep, newPolicyServers(c.Access.PolicyService, n.log.With(obs.KeyComponent, "policy"))
 		p, err := access.New(o)
 		if errs = append(errs, err); err != nil {
 			continue
@@ -81,7 +80,7 @@ func accessSections() []string { return []string{"smtp", "submission"} }
 // accessOptions are the options of a section's lists that the configuration alone decides.
 func accessOptions(c *config.Config, section string, tables *lookup.Opener) access.Options {
 	o := access.Options{Config: c.Access, Lists: c.Access.SMTP, Section: "access." + section, Mynetworks: c.Access.Mynetworks,
-		Domain: c.Domain, Delimiters: c.Delivery.RecipientDelimiter, Tables: tables.List, Servers: noServers{}}
+		Domain: c.Domain, Delimiters: c.Delivery.RecipientDelimiter, Tables: tables.List, Servers: newPolicyServers(c.Access.PolicyService, nil)}
 	if section == "submission" {
 		o.Lists = c.Access.Submission
 		o.Mynetworks = append(slices.Clone(o.Mynetworks), c.Submission.TrustedNetworks...)
@@ -136,15 +135,6 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// noServers is policy servers that cannot be asked.
-type noServers struct{}
-
-func (noServers) Ask(_ context.Context, service string, _ []access.Attribute) (string, error) {
-	return "", fmt.Errorf("policy server %s cannot be asked here", service)
-}
-
-func (noServers) Check(string) error { return nil }
 
 // resolver of names is asked by what it answers.
 type nameResolver interface {
