@@ -343,6 +343,14 @@ func restrictionClasses(m *move, p *param) verdict {
 	return m.put(p, "access.restriction_classes", classes)
 }
 
+func aliasDatabase(m *move, p *param) verdict {
+	maps, _ := m.Value("alias_maps", nil)
+	if keys := m.byName[p.name]; len(keys) > 0 && !sameValue(p.value, maps) && p.value != "" {
+		return m.named(p, keys)
+	}
+	return meaningless("the tables of alias_maps; their text is read, nothing is compiled")
+}
+
 func overrideOptions(m *move, p *param) verdict {
 	if keys := m.byName[p.name]; len(keys) > 0 {
 		return m.named(p, keys)

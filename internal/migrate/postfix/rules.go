@@ -143,7 +143,7 @@ func meaninglessRules() []rule {
 			text: "AUTH is offered under TLS only, never anonymous, and the name of who sent is not written into mail"},
 		{names: "smtp_sasl_security_options smtp_sasl_tls_security_options smtp_sasl_tls_verified_security_options smtp_sasl_mechanism_filter smtp_sasl_type smtp_sasl_path " +
 			"smtp_sasl_auth_cache_name smtp_sasl_auth_cache_time smtp_sasl_auth_soft_bounce", fate: Meaningless, text: "a password is sent to the relay under TLS only"},
-		{names: "alias_database newaliases_path berkeley_db_create_buffer_size berkeley_db_read_buffer_size lmdb_map_size default_database_type proxy_read_maps proxy_write_maps",
+		{names: "newaliases_path berkeley_db_create_buffer_size berkeley_db_read_buffer_size lmdb_map_size default_database_type proxy_read_maps proxy_write_maps",
 			fate: Meaningless, text: "the text of a table is read; nothing is compiled, and nothing is asked through a proxy"},
 		{names: "virtual_mailbox_base virtual_uid_maps virtual_gid_maps virtual_minimum_uid virtual_mailbox_lock home_mailbox mail_spool_directory mailbox_delivery_lock " +
 			"mailbox_command mailbox_command_maps mailbox_transport_maps strict_mailbox_ownership deliver_lock_attempts deliver_lock_delay stale_lock_time dont_remove " +
@@ -183,6 +183,7 @@ func meaninglessRules() []rule {
 
 func unsupportedRules() []rule {
 	return []rule{
+		{names: "alias_database", keys: "routing.alias_database", do: aliasDatabase, text: "if it is not what alias_maps has"},
 		{names: "receive_override_options", do: overrideOptions, text: "mail that comes back from a content filter is not judged again in any case"},
 		{names: "smtp_fallback_relay fallback_relay best_mx_transport", fate: Unsupported, text: "there is no second relay; mta.smart_host takes all mail, or none does"},
 		{names: "smtp_tls_policy_maps smtp_tls_per_site", fate: Unsupported, text: "TLS is the same for all destinations: mta.tls; for the relay: mta.smart_host.tls"},
