@@ -34,6 +34,7 @@ func BenchmarkDelivery(b *testing.B) {
 type benchLoad struct {
 	service              string
 	sessions, recipients int
+	sets                 []string // of the configuration
 	addr                 string
 	total                int64        // messages
 	next                 atomic.Int64 // of them
@@ -45,7 +46,7 @@ type benchLoad struct {
 const benchUsers = 100
 
 func benchmarkDelivery(b *testing.B, load *benchLoad) {
-	n, stop := start(b, testConfig(b, b.TempDir()))
+	n, stop := start(b, testConfig(b, b.TempDir(), load.sets...))
 	for i := range benchUsers {
 		addSilentUser(b, n, fmt.Sprintf("user%d", i))
 	}

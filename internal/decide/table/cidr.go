@@ -8,7 +8,11 @@ import (
 
 // CIDR parses a table of networks, cidr_table(5): "192.0.2.0/24 value", "2001:db8::/32 value", addresses alone, !network,
 // and if network … endif. A network with bits set behind its length is refused, as Postfix does.
-func CIDR(text string) (*Patterns, []Problem) { return parse(text, networks{}) }
+func CIDR(text string) (*Patterns, []Problem) {
+	p, bad := parse(text, networks{})
+	p.nets = indexNetworks(p.rules)
+	return p, bad
+}
 
 type networks struct{}
 

@@ -10,7 +10,10 @@ import (
 const maxNesting = 100
 
 // Patterns is a table of rules that are tried in order: regexp, pcre or cidr.
-type Patterns struct{ rules []rule }
+type Patterns struct {
+	rules []rule
+	nets  *netIndex // of cidr
+}
 
 // rule is a line. With inner it is an if: where it matches, its inner rules are tried, then the lines after its endif.
 type rule struct {
@@ -32,6 +35,10 @@ func (p *Patterns) Pattern() bool { return true }
 
 // Lookup implements Table. It never fails.
 func (p *Patterns) Lookup(_ context.Context, key string) (string, bool, error) {
+	if p.nets != nil {
+		value, found := p.nets.lookup(p.rules, key)
+		return value, found, nil
+	}
 	value, found := first(p.rules, key)
 	return value, found, nil
 }
