@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/decide/gate"
+	"github.com/postrider/postrider/internal/mail/flow"
 )
 
 // dialFrom connects from another address of loopback.
@@ -115,6 +117,11 @@ func TestAutomaticBans(t *testing.T) {
 	}
 	if b, err := io.ReadAll(dialFrom(t, n, "127.0.0.70", "pop3")); err != nil || !strings.HasPrefix(string(b), "-ERR [SYS/TEMP]") {
 		t.Errorf("%q, %v", b, err)
+	}
+	said := ""
+	conn := &gate.Conn{Client: flow.Client{Addr: netip.MustParseAddrPort("127.0.0.70:1")}, Dry: true, Note: func(n gate.Note) { said = n.Rule }}
+	if _, err := n.gates(n.config.Load(), "smtp").Connect(t.Context(), conn); err == nil || said != "ban 127.0.0.70" {
+		t.Errorf("only thought of: %v, by %q", err, said)
 	}
 	c := tls.Client(dialFrom(t, n, "127.0.0.70", "imaps"), &tls.Config{InsecureSkipVerify: true})
 	if err := c.Handshake(); err == nil {

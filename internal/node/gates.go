@@ -10,7 +10,7 @@ func (n *Node) gates(c *config.Config, service string) gate.Gate {
 	if service == "reinject" {
 		return reinjected{c.Filters.ReinjectNetworks.Contains}
 	}
-	var chain gate.Chain
+	chain := gate.Chain{banGate{n}}
 	chain = append(chain, n.rateGate(c, service)...)
 	chain = append(chain, n.screenGates(c, service)...)
 	chain = append(chain, n.accessGates(service)...)

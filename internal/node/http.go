@@ -106,7 +106,7 @@ func (w *web) handler(operators http.Handler) http.Handler {
 	}
 	mux.Handle("/", w.setupPages()) // Outlook writes paths in any case: the pages find themselves
 	trusted := func(a netip.Addr) bool { return n.config.Load().HTTP.TrustedProxies.Contains(a) }
-	return proxy.Handler(trusted, guard(mux))
+	return proxy.Handler(trusted, n.guests(guard(mux)))
 }
 
 // operatorsOnly hides pages from all but metrics.networks. A client that comes through a proxy which http.trusted_proxies

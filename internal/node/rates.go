@@ -42,15 +42,17 @@ func unlimited(c *config.Config, a netip.Addr) bool {
 
 // within counts an event of a client against one limit; false: there are too many.
 func (n *Node) within(setting string, most int, a netip.Addr, now time.Time) bool {
-	c := n.config.Load()
-	if most == 0 || unlimited(c, a) {
-		return true
-	}
-	ok := n.rates.clients.Take(rate.Key{Measure: setting, Site: site(a)}, 1, rate.Limit{Most: int64(most), Per: c.Rates.TimeUnit.D()}, now)
+	ok := n.ask(n.rates.clients.Take, setting, most, a, now)
 	if !ok {
 		n.rates.refused(setting).Inc()
 	}
 	return ok
+}
+
+// ask asks one of the methods of a Table about an event of a client.
+func (n *Node) ask(ask func(rate.Key, int64, rate.Limit, time.Time) bool, setting string, most int, a netip.Addr, now time.Time) bool {
+	c := n.config.Load()
+	return most == 0 || unlimited(c, a) || ask(rate.Key{Measure: setting, Site: site(a)}, 1, rate.Limit{Most: int64(most), Per: c.Rates.TimeUnit.D()}, now)
 }
 
 // mayAuthenticate counts a login against smtpd_client_auth_rate_limit.
@@ -78,11 +80,11 @@ func (n *Node) mayRead(service string, a netip.Addr) (words string, refused bool
 }
 
 // handshake counts a TLS session that begins; one that turns out to be resumed is taken back.
-func (n *Node) handshake(a netip.Addr) (resumed func(), err error) {
+func (n *Node) handshake(a netip.Addr, peek bool) (resumed func(), err error) {
 	const setting = "smtpd_client_new_tls_session_rate_limit"
 	most, now := n.config.Load().Rates.ClientTLS, n.opt.Now()
-	if !n.within(setting, most, a, now) {
-		return nil, fmt.Errorf("too many new TLS sessions from %s (rates.%s)", a.Unmap(), setting)
+	if peek && !n.ask(n.rates.clients.Fits, setting, most, a, now) || !peek && !n.within(setting, most, a, now) {
+		return nil, status.Temp(454, 7, 0, fmt.Sprintf("Error: too many new TLS sessions from %s", a.Unmap()))
 	}
 	return func() {
 		c := n.config.Load()
@@ -101,7 +103,7 @@ func (n *Node) tenantOf(ctx context.Context, login string) (int64, error) {
 	return acc.Tenant, nil
 }
 
-// network is link.Network, and for addresses of private networks their site.
+// networkOf is link.Network, and for addresses of private networks their site.
 func networkOf(a netip.Addr) netip.Prefix {
 	if p := link.Network(a); p.IsValid() {
 		return p

@@ -72,6 +72,12 @@ func TestClientRates(t *testing.T) {
 			t.Errorf("TLS session %d: %v", i, err)
 		}
 	}
+	k = talkFrom(t, n, "127.0.0.5", "submission")
+	k.until("220")
+	k.say("EHLO x", "250 ")
+	if got := k.say("STARTTLS", ""); got != "454 4.7.0 Error: too many new TLS sessions from 127.0.0.5" {
+		t.Error(got)
+	}
 	k = talkFrom(t, n, "127.0.0.6", "smtp")
 	k.until("220")
 	k.say("EHLO x", "250 ")

@@ -22,8 +22,8 @@ type Shared struct {
 	// Banned says whose connections are not taken, where a Guarded listener could not tell: behind a proxy. nil: nobody's.
 	Banned func(netip.Addr) bool
 	// NewTLS is asked before each handshake; an error is that of the handshake. resumed is called when it was no new session.
-	// nil: there is no limit.
-	NewTLS func(client netip.Addr) (resumed func(), err error)
+	// peek only asks what would be said. nil: there is no limit.
+	NewTLS func(client netip.Addr, peek bool) (resumed func(), err error)
 
 	room  atomic.Int64 // connections of all services
 	taken atomic.Int64
@@ -54,6 +54,15 @@ func (s *Shared) take() bool {
 
 func (s *Shared) exempts(a netip.Addr) bool { return s != nil && s.Exempt != nil && s.Exempt(a) }
 
+// MayHandshake tells whether a handshake of a client would be refused, for protocols that can say so before.
+func (s *Shared) MayHandshake(client netip.Addr) error {
+	if s == nil || s.NewTLS == nil {
+		return nil
+	}
+	_, err := s.NewTLS(client, true)
+	return err
+}
+
 func (s *Shared) bans(a netip.Addr) bool { return s != nil && s.Banned != nil && s.Banned(a) }
 
 func (s *Shared) give() {
@@ -75,7 +84,7 @@ func (s *Shared) Handshake(ctx context.Context, nc net.Conn, config *tls.Config,
 	var resumed func()
 	if s.NewTLS != nil {
 		var err error
-		if resumed, err = s.NewTLS(AddrPort(nc.RemoteAddr()).Addr()); err != nil {
+		if resumed, err = s.NewTLS(AddrPort(nc.RemoteAddr()).Addr(), false); err != nil {
 			return tls.Server(nc, config), err
 		}
 	}

@@ -217,6 +217,10 @@ func (s *session) starttls(string) {
 		s.hangUp(errInjected, EndAttack)
 		return
 	}
+	if err := s.cfg.Shared.MayHandshake(s.peer.Remote.Addr()); err != nil {
+		s.refuse(err, EventTLSFailed)
+		return
+	}
 	s.reply(220, "2.0.0", "Ready to start TLS")
 	if err := s.flush(); err != nil {
 		s.lost(err)
