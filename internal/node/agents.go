@@ -113,7 +113,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
 			SoftBounce: c.Access.SoftBounce},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
-		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Gate: n.gates(c, service), Proxy: n.proxyFilter(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
@@ -129,7 +129,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 			Ownership: c.Submission.RequireSenderOwnership, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
 			SoftBounce: c.Access.SoftBounce},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
-		Gate: n.gates(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Gate: n.gates(c, service), Proxy: n.proxyFilter(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/postrider/postrider/internal/agent/proxy"
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/status"
@@ -73,4 +75,17 @@ func (n *Node) reinjectConfig(c *config.Config) *smtp.Config {
 	may := e.XForward
 	e.XForward = func(a netip.Addr) bool { return c.Filters.ReinjectNetworks.Contains(a.Unmap()) || may != nil && may(a) }
 	return e
+}
+
+// proxyFilter is the filter before the queue. What comes back from it does not go there again.
+func (n *Node) proxyFilter(c *config.Config, service string) accept.Proxy {
+	f := &c.Filters
+	if f.SmtpdProxyFilter == "" || service == "reinject" || service == "lmtp" {
+		return nil
+	}
+	p := &proxy.Filter{Address: f.SmtpdProxyFilter, Hello: f.SmtpdProxyEhlo, Timeout: f.SmtpdProxyTimeout.D()}
+	if p.Hello == "" {
+		p.Hello = c.Hostname
+	}
+	return p
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/intake"
 )
@@ -36,6 +37,9 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	if err != nil {
 		return "", s.rejected("DATA", e, "", reason, err)
 	}
+	if p := s.agent.Proxy; p != nil && s.tx.Changes.Discard == "" {
+		return s.proxied(ctx, p, draft, job, m)
+	}
 	if err := m.Accept(ctx, job); err != nil {
 		return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
 	}
@@ -45,6 +49,18 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	s.gate.Reset(ctx)
 	s.tx = nil
 	return "Ok: queued as " + job.ID.String(), nil
+}
+
+// proxied gives the message to a filter before the queue, whose answer is ours. It is not kept here.
+func (s *session) proxied(ctx context.Context, p accept.Proxy, draft *accept.Message, job *flow.Job, m *intake.Message) (string, error) {
+	text, err := draft.Pass(ctx, p, job, m)
+	if err != nil {
+		return "", s.rejected("DATA", s.tx.Envelope, "", obs.ReasonContent, err)
+	}
+	s.agent.Log.Info("passed to the filter before the queue", obs.KeyQueueID, job.ID.String(), obs.KeyFrom, job.From.String(), obs.KeyReply, text)
+	s.gate.Reset(ctx)
+	s.tx = nil
+	return text, nil
 }
 
 // judges are those who have the last word.

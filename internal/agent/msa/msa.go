@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/filter"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -59,6 +60,7 @@ type Agent struct {
 	Senders   Senders
 	Gate      gate.Gate
 	Filter    filter.Filter
+	Proxy     accept.Proxy // a filter before the queue; nil: none
 	Script    sieve.Script
 	IDs       *queueid.Source
 	Now       func() time.Time

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/filter"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -47,6 +48,7 @@ type Agent struct {
 	Quota     route.Quota
 	Gate      gate.Gate
 	Filter    filter.Filter
+	Proxy     accept.Proxy // a filter before the queue; nil: none
 	Script    sieve.Script
 	IDs       *queueid.Source
 	Now       func() time.Time
