@@ -1,8 +1,11 @@
 package postfix
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/postrider/postrider/internal/config"
 )
 
 // FuzzMain: what is read, written as "name = value", is read the same again; lines are those of the text.
@@ -72,6 +75,37 @@ func FuzzExpand(f *testing.F) {
 		}
 		if !strings.Contains(text, "$") && (err != nil || got != text) {
 			t.Fatalf("%q became %q, %v", text, got, err)
+		}
+	})
+}
+
+// FuzzMove: whatever the old configuration says, what is made of it is a configuration of ours, and each line has a fate.
+func FuzzMove(f *testing.F) {
+	f.Fuzz(func(t *testing.T, main, master string) {
+		if len(main)+len(master) > 64<<10 {
+			return
+		}
+		r, err := Move(newOrigin(t.TempDir(), "host.example.org", main, master), Options{TableTypes: types})
+		if err != nil {
+			t.Fatalf("%v\n%s\n--\n%s", err, main, master)
+		}
+		if _, err := config.Parse("postrider.toml", []byte(r.Config), nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range r.Lines {
+			switch l.Fate {
+			case Translated, Same, Meaningless, Unsupported:
+			default:
+				t.Fatalf("%+v", l)
+			}
+			if s := l.String(); strings.ContainsAny(s, "\n\r\x00") {
+				t.Fatalf("%q", s)
+			}
+		}
+		for name := range r.Files {
+			if !filepath.IsLocal(name) {
+				t.Fatalf("file %q", name)
+			}
 		}
 	})
 }

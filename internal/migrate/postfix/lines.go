@@ -9,7 +9,8 @@ import (
 const (
 	maxFile     = 4 << 20 // bytes of main.cf, of master.cf, and of what a list names as "/file"
 	maxLine     = 1 << 20 // bytes of a logical line
-	maxSettings = 20000   // settings of main.cf, services of master.cf
+	maxSettings = 20000   // settings of main.cf
+	maxServices = 1000    // of master.cf
 )
 
 // blanks part words; a newline cannot occur in a logical line.

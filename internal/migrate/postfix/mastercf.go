@@ -23,8 +23,8 @@ func ParseMaster(text string) (services []Service, bad []Problem) {
 	lines, bad := logicalLines(text)
 	place := map[string]int{} // label → index
 	for _, l := range lines {
-		if len(services) == maxSettings {
-			return services, append(bad, Problem{l.line, fmt.Sprintf("more than %d services", maxSettings)})
+		if len(services) == maxServices {
+			return services, append(bad, Problem{l.line, fmt.Sprintf("more than %d services", maxServices)})
 		}
 		s, err := parseService(l.text)
 		if err != nil {

@@ -114,7 +114,9 @@ type move struct {
 	looked map[string]string // tables that were copied: path → new name, "" for one that cannot be used
 	script script
 
-	certificates []string // what tls.certificates has so far
+	certificates []string          // what tls.certificates has so far
+	users        map[string]string // who uses a name, once somebody asked
+	hints        int               // how often a nearest name was looked for
 	rules        map[string]*rule
 }
 
@@ -222,11 +224,17 @@ func (m *move) fate(p *param) verdict {
 
 const noCounterpart = "there is no counterpart; see whether you need it"
 
+// maxHints bounds how many names are compared with all that there are.
+const maxHints = 200
+
 // unknown judges a name that Postfix does not know: the operator's own, used as $name or as a class of restrictions, or a
 // mistake.
 func (m *move) unknown(p *param) verdict {
 	if user := m.user(p.name); user != "" {
 		return meaningless("a name of your own; its value went to where it is used: %s", user)
+	}
+	if m.hints++; m.hints > maxHints {
+		return unsupported("Postfix does not know it, nor do we; remove it")
 	}
 	if near := config.Nearest(p.name, Names()); near != "" {
 		return unsupported("Postfix does not know it, nor do we; did you mean %s?", near)
@@ -236,41 +244,52 @@ func (m *move) unknown(p *param) verdict {
 
 // user finds who uses a name of the operator's own.
 func (m *move) user(name string) string {
-	classes, _ := m.Value("smtpd_restriction_classes", nil)
-	if slices.Contains(strings.FieldsFunc(classes, listSeparator), name) {
-		return "smtpd_restriction_classes"
-	}
-	uses := func(value string) bool {
-		for rest := value; ; {
-			i := strings.IndexByte(rest, '$')
-			if i < 0 {
-				break
-			}
-			rest = strings.TrimLeft(rest[i+1:], "{(")
-			if n := nameEnd(rest); rest[:n] == name {
-				return true
+	if m.users == nil {
+		m.users = map[string]string{}
+		classes, _ := m.Value("smtpd_restriction_classes", nil)
+		for class := range strings.FieldsFuncSeq(classes, listSeparator) {
+			m.users[class] = "smtpd_restriction_classes"
+		}
+		for _, s := range m.Settings {
+			m.usedBy(s.Name, s.Value)
+		}
+		for _, s := range m.Services {
+			for _, o := range s.Override {
+				m.usedBy(s.Label()+" -o "+o.Name, o.Value)
 			}
 		}
-		for _, word := range strings.FieldsFunc(value, listSeparator) { // ldap:source, whose settings are source_server_host, …
-			if kind, source, ok := strings.Cut(strings.TrimPrefix(word, "proxy:"), ":"); ok && isDatabase(kind) && source != "" && strings.HasPrefix(name, source+"_") {
-				return true
-			}
-		}
-		return false
 	}
-	for _, s := range m.Settings {
-		if s.Name != name && uses(s.Value) {
-			return s.Name
-		}
+	if user := m.users[name]; user != "" && user != name {
+		return user
 	}
-	for _, s := range m.Services {
-		for _, o := range s.Override {
-			if uses(o.Value) {
-				return s.Label() + " -o " + o.Name
-			}
+	for i := range len(name) { // ldap:source, whose settings are source_server_host, …
+		if name[i] == '_' && m.users[name[:i]+"_"] != "" {
+			return m.users[name[:i]+"_"]
 		}
 	}
 	return ""
+}
+
+// usedBy notes the names that a value uses; those of databases whose settings stand in main.cf with a "_" at their end.
+func (m *move) usedBy(user, value string) {
+	note := func(name string) {
+		if m.users[name] == "" || m.users[name] == name {
+			m.users[name] = user
+		}
+	}
+	for rest := value; ; {
+		i := strings.IndexByte(rest, '$')
+		if i < 0 {
+			break
+		}
+		rest = strings.TrimLeft(rest[i+1:], "{(")
+		note(rest[:nameEnd(rest)])
+	}
+	for word := range strings.FieldsFuncSeq(value, listSeparator) {
+		if kind, source, ok := strings.Cut(strings.TrimPrefix(word, "proxy:"), ":"); ok && isDatabase(kind) && source != "" {
+			note(source + "_")
+		}
+	}
 }
 
 func listSeparator(r rune) bool { return r == ',' || strings.ContainsRune(blanks, r) }

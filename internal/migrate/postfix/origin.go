@@ -27,24 +27,25 @@ type Origin struct {
 // Read reads DIR/main.cf and DIR/master.cf, and changes nothing. Without master.cf there are no services. hostname is what
 // the system calls itself.
 func Read(dir, hostname string) (*Origin, error) {
-	o := &Origin{Dir: dir, hostname: hostname, last: map[string]int{}, defaults: Defaults()}
-	text, err := readFile(filepath.Join(dir, "main.cf"))
+	main, err := readFile(filepath.Join(dir, "main.cf"))
 	if err != nil {
 		return nil, err
 	}
-	o.Settings, o.MainProblems = ParseMain(text)
+	master, err := readFile(filepath.Join(dir, "master.cf"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return newOrigin(dir, hostname, main, master), nil
+}
+
+func newOrigin(dir, hostname, main, master string) *Origin {
+	o := &Origin{Dir: dir, hostname: hostname, last: map[string]int{}, defaults: Defaults()}
+	o.Settings, o.MainProblems = ParseMain(main)
 	for i, s := range o.Settings {
 		o.last[s.Name] = i
 	}
-	text, err = readFile(filepath.Join(dir, "master.cf"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	o.Services, o.MasterProblems = ParseMaster(text)
-	return o, nil
+	o.Services, o.MasterProblems = ParseMaster(master)
+	return o
 }
 
 // readFile reads a text of bounded size.

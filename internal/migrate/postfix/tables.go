@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -178,6 +179,8 @@ func (m *move) copied(p *param, kind, path string) (name string, ok bool) {
 	}
 	if strings.HasSuffix(p.name, "transport_maps") {
 		text = m.renamed(path, text)
+	} else {
+		text = m.renamedFilters(text)
 	}
 	if name != path {
 		m.files[name] = text
@@ -295,6 +298,20 @@ func (m *move) renamed(path string, text []byte) []byte {
 	return []byte(strings.Join(lines, ""))
 }
 
+// filterAction is FILTER transport:nexthop in a table of actions.
+var filterAction = regexp.MustCompile(`(?m)^([^#\n]*[ \t]FILTER[ \t]+)([A-Za-z0-9_.-]+):`)
+
+// renamedFilters gives the transports of FILTER our names.
+func (m *move) renamedFilters(text []byte) []byte {
+	return filterAction.ReplaceAllFunc(text, func(all []byte) []byte {
+		parts := filterAction.FindSubmatch(all)
+		if name := string(parts[2]); m.isTransport(name) {
+			return append(slices.Clone(parts[1]), m.transport(&param{}, name)+":"...)
+		}
+		return all
+	})
+}
+
 // programs tells of aliases that run programs or write to files: they are off here until they are allowed.
 func (m *move) programs(path, text string) {
 	lines, _ := logicalLines(text)
@@ -306,6 +323,10 @@ func (m *move) programs(path, text string) {
 			case strings.HasPrefix(target, "|"):
 				m.lines = append(m.lines, Line{File: path, Line: l.line, Fate: Unsupported,
 					Text: "runs a program: set routing.allow_mail_to_commands = [\"alias\"] and helper.enabled, if you want that (docs/aliases.md)"})
+			case strings.HasPrefix(target, ":include:"):
+				if _, inside := m.inside(strings.Trim(target[len(":include:"):], blanks+`"`)); inside {
+					m.lines = append(m.lines, Line{File: path, Line: l.line, Fate: Meaningless, Text: "the file of " + clip(target) + " is read where it is: keep it"})
+				}
 			case strings.HasPrefix(target, "/"):
 				m.lines = append(m.lines, Line{File: path, Line: l.line, Fate: Unsupported,
 					Text: "writes to a file: set routing.allow_mail_to_files = [\"alias\"] and helper.enabled, if you want that (docs/aliases.md)"})
