@@ -77,11 +77,6 @@ func (x *expansion) user(a address.Address, f frame) error {
 	if err != nil {
 		return later("the user of "+a.String(), err)
 	}
-	mark := forwardMark + user
-	// A user who is among those he forwards to gets his copy into his mailbox.
-	if user == "" || x.done[mark] {
-		return x.add(mailbox, f)
-	}
 	base, extension, split := address.SplitDelimiter(a.Local, x.Delimiter)
 	if split && x.OwnerRequestSpecial && hasOwnerForm(a.Local) && a.Local[len(base)] == '-' {
 		extension = ""
@@ -89,6 +84,11 @@ func (x *expansion) user(a address.Address, f frame) error {
 	// An extension is a part of a file's name: one that could lead elsewhere is none, as in local(8).
 	if strings.ContainsAny(extension, "/\x00\t\n") {
 		extension = ""
+	}
+	mark := forwardMark + user + "+" + extension
+	// A user who is among those he forwards to gets his copy into his mailbox.
+	if user == "" || x.done[mark] {
+		return x.add(mailbox, f)
 	}
 	text, found, err := x.Files.Forward(x.ctx, user, extension)
 	if err != nil {
