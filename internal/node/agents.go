@@ -43,6 +43,7 @@ const (
 // openQueue makes the queue with its agents.
 func (n *Node) openQueue(c *config.Config) error {
 	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger}, nil)
+	n.verifier = newVerifier(n.mta, n.opt.Now)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	local, err := n.localLane(c)
 	if err != nil {

@@ -59,6 +59,7 @@ func (n *Node) newAccess(c *config.Config, router *route.Router, resolver *dns.R
 		o.Destinations, o.Resolver, o.DNSLists = destinations{router}, resolver, &dnslist.Asker{Resolver: resolver}
 		o.Owners, o.Ours, o.Log = n.directory, n.ownAddress, n.log.With(obs.KeyComponent, "access")
 		o.Sleep, o.Servers = sleep, newPolicyServers(c.Access.PolicyService, n.log.With(obs.KeyComponent, "policy"))
+		o.Prober = n.newProber(c, router)
 		p, err := access.New(o)
 		if errs = append(errs, err); err != nil {
 			continue

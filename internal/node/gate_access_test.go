@@ -116,6 +116,29 @@ func TestReloadRefusesOpenRelay(t *testing.T) {
 	}
 }
 
+// A sender is verified where its mail goes, once.
+func TestVerifiedSender(t *testing.T) {
+	there, sets := elsewhere(t)
+	here, _ := start(t, testConfig(t, t.TempDir(), append(sets, `access.smtp.smtpd_sender_restrictions = ["reject_unverified_sender"]`,
+		`access.codes.unverified_sender_reject_code = 550`)...))
+	addSilentUser(t, here, "alice")
+	for range 2 {
+		if got := transaction(t, here, "bob@there.example", "alice@here.example"); !strings.HasPrefix(got, "250 2.0.0") {
+			t.Error(got)
+		}
+		want := "550 5.1.7 <nobody@there.example>: Sender address rejected: undeliverable address: host mx.there.example[127.0.0.1]"
+		if got := transaction(t, here, "nobody@there.example", "alice@here.example"); !strings.HasPrefix(got, want) {
+			t.Error(got)
+		}
+		if got := transaction(t, here, "x@down.example", "alice@here.example"); !strings.HasPrefix(got, "450 4.1.7 ") {
+			t.Error(got)
+		}
+	}
+	if n := len(there.queue.IDs()); n != 0 {
+		t.Errorf("probes left %d messages", n)
+	}
+}
+
 // A client has a name if the name leads back to it.
 func TestClientNames(t *testing.T) {
 	const zone = "1.2.0.192.in-addr.arpa. 60 IN PTR mail.example.\nmail.example. 60 IN A 192.0.2.1\n" +

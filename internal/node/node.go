@@ -75,6 +75,7 @@ type Node struct {
 	tables    *lookup.Opener // of all settings that name lookup tables
 	routing   atomic.Pointer[route.Router]
 	access    atomic.Pointer[accessControl]
+	verifier  *verifier
 	mta       *mta.Agent
 	reporter  *report.Reporter
 	registry  *registry    // of connections
@@ -261,6 +262,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		errs = append(errs, n.admin.Close(ctx))
 	}
 	errs = append(errs, n.queue.Stop(ctx))
+	n.verifier.close()
 	n.mta.Close()
 	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)), n.bans.stop(context.WithoutCancel(ctx)),
 		n.saveCounts(context.WithoutCancel(ctx)))
