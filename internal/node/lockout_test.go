@@ -155,3 +155,33 @@ func TestSlowedDown(t *testing.T) {
 		t.Errorf("from nowhere: %v", err)
 	}
 }
+
+// TestStrikes: sessions that are ended for too many errors end in a ban; where somebody is at home they do not.
+func TestStrikes(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.1"]`, `bans.max_error_sessions = 3`, `smtp.max_errors = 2`, `pop3.max_errors = 2`))
+	addUser(t, n, "alice", "right")
+	if got := tryFrom(t, n, "127.0.0.72", "imaps", "alice@here.example", "right"); !strings.HasPrefix(got, "a OK") {
+		t.Fatal(got)
+	}
+	for _, from := range []string{"127.0.0.70", "127.0.0.72"} {
+		for i := range 3 {
+			service, greeting, end := "smtp", "220", "421 4.7.0"
+			if i == 1 {
+				service, greeting, end = "pop3", "+OK", "-ERR"
+			}
+			k := talkFrom(t, n, from, service)
+			k.until(greeting)
+			k.say("NONSENSE\r\nNONSENSE\r\nNONSENSE", end)
+			for k.line() != "" {
+			}
+		}
+	}
+	eventually(t, "the ban", func() bool {
+		v, err := n.API().CheckBan(t.Context(), "127.0.0.70")
+		return err == nil && v.Banned && v.Ban.Reason == "too many sessions with errors"
+	})
+	eventually(t, "the end of sessions", func() bool { return len(n.registry.list(selection{})) == 0 })
+	if v, err := n.API().CheckBan(t.Context(), "127.0.0.72"); err != nil || v.Banned {
+		t.Errorf("alice's home: %+v, %v", v, err)
+	}
+}

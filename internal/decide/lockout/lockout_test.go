@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -224,5 +225,28 @@ func TestHomes(t *testing.T) {
 	}
 	if v := w.Ask(Try{Account: "ann"}, settings, w.now); v != (Verdict{}) || w.Failed(Try{Account: "ann"}, 1, settings, w.now) {
 		t.Error("who has no address")
+	}
+}
+
+// TestTogether is for the race detector.
+func TestTogether(t *testing.T) {
+	g := New(100)
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for j := range 200 {
+				try := from(i*10+j%10, "ann")
+				now := noon.Add(time.Duration(j) * time.Second)
+				if g.Ask(try, settings, now).Refused == "" {
+					g.Failed(try, uint64(i*1000+j+1), settings, now)
+				}
+				g.Succeeded(from(i, fmt.Sprint(j)), now)
+				g.Failing(settings, now)
+			}
+		})
+	}
+	group.Wait()
+	if n := g.states.Len(); n == 0 || n > 100 {
+		t.Error(n)
 	}
 }
