@@ -206,7 +206,7 @@ func (m *mapTool) show(name string, t tables.List) error {
 	switch of := t[0].(type) {
 	case *lookup.File:
 		if !of.All(line) {
-			return fmt.Errorf("%s: rules have no sequence of keys; read the file", name)
+			return fmt.Errorf("%s: rules and databases have no sequence of keys; read the file, or ask with -q", name)
 		}
 	case *tables.Fixed:
 		of.All(line)

@@ -203,9 +203,22 @@ func (f *File) read(at stamp) (*content, error) {
 	}
 	t, bad, err := f.parse(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.path, err)
+		return nil, located(f.path, err)
 	}
 	return &content{Table: t, stamp: at, bad: bad}, nil
+}
+
+// located says in which file each of several errors is.
+func located(path string, err error) error {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	var errs []error
+	for _, one := range all.Unwrap() {
+		errs = append(errs, fmt.Errorf("%s: %w", path, one))
+	}
+	return errors.Join(errs...)
 }
 
 // maxReported bounds the lines of one file that the log names.
