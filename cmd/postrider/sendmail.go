@@ -36,7 +36,7 @@ func (a *app) sendmailRun(o *sendmailOptions) int {
 	a.flags.Dir = o.dir
 	switch o.mode {
 	case modeAliases:
-		return 0 // there is no table to build: aliases are the server's, and in force at once
+		return a.checkAliases()
 	case modeQueue:
 		return a.sendmailFail(a.mailQueue())
 	case modeFlush:
