@@ -21,6 +21,7 @@
 //	byname.go      parameters for which there is a key of the same name
 //	convert*.go    those that need more than a change of name
 //	services.go    the services of master.cf
+//	spawn.go       programs that systemd starts instead of master.cf
 //	tables.go      the tables that are named, and their files
 //	accounts.go    import.sh: domains and accounts
 //	render.go      postrider.toml

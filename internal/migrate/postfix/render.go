@@ -17,12 +17,13 @@ const maxRefusals = 200
 
 // render writes postrider.toml, and takes out what our own reading of it refuses.
 func (m *move) render() (string, error) {
+	entries, err := config.Reference()
+	if err != nil {
+		return "", err
+	}
 	refused := map[string]string{}
 	for range maxRefusals {
-		text, err := m.write(refused)
-		if err != nil {
-			return "", err
-		}
+		text := m.write(entries, refused)
 		_, err = config.Parse(fileName, []byte(text), nil)
 		var wrong config.Errors
 		if err == nil {
@@ -73,11 +74,7 @@ func (m *move) refuse(wrong config.Errors, refused map[string]string) (any bool)
 
 // write is the text, in the style of `config default`, with only what differs from the defaults. Keys that were refused are
 // comments.
-func (m *move) write(refused map[string]string) (string, error) {
-	entries, err := config.Reference()
-	if err != nil {
-		return "", err
-	}
+func (m *move) write(entries []config.Entry, refused map[string]string) string {
 	var b strings.Builder
 	b.WriteString("# Configuration of Postrider, made from one of Postfix. Only what differs from the defaults is here;\n" +
 		"# postrider config default shows every key. Tables whose names are relative are beside this file.\n")
@@ -113,7 +110,7 @@ func (m *move) write(refused map[string]string) (string, error) {
 		}
 		fmt.Fprintf(&b, "%s = %s\n", name, wrap(a.literal))
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // comment keeps text from elsewhere on one line of printable characters.

@@ -205,7 +205,7 @@ func (m *move) serviceFate(p *param, s *Service) verdict {
 	case s.Command == "pipe":
 		return m.program(p, s)
 	case s.Command == "spawn":
-		return m.spawned(p, s)
+		return m.spawned(s)
 	case isDelivery(s.Command) && !isDelivery(s.Name) && s.Name != "relay":
 		if !m.transportUsed(s.Name) {
 			return meaningless("nothing sends mail to it")
@@ -274,19 +274,6 @@ func (m *move) program(_ *param, s *Service) verdict {
 		return meaningless("nothing sends mail to it")
 	}
 	return unsupported("transports that run programs are not there; use an alias \"|program\" (docs/aliases.md): %s", clip(strings.Join(s.Args, " ")))
-}
-
-// spawned judges a program that the old system started for each connection, such as a policy service.
-func (m *move) spawned(_ *param, s *Service) verdict {
-	used := false
-	for _, o := range m.Settings {
-		used = used || strings.Contains(o.Value, "private/"+s.Name)
-	}
-	if !used {
-		return meaningless("nothing asks it")
-	}
-	return unsupported("let systemd start it: a socket unit with ListenStream=%s and Accept=yes, and a service that runs %s",
-		m.socket(&param{}, "private/"+s.Name), clip(strings.Join(s.Args, " ")))
 }
 
 // loopback is this host: where content filters of Postfix are.

@@ -88,6 +88,11 @@ func (m *move) word(p *param, w string) string {
 
 // socket gives a path its beginning: what is relative is in the queue folder; milters of a service in chroot are there too.
 func (m *move) socket(p *param, path string) string {
+	if name, ok := strings.CutPrefix(path, "private/"); ok {
+		if s := m.service(name, "unix"); s != nil && s.Command == "spawn" {
+			return spawnSocket(name)
+		}
+	}
 	queue, _ := m.Value("queue_directory", nil)
 	s := m.smtpd()
 	chroot := s != nil && s.Chroot == "y" && strings.HasSuffix(p.name, "_milters")
