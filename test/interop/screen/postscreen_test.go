@@ -1,0 +1,222 @@
+package screen
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/postrider/postrider/internal/dns/dnstest"
+	"github.com/postrider/postrider/test/interop/postfix"
+	"github.com/postrider/postrider/test/interop/system"
+	"github.com/postrider/postrider/test/needs"
+)
+
+const zone = `11.0.0.127.bl.test. A 127.0.0.2
+11.0.0.127.second.test. A 127.0.0.4
+12.0.0.127.bl.test. A 127.0.0.10
+13.0.0.127.wl.test. A 127.0.5.2
+14.0.0.127.bl.test. A 127.0.0.2
+14.0.0.127.wl.test. A 127.0.9.2
+15.0.0.127.second.test. A 127.255.255.254
+`
+
+const accessTable = "127.0.0.20 permit\n127.0.0.21 reject\n127.0.0.22 dunno\n127.0.0.16/28 reject\n"
+
+// settings are those of both, by postscreen's names.
+func settings(action string) map[string]string {
+	return map[string]string{
+		"postscreen_greet_wait": "1s", "postscreen_greet_action": action, "postscreen_dnsbl_action": action, "postscreen_denylist_action": action,
+		"postscreen_dnsbl_sites":     "bl.test=127.0.0.2*4, bl.test=127.0.0.[9..11]*1, second.test*2, wl.test=127.0.[2..15].[0..3]*-3",
+		"postscreen_dnsbl_threshold": "2", "postscreen_dnsbl_allowlist_threshold": "-2",
+	}
+}
+
+// privateResolver has all programs that this test starts ask the given DNS server: in a mount namespace of its own thread,
+// /etc/resolv.conf is another file.
+func privateResolver(t *testing.T, address string) {
+	t.Helper()
+	needs.Root(t, "a mount namespace is made")
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	if err := os.WriteFile(file, []byte("nameserver "+address+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // for ever: the thread ends with the test
+	for _, err := range []error{
+		unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS),
+		unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""),
+		unix.Mount(file, "/etc/resolv.conf", "", unix.MS_BIND, ""),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// client is one that connects.
+type client struct {
+	name, from string
+	early      bool
+	differs    string // why the two may differ
+}
+
+func clients() []client {
+	return []client{
+		{name: "stranger", from: "127.0.0.10"},
+		{name: "early talker", from: "127.0.0.9", early: true},
+		{name: "on two lists", from: "127.0.0.11"},
+		{name: "on a list that counts little", from: "127.0.0.12"},
+		{name: "on a list of good clients", from: "127.0.0.13"},
+		{name: "on a good and a bad list", from: "127.0.0.14"},
+		{name: "refused by a list", from: "127.0.0.15", differs: "127.255.255.254 says that the list does not serve this resolver: no listing here"},
+		{name: "permitted", from: "127.0.0.20"},
+		{name: "denied", from: "127.0.0.21"},
+		{name: "neither", from: "127.0.0.22"},
+		{name: "denied network", from: "127.0.0.25"},
+	}
+}
+
+// visit is what a client is answered: the greeting and the recipient's reply, without what names the server.
+func visit(server string, c client) (connect, rcpt string) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
+	conn, err := d.Dial("tcp", server)
+	if err != nil {
+		return err.Error(), ""
+	}
+	defer conn.Close()
+	end := time.Now().Add(30 * time.Second)
+	if err := conn.SetDeadline(end); err != nil {
+		return err.Error(), ""
+	}
+	in := bufio.NewReader(conn)
+	reply := func() string {
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil || len(line) < 4 || line[3] == ' ' {
+				return strings.TrimRight(line, "\r\n")
+			}
+		}
+	}
+	if c.early {
+		fmt.Fprint(conn, "EHLO early.example\r\n")
+	}
+	first, err := in.ReadString('\n') // postscreen's greeting has two lines, and the second does not come to early talkers
+	if err != nil || !strings.HasPrefix(first, "220") {
+		return strings.TrimRight(first, "\r\n"), ""
+	}
+	connect = "220"
+	if strings.HasPrefix(first, "220-") && !c.early {
+		if second := reply(); !strings.HasPrefix(second, "220") {
+			return second, ""
+		}
+	}
+	if !c.early {
+		fmt.Fprint(conn, "EHLO client.example\r\n")
+	}
+	for answer := reply(); !strings.HasPrefix(answer, "250 "); answer = reply() {
+		if !strings.HasPrefix(answer, "2") {
+			return answer, ""
+		}
+	}
+	for _, command := range []string{"MAIL FROM:<a@sender.example>", "RCPT TO:<alice@here.example>"} {
+		fmt.Fprint(conn, command+"\r\n")
+		rcpt = reply()
+	}
+	fmt.Fprint(conn, "QUIT\r\n")
+	reply()
+	if strings.HasPrefix(rcpt, "250") {
+		rcpt = "250"
+	}
+	return connect, rcpt
+}
+
+var changing = regexp.MustCompile(`(:)\d+( |:|$)|(after )[0-9.]+`)
+
+// said are the lines of a log that postscreen and dnsblog write about a client, without times and ports, sorted.
+func said(log, from string) (lines []string) {
+	for line := range strings.Lines(log) {
+		program, text, ok := strings.Cut(strings.TrimSpace(line), "]: ")
+		if !ok || !strings.Contains(program, "postfix/postscreen[") && !strings.Contains(program, "postfix/dnsblog[") {
+			continue
+		}
+		if !strings.Contains(text, "["+from+"]") && !strings.Contains(text, "addr "+from+" ") {
+			continue
+		}
+		word, _, _ := strings.Cut(text, " ")
+		if slices.Contains([]string{"CONNECT", "DISCONNECT", "NOQUEUE:", "HANGUP"}, word) {
+			continue // smtpd's lines say so here
+		}
+		lines = append(lines, changing.ReplaceAllString(text, "$1$2$3"))
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+func TestPostscreen(t *testing.T) {
+	server, err := dnstest.New(t, zone).ListenOn(t, fmt.Sprintf("127.%d.%d.53:53", os.Getpid()>>8&255, os.Getpid()&255|1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, _, _ := net.SplitHostPort(server)
+	privateResolver(t, resolver)
+	table := filepath.Join(t.TempDir(), "screen.cidr")
+	if err := os.WriteFile(table, []byte(accessTable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []string{"enforce", "drop"} {
+		main := "relay_domains = here.example\nrelay_transport = discard:\npostscreen_access_list = cidr:{dir}/screen.cidr\npostscreen_cache_map =\n"
+		set := []string{`log.format="maillog"`, `log.file=""`, "screen.enabled=true", "screen.exempt_networks=[]", fmt.Sprintf("dns.resolvers=[%q]", server),
+			fmt.Sprintf(`screen.postscreen_access_list=["cidr:%s"]`, table), `screen.postscreen_greet_ttl="1s"`, `screen.postscreen_dnsbl_max_ttl="1s"`,
+			`screen.postscreen_dnsbl_min_ttl="1s"`, `screen.postscreen_cache_retention_time="0s"`}
+		for name, value := range settings(action) {
+			main += name + " = " + value + "\n"
+			switch {
+			case name == "postscreen_dnsbl_sites":
+				value = fmt.Sprintf("[%q]", value)
+			case !strings.HasSuffix(name, "threshold"):
+				value = fmt.Sprintf("%q", value)
+			}
+			set = append(set, "screen."+name+"="+value)
+		}
+		screened := "127.0.0.1:" + postfix.FreePort(t)
+		p := postfix.Start(t, postfix.Config{Main: main, Files: map[string]string{"screen.cidr": accessTable},
+			Master: screened + " inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\ndnsblog unix - - n - 0 dnsblog\ntlsproxy unix - - n - 0 tlsproxy\n"})
+		s := system.Start(t, system.Options{Set: set})
+		for _, c := range clients() {
+			type result struct{ connect, rcpt string }
+			theirs := make(chan result, 1)
+			go func() {
+				connect, rcpt := visit(screened, c)
+				theirs <- result{connect, rcpt}
+			}()
+			connect, rcpt := visit(s.Listeners["smtp"], c)
+			other := <-theirs
+			if same := (result{connect, rcpt}) == other; same != (c.differs == "") {
+				t.Errorf("%s, %s: we say %q, %q; postscreen %q, %q (%s)", action, c.name, connect, rcpt, other.connect, other.rcpt, c.differs)
+			}
+			t.Logf("%s, %s: %s %s", action, c.name, connect, rcpt)
+		}
+		for _, c := range clients() {
+			var ours, theirs []string
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // both write their logs when they like
+				ours, theirs = said(s.Log(1<<20), c.from), said(p.Log(), c.from)
+				if c.differs != "" || slices.Equal(ours, theirs) {
+					break
+				}
+				if time.Now().After(end) {
+					t.Errorf("%s, %s: our log has\n%s\npostscreen's\n%s", action, c.name, strings.Join(ours, "\n"), strings.Join(theirs, "\n"))
+					break
+				}
+			}
+		}
+	}
+}
