@@ -144,4 +144,8 @@ func TestSecondOpinion(t *testing.T) {
 	}
 	out = swaks(t, s, "smtp", 21, "--from", "a@far.example", "--to", s.Alice.Address)
 	contains(t, out, "451 4.7.1 Service unavailable - try again later")
+
+	// What was changed is sound on the disk: the record has the client's bytes and the new body.
+	s.Stop(t)
+	contains(t, system.Run(t, system.Command{Name: system.Binary(t), Args: []string{"check", "--dir", s.Dir}}).All(), "Nothing is wrong.")
 }
