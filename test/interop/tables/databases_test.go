@@ -209,7 +209,8 @@ func TestLDAP(t *testing.T) {
 	group("search", "labeledURI: ldap:///dc=example??one?(uid=u1*)")
 	group("delegated", "seeAlso: cn=group,dc=example", "street: delegate@host.test")
 	group("loop", "seeAlso: cn=loop,dc=example")
-	head := "server_host = " + slapd(t, ldif.String()) + "\nversion = 3\nsearch_base = dc=example\n"
+	uri, secure, ca := slapd(t, ldif.String())
+	head := "server_host = " + uri + "\nversion = 3\nsearch_base = dc=example\n"
 	for name, text := range map[string]string{
 		"plain":    "bind = no\nquery_filter = (mail=%s)\nresult_attribute = description\n",
 		"bound":    "bind = yes\nbind_dn = cn=admin,dc=example\nbind_pw = secret\nquery_filter = (&(mail=%u@%d)(uid=*))\nresult_attribute = description\nresult_format = <%s|%D>\n",
@@ -225,6 +226,18 @@ func TestLDAP(t *testing.T) {
 			agree(t, opened(t, dir, "ldap:"+cf), postmap(t, dir, "ldap:"+cf, keys), keys)
 		})
 	}
+	t.Run("STARTTLS", func(t *testing.T) {
+		dir := configured(t)
+		cf := filepath.Join(dir, "ldap.cf")
+		text := "server_host = " + secure + "\nversion = 3\nsearch_base = dc=example\nstart_tls = yes\ntls_require_cert = yes\nbind_dn = cn=admin,dc=example\n" +
+			"bind_pw = secret\nquery_filter = (mail=%s)\nresult_attribute = description\n"
+		write(t, cf, text+"tls_ca_cert_file = "+ca+"\n")
+		agree(t, opened(t, dir, "ldap:"+cf), postmap(t, dir, "ldap:"+cf, keys[:300]), keys[:300])
+		write(t, cf, text)
+		if _, found, err := opened(t, dir, "ldap:"+cf).Lookup(t.Context(), keys[0]); err == nil || found || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("an authority that is not known: %t, %v", found, err)
+		}
+	})
 	t.Run("base of the key", func(t *testing.T) {
 		dir := configured(t)
 		cf := filepath.Join(dir, "ldap.cf")

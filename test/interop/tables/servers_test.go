@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/node"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -99,9 +100,14 @@ func mariadb(t *testing.T, mode, sql string) (socket string) {
 	return socket
 }
 
-// slapd returns the URL of a directory with some entries below dc=example.
-func slapd(t *testing.T, ldif string) (uri string) {
+// slapd returns the URL of a directory with some entries below dc=example, and that of the same with TLS on a port of
+// loopback, whose certificate the authority in ca made.
+func slapd(t *testing.T, ldif string) (uri, secure, ca string) {
 	dir := folder(t)
+	if err := node.MakeCertificates(dir, "localhost", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ca = filepath.Join(dir, "ca.pem")
 	conf := filepath.Join(dir, "slapd.conf")
 	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
 		t.Fatal(err)
@@ -113,6 +119,8 @@ modulepath /usr/lib/ldap
 moduleload back_mdb
 pidfile DIR/pid
 sizelimit unlimited
+TLSCertificateFile DIR/cert.pem
+TLSCertificateKeyFile DIR/key.pem
 database mdb
 suffix "dc=example"
 rootdn "cn=admin,dc=example"
@@ -122,8 +130,14 @@ directory DIR/db
 	run(t, ldif, "slapadd", "-q", "-f", conf)
 	socket := filepath.Join(dir, "s")
 	uri = "ldapi://" + url.PathEscape(socket)
-	serve(t, socket, nil, "slapd", "-f", conf, "-h", uri, "-d", "0")
-	return uri
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port of the kernel's choice, given up for slapd to take
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	serve(t, socket, nil, "slapd", "-f", conf, "-h", uri+" ldap://127.0.0.1:"+port, "-d", "0")
+	return uri, "ldap://127.0.0.1:" + port, ca
 }
 
 // redis returns the socket of a server that wants a password.
