@@ -73,11 +73,22 @@ func (s *strangers) ask(ctx context.Context, v *trial, a netip.Addr) (enough boo
 	p := s.policy.Load()
 	answers := p.asker.Client(ctx, a, p.sites)
 	for _, one := range answers {
-		if one.Err != nil && ctx.Err() == nil {
+		if one.Err != nil && ctx.Err() == nil && s.complain(one.List.Domain) {
 			s.node.log.Warn("a DNS list is of no use", "list", one.List.Domain, obs.KeyClient, a.String(), obs.KeyError, one.Err)
 		}
 	}
 	return v.client.Scored(answers)
+}
+
+// complain tells whether it is time to warn of a list again: one that is down would fill the log.
+func (s *strangers) complain(list string) bool {
+	now := s.node.opt.Now()
+	last, seen := s.warned.Load(list)
+	if at, _ := last.(time.Time); seen && now.Sub(at) < warnEvery {
+		return false
+	}
+	s.warned.Store(list, now)
+	return true
 }
 
 // close ends a trial, however the connection ended.

@@ -26,6 +26,7 @@ type strangers struct {
 	store  *remember.Store
 	policy atomic.Pointer[strangerPolicy]
 	live   sync.Map // session's id → *trial, of clients whose tests are not over
+	warned sync.Map // domain of a DNS list → when its trouble was logged
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -34,6 +35,7 @@ type strangers struct {
 const (
 	strangerPace  = 30 * time.Second
 	strangerPrune = time.Hour
+	warnEvery     = time.Minute
 )
 
 // openStrangers reads what the last run has learnt.

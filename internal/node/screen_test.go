@@ -37,10 +37,21 @@ func screenConfig(t *testing.T, dir string, sets ...string) *config.Config {
 		`screen.postscreen_dnsbl_threshold = 3`, `screen.postscreen_dnsbl_allowlist_threshold = -2`}, sets...)...)
 }
 
-func strangerFrom(t *testing.T, n *Node, from string) *talk {
+// crowd is clients that all hang up before the server stops, which would wait for their transactions.
+type crowd []*talk
+
+func (all *crowd) from(t *testing.T, n *Node, address string) *talk {
 	t.Helper()
-	c := dialFrom(t, n, from, "smtp")
-	return &talk{t, c, bufio.NewReader(c)}
+	c := dialFrom(t, n, address, "smtp")
+	k := &talk{t, c, bufio.NewReader(c)}
+	*all = append(*all, k)
+	return k
+}
+
+func (all *crowd) leave() {
+	for _, k := range *all {
+		_ = k.Close()
+	}
 }
 
 func addBob(t *testing.T, n *Node) {
@@ -64,11 +75,12 @@ func TestScreen(t *testing.T) {
 	c := screenConfig(t, dir, "screen.postscreen_pipelining_enable = true", "screen.postscreen_bare_newline_enable = true",
 		`screen.postscreen_bare_newline_action = "enforce"`)
 	n, stop := startLogging(t, c, log)
+	var clients crowd
 	addBob(t, n)
 	waits := func(from string) bool {
 		t.Helper()
 		began := time.Now()
-		k := strangerFrom(t, n, from)
+		k := clients.from(t, n, from)
 		k.until("220 ")
 		return time.Since(began) > 900*time.Millisecond
 	}
@@ -78,12 +90,12 @@ func TestScreen(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, reply, want)
 		}
 	}
-	early := strangerFrom(t, n, "127.0.0.9")
+	early := clients.from(t, n, "127.0.0.9")
 	fmt.Fprint(early, "EHLO early.example\r\n")
 	early.until("250 ")
 	early.say("MAIL FROM:<>", "250 ")
 	expect("an early talker", early.say("RCPT TO:<bob@here.example>", ""), "550 5.5.1 Protocol error")
-	listed := strangerFrom(t, n, "127.0.0.11")
+	listed := clients.from(t, n, "127.0.0.11")
 	listed.until("220 ")
 	expect("a listed client", listed.rcpt("a@sender.example"), "550 5.7.1 Service unavailable; client [127.0.0.11] blocked using bl.test")
 	if waits("127.0.0.13") || waits("127.0.0.20") || waits("127.0.0.30") {
@@ -92,19 +104,19 @@ func TestScreen(t *testing.T) {
 	if !waits("127.0.0.12") || !waits("127.0.0.22") {
 		t.Error("a stranger does not wait")
 	}
-	denied := strangerFrom(t, n, "127.0.0.21")
+	denied := clients.from(t, n, "127.0.0.21")
 	denied.until("220 ")
 	expect("a denied client", denied.rcpt("a@sender.example"), "550 5.3.2 Service currently unavailable")
-	hasty := strangerFrom(t, n, "127.0.0.14")
+	hasty := clients.from(t, n, "127.0.0.14")
 	hasty.until("220 ")
 	fmt.Fprint(hasty, "EHLO hasty.example\r\nMAIL FROM:<>\r\nRCPT TO:<bob@here.example>\r\nQUIT\r\n")
 	expect("a hasty client", hasty.until("550 "), "550 5.5.1 Protocol error")
-	bare := strangerFrom(t, n, "127.0.0.15")
+	bare := clients.from(t, n, "127.0.0.15")
 	bare.until("220 ")
 	fmt.Fprint(bare, "NOOP\nx\r\n")
 	bare.until("500 ")
 	expect("one with bare newlines", bare.rcpt("a@sender.example"), "550 5.5.1 Protocol error")
-	good := strangerFrom(t, n, "127.0.0.8")
+	good := clients.from(t, n, "127.0.0.8")
 	good.until("220 ")
 	expect("a good client", good.rcpt("a@sender.example"), "250 ")
 	page, err := http.Get("http://" + n.Addresses()["http"].String() + "/metrics")
@@ -118,11 +130,14 @@ func TestScreen(t *testing.T) {
 			t.Errorf("no metric %s", metric)
 		}
 	}
+	clients.leave()
 	stop()
-	n, _ = startLogging(t, c, log)
+	n, stop = startLogging(t, c, log)
 	if waits("127.0.0.8") {
 		t.Error("who passed is forgotten by the restart")
 	}
+	clients.leave()
+	stop()
 	for _, line := range []string{
 		"]: PASS NEW [127.0.0.8]:", "]: PASS OLD [127.0.0.8]:", " from [127.0.0.9]:", `: EHLO early.example\r\n`, "]: PREGREET 20 after ",
 		"postfix/dnsblog[", "addr 127.0.0.11 listed by domain bl.test as 127.0.0.2", "]: DNSBL rank 4 for [127.0.0.11]:",
@@ -148,11 +163,12 @@ func TestGreylist(t *testing.T) {
 	c := screenConfig(t, dir, "greylist.enabled = true", `greylist.delay = "1s"`, `screen.postscreen_greet_wait = "0s"`,
 		fmt.Sprintf(`greylist.exempt_recipients = ["texthash:%s"]`, table))
 	n, stop := startLogging(t, c, log)
+	var clients crowd
 	addBob(t, n)
 	if _, err := n.API().AddAccount(t.Context(), admin.NewAccount{Address: "impatient@here.example", Password: "secret password"}); err != nil {
 		t.Fatal(err)
 	}
-	first := strangerFrom(t, n, "127.0.0.10")
+	first := clients.from(t, n, "127.0.0.10")
 	if reply := first.rcpt("list-1@sender.example"); reply != "450 4.2.0 Recipient address rejected: Greylisted for 1 seconds; try again later" {
 		t.Error(reply)
 	}
@@ -162,12 +178,12 @@ func TestGreylist(t *testing.T) {
 		}
 	}
 	for from, why := range map[string]string{"127.0.0.13": "lists allow it", "127.0.0.30": "it may relay"} {
-		if reply := strangerFrom(t, n, from).rcpt("list-1@sender.example"); !strings.HasPrefix(reply, "250 ") {
+		if reply := clients.from(t, n, from).rcpt("list-1@sender.example"); !strings.HasPrefix(reply, "250 ") {
 			t.Errorf("%s, though %s: %s", from, why, reply)
 		}
 	}
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(300 * time.Millisecond) { // a server's queue does no other
-		again := strangerFrom(t, n, "127.0.0.99")
+		again := clients.from(t, n, "127.0.0.99")
 		reply := again.rcpt("list-2@sender.example") // its neighbour, another message of the list
 		again.Close()
 		if strings.HasPrefix(reply, "250 ") {
@@ -177,11 +193,14 @@ func TestGreylist(t *testing.T) {
 			t.Fatal(reply)
 		}
 	}
+	clients.leave()
 	stop()
-	n, _ = startLogging(t, c, log)
-	if reply := strangerFrom(t, n, "127.0.0.10").rcpt("list-3@sender.example"); !strings.HasPrefix(reply, "250 ") {
+	n, stop = startLogging(t, c, log)
+	if reply := clients.from(t, n, "127.0.0.10").rcpt("list-3@sender.example"); !strings.HasPrefix(reply, "250 ") {
 		t.Errorf("after a restart: %s", reply)
 	}
+	clients.leave()
+	stop()
 	if !strings.Contains(log.String(), "450 4.2.0 Recipient address rejected: Greylisted for 1 seconds") {
 		t.Error("the log has no refusal")
 	}
