@@ -10,6 +10,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/milter"
 )
@@ -84,9 +85,9 @@ func over(r milter.Response, err error) bool {
 	return err != nil || r.Verdict != milter.Continue && r.Verdict != milter.Skip
 }
 
-func (f *filter) body(ctx context.Context, body io.Reader) (r milter.Response, err error) {
+func (f *filter) body(ctx context.Context, body *recipe.Reader) (r milter.Response, err error) {
 	r.Verdict = milter.Continue
-	buf := make([]byte, milter.MaxChunk)
+	buf := make([]byte, min(max(body.Size(), 1), milter.MaxChunk))
 	for {
 		n, rerr := io.ReadFull(body, buf)
 		if n > 0 {

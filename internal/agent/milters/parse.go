@@ -30,7 +30,7 @@ func Parse(item string, base Milter) (Milter, error) {
 		return m, err
 	}
 	// "name = value" stands for "name=value".
-	for rest := strings.NewReplacer(" =", "=", "= ", "=").Replace(strings.Join(words[1:], " ")); rest != ""; {
+	for rest := strings.NewReplacer(" = ", "=", " =", "=", "= ", "=").Replace(strings.Join(words[1:], " ")); rest != ""; {
 		var word string
 		word, rest, _ = strings.Cut(rest, " ")
 		name, value, _ := strings.Cut(word, "=")
