@@ -2,7 +2,6 @@ package postfix
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -130,78 +129,3 @@ func (m *move) list(p *param) ([]string, error) {
 	}
 	return out, nil
 }
-
-// networks reads a list of addresses, networks, files of them ("/file") and tables whose keys are such.
-func (m *move) networks(p *param) (config.Networks, error) {
-	items, err := m.members(p, p.value, 0)
-	if err != nil {
-		return nil, err
-	}
-	out := config.Networks{}
-	for _, item := range items {
-		var n config.Network
-		text := strings.NewReplacer("[", "", "]", "").Replace(item)
-		if strings.HasPrefix(item, "!") {
-			p.doubt("%s: exceptions are not possible here; write the networks that remain", item)
-			continue
-		}
-		if err := n.UnmarshalText([]byte(text)); err != nil {
-			p.doubt("%s is no network", clip(item))
-			continue
-		}
-		if prefix, err := netip.ParsePrefix(text); err == nil && prefix != prefix.Masked() {
-			p.doubt("%s has bits of a host in it, %s is meant", item, prefix.Masked())
-		}
-		if !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	return out, nil
-}
-
-// maxMembers bounds a list with the files that it names.
-const maxMembers = 10000
-
-// members splits a list and puts in the place of "/file" what is in the file, and in that of a table its keys.
-func (m *move) members(p *param, text string, depth int) ([]string, error) {
-	items, err := table.Split(text)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, item := range items {
-		kind, path, isTable := strings.Cut(strings.TrimPrefix(item, "proxy:"), ":")
-		switch {
-		case strings.HasPrefix(item, "/") && depth < 5:
-			text, err := readFile(m.At(item))
-			if err != nil {
-				p.doubt("the file %s cannot be read: %v", item, reason(err))
-				continue
-			}
-			lines, _ := logicalLines(text)
-			for _, l := range lines {
-				more, err := m.members(p, l.text, depth+1)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, more...)
-			}
-		case isTable && isText(kind) && strings.HasPrefix(path, "/"):
-			keys, ok := m.keysOf(p, kind, path)
-			if ok {
-				out = append(out, keys...)
-			}
-		case isTable && strings.IndexByte(kind, '[') < 0 && !strings.Contains(path, ":") && !isHex(kind):
-			p.doubt("the table %s cannot be asked here; write what it holds", item)
-		default:
-			out = append(out, item)
-		}
-		if len(out) > maxMembers {
-			return nil, fmt.Errorf("more than %d members", maxMembers)
-		}
-	}
-	return out, nil
-}
-
-// isHex tells the beginning of an IPv6 address from the type of a table.
-func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }

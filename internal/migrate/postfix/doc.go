@@ -12,6 +12,7 @@
 // of the report, not the end of the work.
 //
 //	lines.go, mastercf.go   the texts
+//	names.go       names that Postfix does not know
 //	expand.go      $name and its relatives
 //	defaults.go    what Postfix knows, with its defaults (defaults.txt)
 //	values.go      times, truths, lists
@@ -19,8 +20,9 @@
 //	move.go        the move: from an Origin to a Result
 //	rules*.go      the fate of each parameter
 //	byname.go      parameters for which there is a key of the same name
+//	networks.go    lists of networks
 //	convert*.go    those that need more than a change of name
-//	services.go    the services of master.cf
+//	services.go, override.go   the services of master.cf, and their -o
 //	spawn.go       programs that systemd starts instead of master.cf
 //	tables.go      the tables that are named, and their files
 //	accounts.go    import.sh: domains and accounts

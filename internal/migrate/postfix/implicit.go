@@ -31,6 +31,9 @@ func (m *move) implicit() {
 		switch name {
 		case "mynetworks": // the networks of the interfaces cannot be known
 			value = "127.0.0.0/8 [::1]/128"
+			if style, _ := m.Value("mynetworks_style", nil); style == "subnet" && !m.IsSet("mynetworks_style") {
+				p.doubt("Postfix trusted the networks of the host's interfaces too: write those that you want into access.mynetworks")
+			}
 		case "alias_maps": // the compiled-in default has NIS in it
 			if value = "hash:/etc/aliases"; !m.exists("/etc/aliases") {
 				continue

@@ -186,3 +186,25 @@ func TestShellQuotes(t *testing.T) {
 		}
 	}
 }
+
+// TestNetworks: files and tables are read, and exceptions taken out of what comes after them.
+func TestNetworks(t *testing.T) {
+	for value, want := range map[string]string{
+		"127.0.0.0/8 [::1]/128,10.1.2.3":    "127.0.0.0/8 ::1/128 10.1.2.3/32",
+		"!192.0.2.3, 192.0.2.0/29":          "192.0.2.0/31 192.0.2.2/32 192.0.2.4/30",
+		"192.0.2.0/30, !192.0.2.1":          "192.0.2.0/30",
+		"!10.0.0.0/8 10.1.0.0/16 11.0.0.1":  "11.0.0.1/32",
+		"![2001:db8::]/33, [2001:db8::]/32": "2001:db8:8000::/33",
+	} {
+		m := newMove(newOrigin(t.TempDir(), "", "", ""), Options{})
+		p := &param{name: "mynetworks", value: value}
+		networks, err := m.networks(p)
+		var got []string
+		for _, n := range networks {
+			got = append(got, n.Prefix.String())
+		}
+		if err != nil || len(p.doubts) > 0 || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, %v, %v", value, got, err, p.doubts)
+		}
+	}
+}

@@ -61,5 +61,13 @@ func (r *Result) WriteReport(w io.Writer) {
 		fmt.Fprintln(w, l)
 	}
 	n := r.Counts()
+	if n[Unsupported] > 0 {
+		fmt.Fprint(w, "\nFor you to see to:\n\n")
+	}
+	for _, l := range r.Lines {
+		if l.Fate == Unsupported {
+			fmt.Fprintln(w, l)
+		}
+	}
 	fmt.Fprintf(w, "\n%d translated, %d same as default, %d meaningless here, %d for you to see to\n", n[Translated], n[Same], n[Meaningless], n[Unsupported])
 }

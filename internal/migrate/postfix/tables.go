@@ -155,7 +155,10 @@ const maxTable = 256 << 20
 func (m *move) copied(p *param, kind, path string) (name string, ok bool) {
 	if name, done := m.looked[kind+":"+path]; done {
 		if name == "" {
-			p.doubt("the file %s is not there", path)
+			p.doubt("the table %s:%s cannot be read", kind, path)
+		}
+		if text, copied := m.files[name]; copied && strings.HasSuffix(p.name, "transport_maps") {
+			m.files[name] = m.renamed(path, text)
 		}
 		return name, name != ""
 	}
@@ -267,6 +270,7 @@ func (m *move) keysOf(p *param, kind, path string) (keys []string, ok bool) {
 // transport gives a transport of master.cf our name: copies of smtp, lmtp and relay are these; programs stay what they are.
 func (m *move) transport(p *param, name string) string {
 	s := m.service(name, "unix")
+	m.used[name] = true
 	switch s.Command {
 	case "smtp":
 		if name != "smtp" && name != "relay" && len(s.Override) > 0 && !m.feedsFilter(name) {
