@@ -5,14 +5,24 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 )
 
 // subjectOf is what a reply is about: "<name>: Class rejected: text".
 type subjectOf struct {
-	name, class string
-	reason      obs.Reason
+	text   string // empty: addr
+	addr   address.Address
+	class  string
+	reason obs.Reason
+}
+
+func (s subjectOf) name() string {
+	if s.text == "" {
+		return s.addr.Path()
+	}
+	return "<" + s.text + ">"
 }
 
 // act does what a table or a policy server says of somebody.
@@ -47,7 +57,7 @@ func (e *eval) act(r *rule, about subjectOf, value string) outcome {
 func (e *eval) change(r *rule, about subjectOf, a Action) outcome {
 	why := a.Text
 	if why == "" {
-		why = fmt.Sprintf("%s %s", r.text, about.name)
+		why = fmt.Sprintf("%s %s", r.text, about.name())
 	}
 	if e.tx == nil || e.warn { // there is no message yet, or the rule is only tried out
 		e.log(r, about, a, "not done")
@@ -112,7 +122,7 @@ func (e *eval) reply(about subjectOf, code int, a Action, otherwise string) *sta
 	if text == "" {
 		text = otherwise
 	}
-	err := say(code, 7, 1, fmt.Sprintf("%s: %s rejected: %s", about.name, about.class, text))
+	err := say(code, 7, 1, fmt.Sprintf("%s: %s rejected: %s", about.name(), about.class, text))
 	if !a.Enhanced.IsZero() {
 		err.Enhanced.Subject, err.Enhanced.Detail = a.Enhanced.Subject, a.Enhanced.Detail
 	}
@@ -139,7 +149,7 @@ func (e *eval) log(r *rule, about subjectOf, a Action, note string) {
 	if e.session.conn.Dry {
 		return
 	}
-	attrs := []any{slog.String("action", string(a.Verb)), slog.String("rule", r.text), slog.String("about", about.name),
+	attrs := []any{slog.String("action", string(a.Verb)), slog.String("rule", r.text), slog.String("about", about.name()),
 		slog.String("session", e.session.conn.Session)}
 	if e.tx != nil {
 		attrs = append(attrs, slog.String("queue_id", e.tx.ID.String()), slog.String("from", e.tx.Envelope.From.String()))

@@ -22,7 +22,7 @@ func rhsbl(who subject) func(*eval, *rule) outcome {
 			return pass
 		}
 		answer := e.policy.opt.DNSLists.Domain(e.ctx, name, []dnslist.List{r.list})[0]
-		return e.listed(r, answer, strings.Trim(about.name, "<>"), about.class, about.reason)
+		return e.listed(r, answer, strings.Trim(about.name(), "<>"), about.class, about.reason)
 	}
 }
 
@@ -131,7 +131,7 @@ func runRHSWL(e *eval, r *rule) outcome {
 func (e *eval) welcome(r *rule, a dnslist.Answer) outcome {
 	if a.Err != nil {
 		about := e.about()
-		return e.deferIfReject(say(450, 7, 1, about.name+": "+about.class+" rejected: DNSWL lookup error"))
+		return e.deferIfReject(say(450, 7, 1, about.name()+": "+about.class+" rejected: DNSWL lookup error"))
 	}
 	if !a.Listed {
 		return pass

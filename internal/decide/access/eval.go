@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/postrider/postrider/internal/decide/gate"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
@@ -121,32 +122,34 @@ func (e *eval) about() subjectOf {
 	class := e.kind.class()
 	switch e.kind {
 	case Client:
-		return subjectOf{"<" + e.session.client() + ">", class, obs.ReasonClient}
+		return subjectOf{text: e.session.client(), class: class, reason: obs.ReasonClient}
 	case Helo:
-		return subjectOf{"<" + e.session.conn.Client.Helo + ">", class, obs.ReasonHelo}
+		return subjectOf{text: e.session.conn.Client.Helo, class: class, reason: obs.ReasonHelo}
 	case Sender:
-		return subjectOf{e.senderPath(), class, obs.ReasonSender}
+		return subjectOf{addr: e.sender(), class: class, reason: obs.ReasonSender}
 	case Relay, Recipient:
 		if e.rcpt != nil {
-			return subjectOf{e.rcpt.To.Path(), class, obs.ReasonPolicy}
+			return subjectOf{addr: e.rcpt.To, class: class, reason: obs.ReasonPolicy}
 		}
 	case Data:
-		return subjectOf{"<DATA>", class, obs.ReasonPolicy}
+		return subjectOf{text: "DATA", class: class, reason: obs.ReasonPolicy}
 	}
-	return subjectOf{"<END-OF-MESSAGE>", class, obs.ReasonPolicy}
+	return subjectOf{text: "END-OF-MESSAGE", class: class, reason: obs.ReasonPolicy}
 }
 
-func (e *eval) senderPath() string {
+func (e *eval) senderPath() string { return e.sender().Path() }
+
+func (e *eval) sender() address.Address {
 	if e.tx == nil {
-		return "<>"
+		return address.Address{}
 	}
-	return e.tx.Envelope.From.Path()
+	return e.tx.Envelope.From
 }
 
 // refuseHere refuses what the present list judges.
 func (e *eval) refuseHere(code int, subject, detail uint16, text string) outcome {
 	about := e.about()
-	return e.refuse(about.reason, say(code, subject, detail, about.name+": "+about.class+" rejected: "+text))
+	return e.refuse(about.reason, say(code, subject, detail, about.name()+": "+about.class+" rejected: "+text))
 }
 
 // sender and recipient refuse an address, whatever list asks.
@@ -183,12 +186,12 @@ func runDefer(e *eval, _ *rule) outcome {
 
 func runDeferIfPermit(e *eval, _ *rule) outcome {
 	about := e.about()
-	return e.deferIfPermit(say(450, 7, 1, about.name+": "+about.class+" rejected: defer_if_permit requested"))
+	return e.deferIfPermit(say(450, 7, 1, about.name()+": "+about.class+" rejected: defer_if_permit requested"))
 }
 
 func runDeferIfReject(e *eval, _ *rule) outcome {
 	about := e.about()
-	return e.deferIfReject(say(450, 7, 1, about.name+": "+about.class+" rejected: defer_if_reject requested"))
+	return e.deferIfReject(say(450, 7, 1, about.name()+": "+about.class+" rejected: defer_if_reject requested"))
 }
 
 func runSleep(e *eval, r *rule) outcome {

@@ -126,7 +126,7 @@ func runPipelining(e *eval, _ *rule) outcome {
 		return pass
 	}
 	about := e.about()
-	return e.refuse(obs.ReasonProtocol, status.Perm(503, 5, 0, about.name+": "+about.class+" rejected: Improper use of SMTP command pipelining"))
+	return e.refuse(obs.ReasonProtocol, status.Perm(503, 5, 0, about.name()+": "+about.class+" rejected: Improper use of SMTP command pipelining"))
 }
 
 func runPlaintext(e *eval, _ *rule) outcome {

@@ -23,26 +23,26 @@ func clientName(e *eval) (string, subjectOf, bool) {
 
 func reverseName(e *eval) (string, subjectOf, bool) {
 	name := e.session.conn.Reverse
-	return name, subjectOf{"<" + name + ">", "Unverified Client host", obs.ReasonClient}, name != ""
+	return name, subjectOf{text: name, class: "Unverified Client host", reason: obs.ReasonClient}, name != ""
 }
 
 func heloName(e *eval) (string, subjectOf, bool) {
 	name := e.session.conn.Client.Helo
-	return name, subjectOf{"<" + name + ">", Helo.class(), obs.ReasonHelo}, name != ""
+	return name, subjectOf{text: name, class: Helo.class(), reason: obs.ReasonHelo}, name != ""
 }
 
 func senderDomain(e *eval) (string, subjectOf, bool) {
 	if e.tx == nil || e.tx.Envelope.From.Domain == "" {
 		return "", subjectOf{}, false
 	}
-	return e.tx.Envelope.From.Domain, subjectOf{e.senderPath(), Sender.class(), obs.ReasonSender}, true
+	return e.tx.Envelope.From.Domain, subjectOf{addr: e.sender(), class: Sender.class(), reason: obs.ReasonSender}, true
 }
 
 func recipientDomain(e *eval) (string, subjectOf, bool) {
 	if e.rcpt == nil || e.rcpt.To.Domain == "" {
 		return "", subjectOf{}, false
 	}
-	return e.rcpt.To.Domain, subjectOf{e.rcpt.To.Path(), Recipient.class(), obs.ReasonRecipient}, true
+	return e.rcpt.To.Domain, subjectOf{addr: e.rcpt.To, class: Recipient.class(), reason: obs.ReasonRecipient}, true
 }
 
 // Bounds of what one name makes us ask.
@@ -116,7 +116,7 @@ func (e *eval) servers(r *rule, name string, about subjectOf, which find) outcom
 		value, found, err := e.server(r, host, &left)
 		switch {
 		case err != nil:
-			return e.lookupFailed(r, about.name, err)
+			return e.lookupFailed(r, about.name(), err)
 		case found:
 			if o := e.act(r, about, value); o.verdict != passes {
 				return o
@@ -128,7 +128,7 @@ func (e *eval) servers(r *rule, name string, about subjectOf, which find) outcom
 
 // server asks for one server, by its name and then by each of its addresses.
 func (e *eval) server(r *rule, host string, left *int) (value string, found bool, err error) {
-	if value, _, found, err = r.tables.First(e.ctx, e.host(host)); found || err != nil {
+	if value, _, found, err = r.tables.First(e.ctx, e.policy.host(host)); found || err != nil {
 		return value, found, err
 	}
 	addrs, _, err := e.policy.opt.Resolver.LookupIP(e.ctx, host, dns.AnyIP)

@@ -21,6 +21,7 @@ type session struct {
 	ifPermit [Sender + 1]*status.Error // after the client's, HELO's and sender's lists, without smtpd_delay_reject
 	added    []string                  // fields that rules have put in front of the message
 	tx       *gate.Transaction
+	keys     sessionKeys
 }
 
 // Connect judges the client, unless that waits for a recipient.
@@ -140,7 +141,7 @@ func refusal(o outcome) error {
 
 // client is "name[address]" as logs of mail servers have it.
 func (s *session) client() string {
-	return s.name() + "[" + s.conn.Client.Addr.Addr().Unmap().String() + "]"
+	return s.ofClient().label
 }
 
 // name is the client's verified name, or "unknown".

@@ -13,34 +13,53 @@ import (
 )
 
 // keys are what tables are asked for, made once for an evaluation.
-type keys struct{ client, name, sender, recipient []table.Key }
+type keys struct{ recipient []table.Key }
+
+// sessionKeys are those that a session keeps from one evaluation to the next, with what they were made from.
+type sessionKeys struct {
+	name   string
+	addr   netip.Addr
+	label  string // name[address]
+	client []table.Key
+	helo   string
+	hello  []table.Key
+	from   address.Address
+	sender []table.Key
+}
+
+// ofClient brings the client's keys up to date.
+func (s *session) ofClient() *sessionKeys {
+	k, name, addr := &s.keys, s.name(), s.conn.Client.Addr.Addr().Unmap()
+	if k.client == nil || k.name != name || k.addr != addr {
+		k.name, k.addr, k.label = name, addr, name+"["+addr.String()+"]"
+		k.client = append(s.policy.host(name), table.Client(addr)...)
+	}
+	return k
+}
 
 // access asks tables for keys, in order, and obeys.
 func (e *eval) access(r *rule, about subjectOf, keys []table.Key) outcome {
 	value, _, found, err := r.tables.First(e.ctx, keys)
 	switch {
 	case err != nil:
-		return e.lookupFailed(r, about.name, err)
+		return e.lookupFailed(r, about.name(), err)
 	case !found:
 		return pass
 	}
 	return e.act(r, about, value)
 }
 
-func (e *eval) host(name string) []table.Key {
-	return table.Host(strings.ToLower(strings.TrimSuffix(name, ".")), true, e.policy.dotted)
+func (p *Policy) host(name string) []table.Key {
+	return table.Host(strings.ToLower(strings.TrimSuffix(name, ".")), true, p.dotted)
 }
 
 func (e *eval) aboutClient() subjectOf {
-	return subjectOf{"<" + e.session.client() + ">", Client.class(), obs.ReasonClient}
+	return subjectOf{text: e.session.client(), class: Client.class(), reason: obs.ReasonClient}
 }
 
 // runClientAccess: name, its parents, address, its networks.
 func runClientAccess(e *eval, r *rule) outcome {
-	if e.keys.client == nil {
-		e.keys.client = append(e.host(e.session.name()), table.Client(e.session.conn.Client.Addr.Addr())...)
-	}
-	return e.access(r, e.aboutClient(), e.keys.client)
+	return e.access(r, e.aboutClient(), e.session.ofClient().client)
 }
 
 func runReverseAccess(e *eval, r *rule) outcome {
@@ -48,8 +67,8 @@ func runReverseAccess(e *eval, r *rule) outcome {
 	if name == "" {
 		name = unknown
 	}
-	about := subjectOf{"<" + name + ">", "Unverified Client host", obs.ReasonClient}
-	return e.access(r, about, e.host(name))
+	about := subjectOf{text: name, class: "Unverified Client host", reason: obs.ReasonClient}
+	return e.access(r, about, e.policy.host(name))
 }
 
 func runHeloAccess(e *eval, r *rule) outcome {
@@ -57,17 +76,22 @@ func runHeloAccess(e *eval, r *rule) outcome {
 	if name == "" {
 		return pass
 	}
-	return e.access(r, subjectOf{"<" + name + ">", Helo.class(), obs.ReasonHelo}, e.host(name))
+	k := &e.session.keys
+	if k.hello == nil || k.helo != name {
+		k.helo, k.hello = name, e.policy.host(name)
+	}
+	return e.access(r, subjectOf{text: name, class: Helo.class(), reason: obs.ReasonHelo}, k.hello)
 }
 
 func runSenderAccess(e *eval, r *rule) outcome {
 	if e.tx == nil {
 		return pass
 	}
-	if e.keys.sender == nil {
-		e.keys.sender = e.address(e.tx.Envelope.From)
+	k := &e.session.keys
+	if k.sender == nil || k.from != e.tx.Envelope.From {
+		k.from, k.sender = e.tx.Envelope.From, e.address(e.tx.Envelope.From)
 	}
-	return e.access(r, subjectOf{e.senderPath(), Sender.class(), obs.ReasonSender}, e.keys.sender)
+	return e.access(r, subjectOf{addr: e.sender(), class: Sender.class(), reason: obs.ReasonSender}, k.sender)
 }
 
 func runRecipientAccess(e *eval, r *rule) outcome {
@@ -77,7 +101,7 @@ func runRecipientAccess(e *eval, r *rule) outcome {
 	if e.keys.recipient == nil {
 		e.keys.recipient = e.address(e.rcpt.To)
 	}
-	return e.access(r, subjectOf{e.rcpt.To.Path(), Recipient.class(), obs.ReasonRecipient}, e.keys.recipient)
+	return e.access(r, subjectOf{addr: e.rcpt.To, class: Recipient.class(), reason: obs.ReasonRecipient}, e.keys.recipient)
 }
 
 // address lists the keys of access(5): user@domain, domain, its parents, user@; each address without its extension too.
@@ -96,7 +120,7 @@ func runLoginAccess(e *eval, r *rule) outcome {
 	if login == "" {
 		return pass
 	}
-	return e.access(r, subjectOf{"<" + login + ">", "SASL login name", obs.ReasonSender}, []table.Key{{Text: login}})
+	return e.access(r, subjectOf{text: login, class: "SASL login name", reason: obs.ReasonSender}, []table.Key{{Text: login}})
 }
 
 // certificate is the client's, nil if it showed none.
@@ -122,7 +146,7 @@ func runCertAccess(e *eval, r *rule) outcome {
 		return pass
 	}
 	keys := fingerprints(c)
-	return e.access(r, subjectOf{"<" + keys[0].Text + ">", "Client certificate", obs.ReasonClient}, keys)
+	return e.access(r, subjectOf{text: keys[0].Text, class: "Client certificate", reason: obs.ReasonClient}, keys)
 }
 
 // runCertificate permits clients whose certificate relay_clientcerts has.
@@ -134,7 +158,7 @@ func runCertificate(e *eval, r *rule) outcome {
 	_, _, found, err := e.policy.certs.First(e.ctx, fingerprints(c))
 	switch {
 	case err != nil:
-		return e.lookupFailed(r, e.aboutClient().name, err)
+		return e.lookupFailed(r, e.aboutClient().name(), err)
 	case found:
 		return permit
 	}
