@@ -66,6 +66,9 @@ func (n *Node) mayTry(ctx context.Context, name string) error {
 	}
 	c := &n.config.Load().Bans
 	v := n.guard.Ask(n.try(from, name), guardSettings(c), now)
+	if _, banned := n.banned(from); banned { // another server let him in
+		v = lockout.Verdict{Refused: "the address is banned"}
+	}
 	if v.Refused == "" && (v.Wait == 0 || n.rest(ctx, v.Wait)) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
@@ -145,6 +146,14 @@ func TestSlowedDown(t *testing.T) {
 	cancel()
 	if err := <-ended; err != errLockedOut {
 		t.Error(err)
+	}
+	if _, err := n.API().AddBan(t.Context(), admin.BanChange{Network: "198.51.100.0/24"}); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, end := context.WithCancel(sasl.WithOrigin(t.Context(), sasl.Origin{Remote: netip.MustParseAddrPort("198.51.100.1:1")}))
+	end()
+	if err := n.mayTry(elsewhere, "alice@here.example"); err != errLockedOut {
+		t.Errorf("banned, and let in by another server: %v", err)
 	}
 	n.guard.waiting.Store(guardWaiting)
 	began := time.Now()
