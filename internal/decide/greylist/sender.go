@@ -52,7 +52,12 @@ func digits(s string) string {
 			}
 			n++
 		}
-		if n >= 8 && figures > 0 {
+		if figures == 0 && n > 0 {
+			b.WriteString(s[i : i+n])
+			i += n
+			continue
+		}
+		if n >= 8 {
 			b.WriteByte('#')
 			i += n
 			continue
