@@ -164,9 +164,13 @@ func meaninglessRules() []rule {
 		{names: "hash_queue_depth hash_queue_names queue_file_attribute_count_limit enable_long_queue_ids fast_flush_* flush_* smtpd_etrn_restrictions bounce_size_limit", fate: Meaningless, text: ownQueue},
 		{names: "smtpd_forbid_bare_newline smtpd_forbid_bare_newline_reject_code smtpd_forbid_unauth_pipelining cleanup_replace_stray_cr_lf", fate: Meaningless,
 			text: "a bare CR or LF, and commands before their time, are refused in any case"},
-		{names: "disable_vrfy_command strict_rfc821_envelopes smtpd_helo_required smtputf8_* strict_smtputf8 smtp_always_send_ehlo smtp_never_send_ehlo smtp_always_send_helo " +
-			"detect_8bit_encoding_header smtp_quote_rfc821_envelope resolve_dequoted_address smtp_skip_5xx_greeting smtp_skip_4xx_greeting smtp_skip_quit_response " +
-			"undisclosed_recipients_header smtpd_peername_lookup smtp_randomize_addresses smtp_balance_inet_protocols", fate: Meaningless, text: safeHere},
+		{names: "disable_vrfy_command", fate: Meaningless, text: "VRFY tells nothing in any case"},
+		{names: "strict_rfc821_envelopes smtpd_helo_required", fate: Meaningless, text: "HELO or EHLO, and addresses in angle brackets, are demanded in any case"},
+		{names: "smtputf8_* strict_smtputf8", fate: Meaningless, text: "SMTPUTF8 is offered and used in any case"},
+		{names: "smtp_always_send_ehlo smtp_never_send_ehlo smtp_always_send_helo", fate: Meaningless, text: "EHLO is said first, HELO if that is refused"},
+		{names: "undisclosed_recipients_header", fate: Meaningless, text: "no To field is made up"},
+		{names: "detect_8bit_encoding_header smtp_quote_rfc821_envelope smtp_skip_5xx_greeting smtp_skip_4xx_greeting smtp_skip_quit_response " +
+			"smtpd_peername_lookup smtp_randomize_addresses smtp_balance_inet_protocols", fate: Meaningless, text: safeHere},
 		{names: "duplicate_filter_limit virtual_alias_address_length_limit virtual_alias_expansion_limit virtual_alias_recursion_limit header_address_token_limit " +
 			"header_size_limit line_length_limit mime_boundary_length_limit mime_nesting_limit body_checks_size_limit message_strip_characters " +
 			"smtpd_history_flush_threshold smtpd_junk_command_limit smtpd_soft_error_limit smtpd_error_sleep_time smtpd_recipient_overshoot_limit", fate: Meaningless, text: "we have limits of our own"},
