@@ -147,7 +147,7 @@ func (f localFiles) Include(ctx context.Context, l aliasing.Local) (string, erro
 		}
 	}
 	if !f.config.Helper.Enabled {
-		return "", f.unusable(path, fmt.Errorf("%w: it cannot be read by everybody, and helper.enabled is false", aliasing.ErrUnusable))
+		return "", f.unusable(path, fmt.Errorf("%w: the server may not read it (its mode, or limits.sandbox), and helper.enabled is false", aliasing.ErrUnusable))
 	}
 	if l.Source == aliasing.FromAlias && l.Path == "" {
 		return "", f.unusable(path, fmt.Errorf("%w: it cannot be read by everybody, and only text files may name such", aliasing.ErrUnusable))

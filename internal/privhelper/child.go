@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spawn returns a Run for Server: each request is answered by a process of its own, started with args and no environment,
@@ -55,6 +57,7 @@ func (h *Helper) Child(in io.Reader, out io.Writer) error {
 		return err
 	}
 	if m.Op == opDeliver {
+		unix.CloseOnExec(messageFD)
 		m.File = os.NewFile(messageFD, "message")
 	}
 	frame, err := encode(h.Answer(m), maxReply)

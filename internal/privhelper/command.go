@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -37,7 +38,8 @@ func command(c *config.Config, m Message, who identity, line string) error {
 		cmd.Dir = who.home
 	}
 	var out tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = m.File, &out, &out
+	// A pipe, not the file itself: it is of the user's own, so that a program can open /dev/stdin again.
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = struct{ io.Reader }{m.File}, &out, &out
 	// A group of its own, so that what it starts ends with it; and it ends with us. The signal is the thread's.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -187,7 +187,8 @@ func TestDeliverCommands(t *testing.T) {
 	lines := map[string]string{ // command → what the sender reads; "" when delivered
 		"/usr/bin/tee " + out: "",
 		"(id -u; id -G; env | sort; cat; ulimit -c; pwd) > " + out + "2": "",
-		"exit 0":                        "",
+		"exit 0": "",
+		"grep -q body /dev/stdin && test ! -e /dev/fd/3": "",
 		"exit 75":                       "4.3.0 temporary failure",
 		"exit 67":                       "5.1.1 user unknown",
 		"echo no such list; exit 67":    "5.1.1 no such list",

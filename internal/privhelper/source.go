@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -180,7 +181,7 @@ func readOwn(path string, w written, limit int64) (string, error) {
 func named(text, want string) bool {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(strings.TrimLeft(line, " \t"), "#") {
+		if text := strings.TrimSpace(line); text != "" && text[0] != '#' { // also between a line and what continues it
 			b.WriteString(line)
 		}
 	}
@@ -210,10 +211,6 @@ func named(text, want string) bool {
 func bare(s string) string {
 	s = strings.NewReplacer("\\", "", "\r\n", "\n").Replace(s)
 	s = strings.NewReplacer("\n ", " ", "\n\t", "\t").Replace(s)
-	for _, mark := range []string{"|", ":include:"} {
-		for strings.Contains(s, mark+" ") || strings.Contains(s, mark+"\t") {
-			s = strings.NewReplacer(mark+" ", mark, mark+"\t", mark).Replace(s)
-		}
-	}
-	return s
+	s = regexp.MustCompile(`\|[ \t]+`).ReplaceAllString(s, "|")
+	return regexp.MustCompile(`(?i):include:[ \t]*`).ReplaceAllString(s, ":include:")
 }

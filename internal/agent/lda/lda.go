@@ -112,7 +112,7 @@ func (a *Agent) outcome(t *queue.Task, r *flow.Recipient, reply string, err erro
 	if err != nil {
 		o := flow.Failure(r.No, err, a.Now())
 		o.Relay = "local"
-		a.Log.Warn("local delivery failed", "id", t.Job.ID.String(), "recipient", r.To.String(), "to", r.NextHop, "err", err)
+		a.Log.Warn("local delivery failed", "id", t.Job.ID.String(), "recipient", r.To.String(), "to", strings.ReplaceAll(r.NextHop, "\t", " "), "err", err)
 		return o
 	}
 	return flow.Outcome{Recipient: r.No, Result: flow.Delivered, Status: status.Enhanced{Class: status.Success}, Relay: "local", Reply: reply, At: a.Now()}

@@ -67,6 +67,11 @@ func TestSameAsPostfix(t *testing.T) {
 		theirBoxes, ourBoxes = theirNow, ourNow
 	}
 	x, y := theirs.left(t), ours.left(t)
+	for name, text := range y { // Postfix sends what has an owner a second time, and forgets X-Original-To on the way
+		if strings.HasPrefix(name, "/out/owned") {
+			y[name] = strings.Replace(text, "X-Original-To: owned@"+domain+"\n", "", 1)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(x)) {
 		if to := strings.TrimPrefix(name, "/out/"); x[name] != y[name] && differing[to] == "" {
 			t.Errorf("%s: Postfix left\n%q\nPostrider\n%q", name, x[name], y[name])

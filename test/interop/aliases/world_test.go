@@ -56,7 +56,10 @@ quoted: \bo
 dup: al, al@here.example, team
 forwarder: cy
 list-request: bo
-badaddress: al, bo@
+owned: DIR/out/owned.mbox, "|cat > DIR/out/owned"
+owner-owned: al
+ownfail: "|exit 67", far@far.test
+owner-ownfail: bo+own
 `
 
 // files are those of a home or a folder: name, owner, mode, text.
@@ -82,7 +85,7 @@ var files = []struct {
 // recipients get one message each.
 var recipients = []string{"al", "root", "postmaster", "team", "nested", "self", "loop1", "members", "writable", "command", "plain", "env+extra",
 	"nouser", "text", "odd", "killed", "ownstatus", "mbox", "maildir", "executable", "null", "mixed", "quoted", "dup", "forwarder", "list-request",
-	"bo", "bo+cmd", "bo+box", "bo+dir", "bo+inc", "bo+fail", "bo+other", "cy", "di", "tempfail"}
+	"owned", "ownfail", "bo", "bo+cmd", "bo+box", "bo+dir", "bo+inc", "bo+fail", "bo+other", "cy", "di", "tempfail"}
 
 func newWorld(t testing.TB, dir string) *world {
 	t.Helper()
