@@ -111,6 +111,16 @@ func TestMaillogLines(t *testing.T) {
 		{Removed{id1}, []string{"postfix/qmgr[77]: " + id + ": removed"}},
 		{Rejected{Peer: stranger, Command: "RCPT", Helo: "h", From: "a@x.test", To: "b@y.test", Reason: ReasonRelay, Error: status.Perm(550, 7, 1, "we do not relay")}, []string{
 			"postfix/smtpd[N]: NOQUEUE: reject: RCPT from unknown[192.0.2.9]: 550 5.7.1 <b@y.test>: Relay access denied: we do not relay; from=<a@x.test> to=<b@y.test> proto=ESMTP helo=<h>"}},
+		{Screened{Peer: stranger, What: ScreenPassNew}, []string{"postfix/postscreen[N]: PASS NEW [192.0.2.9]:4711"}},
+		{Screened{Peer: stranger, What: ScreenPregreet, After: 30 * time.Millisecond, Count: 8, Text: "EHLO \\\r\n"}, []string{
+			`postfix/postscreen[N]: PREGREET 8 after 0.03 from [192.0.2.9]:4711: EHLO \\\r\n`}},
+		{Screened{Peer: stranger, What: ScreenDNSBL, Count: 5}, []string{"postfix/postscreen[N]: DNSBL rank 5 for [192.0.2.9]:4711"}},
+		{Screened{Peer: stranger, What: ScreenListed, Text: "bl.test", Code: netip.MustParseAddr("127.0.0.2")}, []string{
+			"postfix/dnsblog[N]: addr 192.0.2.9 listed by domain bl.test as 127.0.0.2"}},
+		{Screened{Peer: stranger, What: ScreenHangup, After: time.Second, Text: "tests before SMTP handshake"}, []string{
+			"postfix/postscreen[N]: HANGUP after 1 from [192.0.2.9]:4711 in tests before SMTP handshake"}},
+		{Screened{Peer: stranger, What: ScreenNewline, Command: "EHLO"}, []string{"postfix/postscreen[N]: BARE NEWLINE from [192.0.2.9]:4711 after EHLO"}},
+		{Screened{Peer: stranger, What: ScreenGreylisted, Count: 300}, nil},
 		{AuthFailed{Peer: stranger, Mech: "PLAIN", Account: "alice"}, []string{
 			"postfix/smtpd[N]: warning: unknown[192.0.2.9]: SASL PLAIN authentication failed: authentication failure, sasl_username=alice"}},
 		{AuthFailed{Peer: peer("imaps", "192.0.2.9"), Mech: "SCRAM-SHA-256", Account: "alice"}, []string{
@@ -168,6 +178,7 @@ func forged(t *testing.T) string {
 		Delivery{ID: id1, To: from, OrigTo: bob, Relay: evil, Text: evil, Transport: evil},
 		Rejected{Peer: p, Command: evil, From: evil, To: evil, Helo: evil, Protocol: evil, Error: status.Perm(550, 0, 0, evil)},
 		Rejected{Peer: p, Command: "RCPT", From: evil, To: evil, Helo: evil, Reason: ReasonRelay, Error: status.Perm(550, 0, 0, evil)},
+		Screened{Peer: p, What: ScreenPregreet, Text: evil}, Screened{Peer: p, What: ScreenCommand, Command: evil, Text: evil},
 		AuthFailed{Peer: p, Mech: evil, Account: evil}, AuthFailed{Peer: p, Mech: "PLAIN", Account: evil}, AuthFailed{Peer: imap, Mech: evil, Account: evil},
 		Login{Peer: imap, Account: evil, Mech: evil}, Logout{Peer: imap, Account: evil, Reason: evil},
 	} {
@@ -181,7 +192,7 @@ func forged(t *testing.T) string {
 // shown with the real fail2ban (tools_test.go).
 func TestMaillogCannotBeForged(t *testing.T) {
 	log := forged(t)
-	if lines, want := strings.Count(log, "\n"), 14; lines != want {
+	if lines, want := strings.Count(log, "\n"), 16; lines != want {
 		t.Errorf("%d lines, want %d:\n%s", lines, want, log)
 	}
 	for line := range strings.Lines(log) {

@@ -31,7 +31,7 @@ func newCounters(m *Metrics) counters {
 			[]float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600, 3600, 86400}),
 		rejected: m.CounterVec("rejections_total", "Commands refused.", "service", "reason", "code"),
 		logins:   m.CounterVec("logins_total", "Logins.", "service", "mech", "result"),
-		screened:    m.CounterVec("screened_total", "What the tests of unknown clients found.", "found"),
+		screened: m.CounterVec("screened_total", "What the tests of unknown clients found.", "found"),
 	}
 }
 
