@@ -50,6 +50,8 @@ type Filters struct {
 	BodyChecks []string `toml:"body_checks"`
 	// How much of the body, and of each of its parts, body_checks looks at.
 	BodyChecksSizeLimit Size `toml:"body_checks_size_limit" min:"0B" max:"1GiB"`
+	// Tables for the header of messages that leave by SMTP, but for MIME fields; of the actions those that concern one line.
+	SmtpHeaderChecks []string `toml:"smtp_header_checks"`
 
 	// Where accepted mail goes to be filtered, as transport:nexthop: "smtp:[127.0.0.1]:10026" or "lmtp:…". It comes back by
 	// listeners.reinject. Empty: nowhere.

@@ -1,10 +1,14 @@
 package node
 
 import (
+	"context"
+
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/content"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/table"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/recipe"
 )
 
 // checksGate looks up the lines of messages in filters.header_checks and its like. It adds nothing where there are none.
@@ -22,6 +26,15 @@ func (n *Node) checksGate(c *config.Config) gate.Chain {
 		return nil
 	}
 	return gate.Chain{checks}
+}
+
+// outgoingChecks are filters.smtp_header_checks; nil where there are none.
+func (n *Node) outgoingChecks(c *config.Config) func(context.Context, *flow.Job, *recipe.Reader) (*recipe.Reader, error) {
+	tables := n.tablesOf(c.Filters.SmtpHeaderChecks)
+	if len(tables) == 0 {
+		return nil
+	}
+	return (&content.Checks{Header: tables, Log: n.log.Logger}).Outgoing
 }
 
 // tablesOf opens the tables of a setting. openTables has done so already: what cannot be opened now fails for every key.

@@ -56,6 +56,7 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 	if len(router.Rules.GenericMaps) > 0 {
 		settings.Generic = router.Generic
 	}
+	settings.Checks = n.outgoingChecks(c)
 	return &outgoing{mta: settings,
 		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router, access: control, strangers: strangers}, nil
 }

@@ -124,7 +124,13 @@ func (x *attempt) transaction(ctx context.Context, c *conn, to []flow.Recipient)
 			return make([]smtp.Outcome, len(to)), err
 		}
 	}
-	results, err := c.Send(ctx, &smtp.Outgoing{Envelope: e, Body: recipe.NewReader(src, job.Message), Size: job.Size()})
+	body := recipe.NewReader(src, job.Message)
+	if x.set.Checks != nil && to[0].Transport == flow.SMTP {
+		if body, err = x.set.Checks(ctx, job, body); err != nil {
+			return make([]smtp.Outcome, len(to)), err
+		}
+	}
+	results, err := c.Send(ctx, &smtp.Outgoing{Envelope: e, Body: body, Size: body.Size()})
 	if src.err == nil && errors.Is(err, smtp.ErrBodySize) {
 		src.err = err
 	}

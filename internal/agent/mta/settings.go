@@ -11,6 +11,8 @@ import (
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
 
@@ -37,7 +39,10 @@ type Settings struct {
 	// Relayhost takes what SmartHost would, in the form of flow.Recipient.NextHop; empty, or there is a SmartHost: nothing.
 	Relayhost string
 	// Generic maps the addresses of envelopes that leave by SMTP; nil: they stay. Its error is a temporary one.
-	Generic       func(context.Context, address.Address) (address.Address, error)
+	Generic func(context.Context, address.Address) (address.Address, error)
+	// Checks changes how a message that leaves by SMTP is read (smtp_header_checks); nil: it is read as it is. Its error is a
+	// temporary one.
+	Checks        func(context.Context, *flow.Job, *recipe.Reader) (*recipe.Reader, error)
 	IP            dns.IPVersions
 	SourceIPv4    netip.Addr // to connect from; invalid: the system's choice
 	SourceIPv6    netip.Addr

@@ -20,6 +20,12 @@ func (x *examination) obey(setting, action, line string) (v verdict, err error) 
 	x.tx.Conn.Tell(gate.AtMessage, setting, name+" "+text)
 	c := &x.tx.Changes
 	switch name {
+	case "PASS", "DISCARD", "HOLD", "REJECT", "BCC", "REDIRECT", "FILTER":
+		if x.leaving {
+			return v, x.wrong(setting, action)
+		}
+	}
+	switch name {
 	case "DUNNO", "OK":
 	case "IGNORE":
 		v.drop = true

@@ -14,6 +14,7 @@
 //	action.go   actions
 //	fields.go   the message's own header
 //	body.go     the rest, line by line
+//	outgoing.go smtp_header_checks
 package content
 
 import (
@@ -84,6 +85,8 @@ type examination struct {
 	tx   *gate.Transaction
 	m    *gate.Message
 	over bool // PASS or DISCARD: nothing more is looked at
+	// leaving: the message is on its way out; only its lines can change.
+	leaving bool
 }
 
 // verdict is what becomes of a line. The zero one: it stays.

@@ -171,6 +171,41 @@ func TestBodyLimitAndLongLines(t *testing.T) {
 	}
 }
 
+// On the way out lines of the header change, in what is sent only; what would concern the whole message is passed over.
+func TestOutgoing(t *testing.T) {
+	rec := record(letter)
+	src := recipe.NewReader(bodies{&rec}, recipe.Whole(rec.Self()))
+	for action, want := range map[string]string{
+		"IGNORE": strings.Replace(letter, "Subject: one\r\n two\r\n", "", 1), "REPLACE Subject: x": strings.Replace(letter, "Subject: one\r\n two", "Subject: x", 1),
+		"PREPEND X-A: b": strings.Replace(letter, "Subject: one", "X-A: b\r\nSubject: one", 1), "REJECT": letter, "DISCARD": letter, "HOLD": letter, "WARN x": letter,
+	} {
+		c := &Checks{Header: table.List{&asked{answers: map[string]string{"Subject: one": action, "Content-Type": "IGNORE"}}}, Log: slog.New(slog.DiscardHandler)}
+		r, err := c.Outgoing(t.Context(), &flow.Job{}, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, r.Size())
+		if _, err := r.ReadAt(got, 0); err != nil || string(got) != want {
+			t.Errorf("%s: %v %q", action, err, got)
+		}
+	}
+	for _, text := range []string{"", "just text\r\n", "\r\nbody\r\n"} {
+		rec := record(text)
+		src := recipe.NewReader(bodies{&rec}, recipe.Whole(rec.Self()))
+		c := &Checks{Header: table.List{&asked{answers: map[string]string{"": "IGNORE"}}}, Log: slog.New(slog.DiscardHandler)}
+		if r, err := c.Outgoing(t.Context(), &flow.Job{}, src); err != nil || r != src {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+type bodies struct{ *record }
+
+func (b bodies) ReadBodyAt(_ recipe.BlobRef, p []byte, off int64) error {
+	_, err := b.ReadAt(p, off)
+	return err
+}
+
 // PASS ends it, and so does DISCARD.
 func TestPassEnds(t *testing.T) {
 	for _, action := range []string{"PASS", "DISCARD"} {

@@ -24,8 +24,11 @@ func (x *examination) fields() error {
 			continue // a line that is no field
 		}
 		setting, tables := "header_checks", x.Header
-		if isMIME(name) {
+		switch {
+		case isMIME(name):
 			setting, tables = "mime_header_checks", x.MIME
+		case x.leaving:
+			setting = "smtp_header_checks"
 		}
 		v, err := x.look(setting, tables, logical(name, h.Raw(f)))
 		if err != nil {

@@ -45,3 +45,20 @@ func TestChecks(t *testing.T) {
 	res := system.Run(t, system.Command{Name: system.Binary(t), Args: []string{"sendmail", s.Alice.Address}, Env: []string{"POSTRIDER_DIR=" + s.Dir}, Stdin: strings.NewReader("Subject: free money\n\nx\n"), AnyCode: true})
 	contains(t, res.All(), "no spam here")
 }
+
+// On the way out: what is sent is changed, what is stored is not.
+func TestSMTPHeaderChecks(t *testing.T) {
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "smtp_header_checks"), "/^Received: .*with ESMTPSA/ REPLACE Received: from a user of ours\n/^X-Internal:/ IGNORE\n")
+	next := system.Start(t, system.Options{Domain: "there.example"})
+	s := system.Start(t, system.Options{Set: []string{fmt.Sprintf(`filters.smtp_header_checks=["pcre:%s"]`, file), `mta.smart_host.host="127.0.0.1"`,
+		"mta.smart_host.port=" + next.Port(t, "smtp"), `mta.smart_host.tls="none"`}})
+	swaks(t, s, "submission", sent, "--tls", "--auth", "PLAIN", "--auth-user", s.Alice.Address, "--auth-password", s.Alice.Password, "--from", s.Alice.Address,
+		"--to", next.Alice.Address+","+s.Bob.Address, "--header", "X-Internal: secret", "--body", "hello")
+	away := last(t, next, next.Alice, "INBOX", 1)
+	contains(t, away, "Received: from a user of ours\r\n", "hello")
+	if strings.Contains(away, "X-Internal") || strings.Contains(away, "client.far.example") {
+		t.Error(away)
+	}
+	contains(t, last(t, s, s.Bob, "INBOX", 1), "X-Internal: secret", "client.far.example")
+}
