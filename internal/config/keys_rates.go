@@ -29,6 +29,8 @@ type Rates struct {
 	NetworkRecipients int `toml:"network_recipient_rate_limit" min:"0" max:"1000000000"`
 	// Bytes of messages that one address may send in an hour.
 	ClientBytesPerHour Size `toml:"client_bytes_per_hour"`
+	// Bytes of messages that one network may send in an hour.
+	NetworkBytesPerHour Size `toml:"network_bytes_per_hour"`
 
 	// Messages that one account may send in an hour, by submission. What is refused before its end does not count, here and below.
 	AccountMessagesPerHour int `toml:"account_messages_per_hour" min:"0" max:"1000000000"`

@@ -62,6 +62,7 @@ func rateRules(c *config.Rates) (rules []rateRule) {
 	add("smtpd_client_recipient_rate_limit", byClient, recipients, int64(c.ClientRecipients), unit)
 	add("network_recipient_rate_limit", byNetwork, recipients, int64(c.NetworkRecipients), unit)
 	add("client_bytes_per_hour", byClient, octets, int64(c.ClientBytesPerHour), hour)
+	add("network_bytes_per_hour", byNetwork, octets, int64(c.NetworkBytesPerHour), hour)
 	add("account_messages_per_hour", byAccount, messages, int64(c.AccountMessagesPerHour), hour)
 	add("account_messages_per_day", byAccount, messages, int64(c.AccountMessagesPerDay), day)
 	add("account_recipients_per_hour", byAccount, recipients, int64(c.AccountRecipientsPerHour), hour)

@@ -3,11 +3,14 @@ package node
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -188,4 +191,69 @@ func mustAddrPort(t testing.TB, s string) (a netip.AddrPort) {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// BenchmarkRateGate is what all limits at once cost a message with one recipient.
+func BenchmarkRateGate(b *testing.B) {
+	var sets []string
+	for _, r := range rateRules(everyRate()) {
+		most := `1000000000`
+		if r.what == octets {
+			most = `"1TiB"`
+		}
+		sets = append(sets, "rates."+r.setting+"="+most)
+	}
+	n, _ := start(b, testConfig(b, b.TempDir(), sets...))
+	addUser(b, n, "alice", "pw")
+	acc, _, err := n.directory.LoginAccount(b.Context(), "alice@here.example")
+	if err != nil {
+		b.Fatal(err)
+	}
+	conn := &gate.Conn{Service: "submission", Client: flow.Client{Addr: mustAddrPort(b, "192.0.2.1:5"), Account: acc.ID, Login: acc.Address.String()}}
+	s, err := n.rateGate(n.config.Load(), "submission").Connect(b.Context(), conn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rcpt := envelope.Recipient{To: mustAddress(b, "bob@far.example")}
+	b.ReportAllocs()
+	for b.Loop() {
+		e := &envelope.Envelope{From: acc.Address}
+		tx := &gate.Transaction{Conn: conn, Transaction: &flow.Transaction{}, Envelope: e}
+		if err := errors.Join(s.Mail(b.Context(), tx), s.Rcpt(b.Context(), tx, &rcpt)); err != nil {
+			b.Fatal(err)
+		}
+		e.Recipients = append(e.Recipients, rcpt)
+		if err := errors.Join(s.Data(b.Context(), tx), s.Message(b.Context(), tx, &gate.Message{Size: 10 << 10})); err != nil {
+			b.Fatal(err)
+		}
+		s.Reset(b.Context())
+	}
+}
+
+// everyRate has every limit set.
+func everyRate() *config.Rates {
+	var r config.Rates
+	v := reflect.ValueOf(&r).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanInt() {
+			f.SetInt(1)
+		}
+	}
+	return &r
+}
+
+// TestEveryRateHasItsKey: each limit is reachable by its key, and none is forgotten.
+func TestEveryRateHasItsKey(t *testing.T) {
+	rules := rateRules(everyRate())
+	elsewhere := map[string]bool{"smtpd_client_auth_rate_limit": true, "smtpd_client_new_tls_session_rate_limit": true, "reader_connection_rate_limit": true,
+		"anvil_rate_time_unit": true, "smtpd_client_event_limit_exceptions": true}
+	known := map[string]bool{}
+	for _, r := range rules {
+		known[r.setting] = true
+	}
+	for f := range reflect.TypeFor[config.Rates]().Fields() {
+		if key := f.Tag.Get("toml"); known[key] == elsewhere[key] {
+			t.Errorf("rates.%s: %v", key, known[key])
+		}
+	}
 }
