@@ -56,12 +56,15 @@ func (p *policyServers) Ask(ctx context.Context, service string, attributes []ac
 	if err != nil {
 		return "", err
 	}
-	request := make([]policy.Attribute, len(attributes))
-	for i, a := range attributes {
-		if request[i] = policy.Attribute(a); a.Name == "policy_context" {
-			request[i].Value = s.context
+	request := make([]policy.Attribute, 0, len(attributes)+3)
+	for _, a := range attributes {
+		if a.Name != "policy_context" {
+			request = append(request, policy.Attribute(a))
 		}
 	}
+	// Last, as Postfix has it. The two of Postfix 3.8 tell which of its protocols this is.
+	request = append(request, policy.Attribute{Name: "policy_context", Value: s.context},
+		policy.Attribute{Name: "compatibility_level", Value: "3.8"}, policy.Attribute{Name: "mail_version", Value: "3.8.0"})
 	action, err := s.Ask(ctx, request)
 	if err != nil {
 		if ctx.Err() == nil {

@@ -189,6 +189,7 @@ func ldifValue(name, value string) string {
 }
 
 func TestLDAP(t *testing.T) {
+	needs.Quick(t, "slapd")
 	keys, rows := keysAndRows(4)
 	keys = append(keys, "jörg@example.org", "group@example.org", "team@example.org", "search@example.org", "ghost@example.org", "delegated@example.org")
 	rows = append(rows, [2]string{"jörg@example.org", "möglich"})
