@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/agent/lookup"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -32,6 +35,28 @@ func (n *Node) newRouter(c *config.Config) (*route.Router, error) {
 	router := &route.Router{Directory: addressBook{n.directory}, Rules: rules}
 	router.Expander, err = n.newLocalNames(c, router)
 	return router, err
+}
+
+// checkRouting finds what is wrong with the settings of [routing] besides their tables, for `config check`.
+func checkRouting(tables *lookup.Opener, c *config.Config) (wrong []certs.Problem) {
+	_, err := routingRules(c, tables, time.Now)
+	if err == nil {
+		return nil
+	}
+	for line := range strings.Lines(err.Error()) {
+		key, text, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		wrong = append(wrong, certs.Problem{Key: key, Text: text})
+	}
+	return wrong
+}
+
+// RoutingRules reads the settings of a configuration that is not in force, for `config check` and tests; folder is where
+// relative paths begin.
+func RoutingRules(c *config.Config, folder string) (route.Rules, error) {
+	if folder == "" {
+		folder = c.DataDir
+	}
+	return routingRules(c, &lookup.Opener{Dir: folder, Now: time.Now, Intn: rand.IntN, Log: slog.New(slog.DiscardHandler)}, time.Now)
 }
 
 // ownAddress tells whether an address is this host's, as the domain of a recipient has it: one that a listener for mail has.
