@@ -48,7 +48,7 @@ func (e *eval) act(r *rule, about subjectOf, value string) outcome {
 	case DeferIfReject:
 		return e.deferIfReject(e.reply(about, codes.AccessMapDeferCode, a, "Service unavailable"))
 	case Restrictions:
-		return e.nested(r, a.Text)
+		return e.nested(r, about, a.Text)
 	}
 	return e.change(r, about, a)
 }
@@ -99,11 +99,13 @@ const (
 )
 
 // nested judges by a list of restrictions that a table answered with.
-func (e *eval) nested(r *rule, text string) outcome {
+func (e *eval) nested(r *rule, about subjectOf, text string) outcome {
 	if e.depth++; e.depth > maxNesting {
 		return e.misconfigured(r, fmt.Errorf("restrictions are nested deeper than %d", maxNesting))
 	}
-	defer func() { e.depth-- }()
+	outer := e.within
+	e.within = &about
+	defer func() { e.depth, e.within = e.depth-1, outer }()
 	rules, err := e.policy.answer(e.kind, text)
 	if err != nil {
 		return e.misconfigured(r, err)

@@ -54,7 +54,7 @@ func ParseAction(value string) (Action, error) {
 	if i := strings.IndexAny(value, " \t"); i >= 0 {
 		word, text = value[:i], strings.Trim(value[i:], " \t")
 	}
-	if allDigits(word) && len(word) == 3 && (word[0] == '4' || word[0] == '5') {
+	if allDigits(word) && len(word) == 3 && text != "" && (word[0] == '4' || word[0] == '5') {
 		a := Action{Verb: Reply, Code: int(word[0]-'0')*100 + int(word[1]-'0')*10 + int(word[2]-'0')}
 		a.text(text, status.Class(word[0]-'0'))
 		return a, nil

@@ -47,6 +47,7 @@ type eval struct {
 	ifPermit *status.Error // defer_if_permit: what is said in the place of a permission; the first one stands
 	ifReject *status.Error // defer_if_reject: what is said in the place of a refusal for good
 	keys     keys
+	within   *subjectOf // whose table has answered with the restrictions that are being judged
 }
 
 // judge goes through one list. What defer_if_reject remembers is the list's, and the recipient list has it from the relay
@@ -117,8 +118,11 @@ func (e *eval) deferIfReject(err *status.Error) outcome {
 	return pass
 }
 
-// about is what the present list judges.
+// about is what the present list judges; in the answer of a table, what the table was asked for.
 func (e *eval) about() subjectOf {
+	if e.within != nil {
+		return *e.within
+	}
 	class := e.kind.class()
 	switch e.kind {
 	case Client:
@@ -181,17 +185,17 @@ func runReject(e *eval, _ *rule) outcome {
 }
 
 func runDefer(e *eval, _ *rule) outcome {
-	return e.refuseHere(e.policy.opt.Config.Codes.DeferCode, 7, 1, "Try again later")
+	return e.refuseHere(e.policy.opt.Config.Codes.DeferCode, 3, 2, "Try again later")
 }
 
 func runDeferIfPermit(e *eval, _ *rule) outcome {
 	about := e.about()
-	return e.deferIfPermit(say(450, 7, 1, about.name()+": "+about.class+" rejected: defer_if_permit requested"))
+	return e.deferIfPermit(say(450, 7, 0, about.name()+": "+about.class+" rejected: defer_if_permit requested"))
 }
 
 func runDeferIfReject(e *eval, _ *rule) outcome {
 	about := e.about()
-	return e.deferIfReject(say(450, 7, 1, about.name()+": "+about.class+" rejected: defer_if_reject requested"))
+	return e.deferIfReject(say(450, 7, 0, about.name()+": "+about.class+" rejected: defer_if_reject requested"))
 }
 
 func runSleep(e *eval, r *rule) outcome {

@@ -49,20 +49,21 @@ func (e *eval) helo() (name string, literal, valid bool) {
 	name = e.session.conn.Client.Helo
 	if strings.HasPrefix(name, "[") {
 		_, ok := address.LiteralIP(name)
-		if !ok { // "[192.0.2.1]" and "[IPv6:2001:db8::1]" only, but for those who leave "IPv6:" out
-			ip, err := netip.ParseAddr(strings.TrimSuffix(name[1:], "]"))
-			ok = err == nil && strings.HasSuffix(name, "]") && ip.Is6() && ip.Zone() == ""
-		}
 		return name, true, ok
 	}
 	return name, false, hostname(strings.TrimSuffix(name, "."))
 }
 
 func runInvalidHelo(e *eval, _ *rule) outcome {
-	if name, _, valid := e.helo(); name != "" && !valid {
-		return e.refuseHelo(e.policy.opt.Config.Codes.InvalidHostnameRejectCode, [2]uint16{5, 2}, "Invalid name")
+	name, literal, valid := e.helo()
+	if _, err := netip.ParseAddr(name); name == "" || valid || err == nil { // an address without brackets passes, as with Postfix
+		return pass
 	}
-	return pass
+	text := "Invalid name"
+	if literal {
+		text = "invalid ip address"
+	}
+	return e.refuseHelo(e.policy.opt.Config.Codes.InvalidHostnameRejectCode, [2]uint16{5, 2}, text)
 }
 
 func runNonFQDNHelo(e *eval, _ *rule) outcome {
@@ -97,26 +98,26 @@ func runUnknownHelo(e *eval, _ *rule) outcome {
 }
 
 // unknownClient refuses a client without a name; for now where the DNS could not tell.
-func (e *eval) unknownClient(text string) outcome {
+func (e *eval) unknownClient(detail uint16, text string) outcome {
 	text += ", [" + e.addr().String() + "]"
 	if e.session.conn.NameErr != nil {
-		return e.refuse(obs.ReasonClient, status.Temp(450, 7, 25, "Client host rejected: "+text).With("look up the client's name", e.session.conn.NameErr))
+		return e.refuse(obs.ReasonClient, status.Temp(450, 7, detail, "Client host rejected: "+text).With("look up the client's name", e.session.conn.NameErr))
 	}
-	return e.refuse(obs.ReasonClient, say(e.policy.opt.Config.Codes.UnknownClientRejectCode, 7, 25, "Client host rejected: "+text))
+	return e.refuse(obs.ReasonClient, say(e.policy.opt.Config.Codes.UnknownClientRejectCode, 7, detail, "Client host rejected: "+text))
 }
 
 func runUnknownClient(e *eval, _ *rule) outcome {
 	if e.session.conn.Client.Name != "" {
 		return pass
 	}
-	return e.unknownClient("cannot find your hostname")
+	return e.unknownClient(25, "cannot find your hostname")
 }
 
 func runUnknownReverse(e *eval, _ *rule) outcome {
 	if e.session.conn.Reverse != "" || e.session.conn.Client.Name != "" {
 		return pass
 	}
-	return e.unknownClient("cannot find your reverse hostname")
+	return e.unknownClient(1, "cannot find your reverse hostname")
 }
 
 // runPipelining refuses a client that did not wait for what it has to wait for (RFC 2920 §3.1).

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 )
 
@@ -42,7 +43,8 @@ func (e *eval) access(r *rule, about subjectOf, keys []table.Key) outcome {
 	value, _, found, err := r.tables.First(e.ctx, keys)
 	switch {
 	case err != nil:
-		return e.lookupFailed(r, about.name(), err)
+		text := printable(about.name() + ": " + about.class + " rejected: Server configuration error")
+		return e.refuse(obs.ReasonLocal, status.Temp(451, 3, 5, text).With(r.text, err))
 	case !found:
 		return pass
 	}
