@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,8 @@ func (r *recorder) Body(m *gomilter.Modifier) (gomilter.Response, error) {
 	r.log.add("body %d", r.body.Len())
 	r.body.Reset()
 	switch r.subject {
+	case "all and hold":
+		return gomilter.RespAccept, errors.Join(m.ReplaceBody([]byte("another body\r\n")), m.AddHeader("X-Added", strings.Repeat("long ", 10_000)), m.Quarantine("odd"))
 	case "all":
 		return gomilter.RespAccept, errors.Join(m.AddHeader("X-Added", "1"), m.InsertHeader(1, "X-First", "2"), m.ChangeHeader(1, "Subject", "changed"),
 			m.ChangeHeader(1, "X-Remove", ""), m.ReplaceBody([]byte("another body\r\n")), m.AddRecipient("bob@here.example"),
@@ -99,6 +102,29 @@ func (r *recorder) Body(m *gomilter.Modifier) (gomilter.Response, error) {
 }
 
 func (r *recorder) Abort(*gomilter.Modifier) error { return nil }
+
+// A message that a filter has changed survives a power cut, with the change.
+func TestChangedMessageSurvives(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &gomilter.Server{NewMilter: func() gomilter.Milter { return &recorder{log: &journal{}} }, Actions: gomilter.OptAddHeader | gomilter.OptChangeBody | gomilter.OptQuarantine}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	set := []string{fmt.Sprintf("filters.smtpd_milters=[%q]", "inet:"+l.Addr().String())}
+	s := system.Start(t, system.Options{Set: set})
+	swaks(t, s, "smtp", sent, "--from", "a@far.example", "--to", s.Alice.Address, "--data",
+		"@"+write(t, filepath.Join(t.TempDir(), "m"), "Subject: all and hold\n\n"+strings.Repeat("line\n", 100_000)))
+	s.Kill(t)
+	s = system.Start(t, system.Options{Set: set, Dir: s.Dir})
+	system.Run(t, system.Command{Name: system.Binary(t), Args: []string{"queue", "release", "--all", "--dir", s.Dir}})
+	text := last(t, s, s.Alice, "INBOX", 1)
+	contains(t, text, "Subject: all and hold\r\nX-Added: long long", "long \r\n\r\nanother body\r\n")
+	if strings.Contains(text, "line\r\n") || len(text) > 60_000 {
+		t.Errorf("%d bytes", len(text))
+	}
+}
 
 // A filter made with another's library hears each stage as it should and has each modification done.
 func TestSecondOpinion(t *testing.T) {
