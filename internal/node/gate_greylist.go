@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/dnslist"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/greylist"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -58,7 +59,25 @@ func (g greylistGate) Connect(_ context.Context, c *gate.Conn) (gate.Session, er
 type greylistSession struct {
 	gate.Open
 	*strangers
-	conn *gate.Conn
+	conn  *gate.Conn
+	score *int // what DNS lists say; nil: not known yet
+}
+
+// listScore is what DNS lists say of the client. One that has passed the tests was not asked for in this session: the resolver
+// still knows, mostly.
+func (s *greylistSession) listScore(ctx context.Context, p *strangerPolicy) int {
+	if s.score != nil {
+		return *s.score
+	}
+	score, known := 0, false
+	if v := s.of(trialOf(s.conn)); v != nil {
+		score, known = v.client.Score()
+	}
+	if !known && len(p.sites) > 0 {
+		score = dnslist.Score(p.asker.Client(ctx, s.conn.Client.Addr.Addr(), p.sites))
+	}
+	s.score = &score
+	return score
 }
 
 // Rcpt greylists a recipient.
@@ -111,12 +130,9 @@ func (s *greylistSession) exempted(ctx context.Context, p *strangerPolicy, tx *g
 	case s.screen.Knows(s.node.opt.Now(), addr):
 		return "a network that we know", nil
 	}
-	score := 0
-	if v := s.of(c.Session); v != nil {
-		score, _ = v.client.Score()
-		if limit := cfg.Screen.DNSBLAllowlistThreshold; limit < 0 && score <= limit {
-			return "allowed by DNS lists", nil
-		}
+	score := s.listScore(ctx, p)
+	if limit := cfg.Screen.DNSBLAllowlistThreshold; limit < 0 && score <= limit {
+		return "allowed by DNS lists", nil
 	}
 	suspect := greylist.Suspect{Client: addr, Name: c.Client.Name, Reverse: c.Reverse, Unknown: c.NameErr != nil, Score: score}
 	if points := suspect.Points(); points < cfg.Greylist.SuspicionThreshold {

@@ -92,8 +92,8 @@ func (s *strangers) complain(list string) bool {
 }
 
 // close ends a trial, however the connection ended.
-func (s *strangers) close(session string) {
-	if v, ok := s.live.LoadAndDelete(session); ok {
+func (s *strangers) close(key any) {
+	if v, ok := s.live.LoadAndDelete(key); ok {
 		v, _ := v.(*trial)
 		v.finish(s.node.opt.Now())
 	}
@@ -108,9 +108,17 @@ func (v *trial) finish(now time.Time) {
 	})
 }
 
-// of returns the trial of a session; nil: nothing is tested.
-func (s *strangers) of(session string) *trial {
-	v, ok := s.live.Load(session)
+// trialOf is the key of a connection's trial: its session, or itself if it is only thought of.
+func trialOf(c *gate.Conn) any {
+	if c.Dry {
+		return c
+	}
+	return c.Session
+}
+
+// of returns a trial by its key; nil: nothing is tested.
+func (s *strangers) of(key any) *trial {
+	v, ok := s.live.Load(key)
 	if !ok {
 		return nil
 	}
@@ -162,8 +170,8 @@ type screenGate struct{ *strangers }
 
 // Connect judges a client by the tests before the greeting.
 func (g screenGate) Connect(ctx context.Context, c *gate.Conn) (gate.Session, error) {
-	v := g.of(c.Session)
-	if v == nil && c.Dry {
+	v := g.of(trialOf(c))
+	if c.Dry {
 		v = g.rehearse(ctx, c)
 	}
 	if v == nil {
@@ -181,7 +189,10 @@ func (g screenGate) Connect(ctx context.Context, c *gate.Conn) (gate.Session, er
 		c.Tell(gate.AtConnect, "screen", "reject "+err.Error())
 		return nil, &gate.Refusal{Reason: obs.ReasonPolicy, Err: err}
 	}
-	return &screenSession{trial: v, conn: c, now: g.node.opt.Now}, nil
+	if c.Dry {
+		g.live.Store(trialOf(c), v)
+	}
+	return &screenSession{strangers: g.strangers, trial: v, conn: c}, nil
 }
 
 // rehearse is the tests of a session that is only thought of: nobody waits, and nothing is remembered.
@@ -211,9 +222,9 @@ func (g screenGate) explain(c *gate.Conn, v *trial) {
 // screenSession judges what a client does after the greeting.
 type screenSession struct {
 	gate.Open
+	*strangers
 	trial *trial
 	conn  *gate.Conn
-	now   func() time.Time
 }
 
 // Hello looks for commands that came too early.
@@ -227,14 +238,14 @@ func (s *screenSession) Data(context.Context, *gate.Transaction) error { return 
 
 func (s *screenSession) look(after string) error {
 	if s.conn.Ahead != nil && s.conn.Ahead() {
-		s.trial.client.Violated(s.now(), screen.Pipelining, after, "")
+		s.trial.client.Violated(s.node.opt.Now(), screen.Pipelining, after, "")
 	}
 	return refused(s.trial.client.Check())
 }
 
 // Rcpt refuses those who failed a test.
 func (s *screenSession) Rcpt(context.Context, *gate.Transaction, *envelope.Recipient) error {
-	err := s.trial.client.Rcpt(s.now())
+	err := s.trial.client.Rcpt(s.node.opt.Now())
 	if err != nil {
 		s.conn.Tell(gate.AtRcpt, "screen", "reject "+err.Error())
 	}
@@ -251,6 +262,6 @@ func refused(err error) error {
 // Close ends a session that was only thought of; others end with their connection.
 func (s *screenSession) Close() {
 	if s.conn.Dry {
-		s.trial.finish(s.now())
+		s.close(trialOf(s.conn))
 	}
 }

@@ -25,7 +25,7 @@ type strangers struct {
 	grey   *greylist.List
 	store  *remember.Store
 	policy atomic.Pointer[strangerPolicy]
-	live   sync.Map // session's id → *trial, of clients whose tests are not over
+	live   sync.Map // trialOf a connection → *trial, of clients whose tests are not over
 	warned sync.Map // domain of a DNS list → when its trouble was logged
 	cancel context.CancelFunc
 	done   chan struct{}

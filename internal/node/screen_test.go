@@ -193,6 +193,15 @@ func TestGreylist(t *testing.T) {
 			t.Fatal(reply)
 		}
 	}
+	for range 2 { // also when it has passed the tests already
+		if reply := clients.from(t, n, "127.0.0.13").rcpt("other@sender.example"); !strings.HasPrefix(reply, "250 ") {
+			t.Errorf("one whom lists allow: %s", reply)
+		}
+	}
+	explained(t, n, "127.0.0.12", "x@sender.example", "postscreen_dnsbl_sites", "score 1", "greylist", "reject 450 4.2.0")
+	explained(t, n, "127.0.0.12", "x@sender.example", "greylist", "reject 450 4.2.0 Recipient address rejected: Greylisted for 1 seconds")
+	explained(t, n, "127.0.0.13", "x@sender.example", "greylist", "allowed by DNS lists")
+	explained(t, n, "127.0.0.11", "x@sender.example", "screen", "reject 550 5.7.1 Service unavailable; client [127.0.0.11] blocked using bl.test")
 	clients.leave()
 	stop()
 	n, stop = startLogging(t, c, log)
@@ -203,6 +212,21 @@ func TestGreylist(t *testing.T) {
 	stop()
 	if !strings.Contains(log.String(), "450 4.2.0 Recipient address rejected: Greylisted for 1 seconds") {
 		t.Error("the log has no refusal")
+	}
+}
+
+// explained expects texts in what `postrider explain` says of a client.
+func explained(t *testing.T, n *Node, client, from string, want ...string) {
+	t.Helper()
+	x, err := n.API().Explain(t.Context(), admin.ExplainQuery{Client: client, From: from, To: []string{"bob@here.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%+v", x)
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("%s: no %q in %s", client, w, text)
+		}
 	}
 }
 
