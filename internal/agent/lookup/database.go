@@ -14,28 +14,31 @@ import (
 	"github.com/postrider/postrider/internal/decide/table"
 )
 
-// env is what tables of databases and services need from us.
+// env is what tables of databases and services need from us. What their files name is opened for them alone, so that a file
+// that names itself neither waits for itself nor goes on for ever.
 func (o *Opener) env() mapconf.Env {
-	return mapconf.Env{Open: o.List, Now: o.Now, Intn: o.Intn, Log: o.Log}
+	inner := &Opener{Dir: o.Dir, Now: o.Now, Intn: o.Intn, Log: o.Log, depth: o.depth + 1}
+	return mapconf.Env{Open: inner.List, Now: o.Now, Intn: o.Intn, Log: o.Log}
 }
 
 // database returns what reads the file that describes a table in a database. Nobody is connected to: a database that is down
 // keeps no server from starting, and its questions are temporary failures.
 func (o *Opener) database(kind, path string) parseFunc {
+	env := o.env()
 	return func(text string) (t table.Table, bad []table.Problem, err error) {
 		switch kind {
 		case "pgsql":
-			t, bad, err = sqltab.PostgreSQL(text, o.env())
+			t, bad, err = sqltab.PostgreSQL(text, env)
 		case "mysql":
-			t, bad, err = sqltab.MySQL(text, o.env())
+			t, bad, err = sqltab.MySQL(text, env)
 		case "sqlite":
-			t, bad, err = sqltab.SQLite(text, filepath.Dir(path), o.env())
+			t, bad, err = sqltab.SQLite(text, filepath.Dir(path), env)
 		case "ldap":
-			t, bad, err = ldaptab.New(text, o.env())
+			t, bad, err = ldaptab.New(text, env)
 		case "memcache":
-			t, bad, err = nettab.Memcache(text, o.env())
+			t, bad, err = nettab.Memcache(text, env)
 		case "redis":
-			t, bad, err = nettab.Redis(text, o.env())
+			t, bad, err = nettab.Redis(text, env)
 		default:
 			err = fmt.Errorf("type %q is no database", kind)
 		}

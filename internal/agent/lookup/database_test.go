@@ -112,3 +112,23 @@ func TestFilesOf(t *testing.T) {
 		t.Errorf("files of a hash: %v", got)
 	}
 }
+
+// Files that name each other are an error, when they are opened and when they change.
+func TestTablesThatNameThemselves(t *testing.T) {
+	b := newBench(t)
+	b.write(t, "a.cf", "memcache = inet:127.0.0.1:1\nbackup = proxy:memcache:b.cf\n")
+	b.write(t, "b.cf", "memcache = inet:127.0.0.1:1\nbackup = memcache:a.cf\n")
+	if _, err := b.List("memcache:a.cf"); err == nil || !strings.Contains(err.Error(), "name each other") {
+		t.Errorf("%v", err)
+	}
+	b.write(t, "b.cf", "memcache = inet:127.0.0.1:1\nbackup = inline:{k=v}\n")
+	all, err := b.List("memcache:a.cf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, all, "k", "v", "none", "-")
+	b.write(t, "b.cf", "memcache = inet:127.0.0.1:1\ndomain = memcache:b.cf\nbackup = inline:{k=v}\n")
+	if _, err := b.List("memcache:b.cf"); err == nil || !strings.Contains(err.Error(), "name each other") {
+		t.Errorf("%v", err)
+	}
+}

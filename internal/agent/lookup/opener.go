@@ -22,6 +22,8 @@ type Opener struct {
 	Intn func(n int) int  // a random number below n
 	Log  *slog.Logger
 
+	depth int // of tables that the files of tables name
+
 	mu   sync.Mutex
 	open map[opened]table.Table
 }
@@ -30,6 +32,9 @@ type opened struct {
 	spec    string
 	aliases bool
 }
+
+// maxDepth bounds how far files of tables name files of tables: one that names itself ends there.
+const maxDepth = 3
 
 // maxTables bounds the tables of one setting, and of a table of tables.
 const maxTables = 100
@@ -63,6 +68,9 @@ func (o *Opener) all(names []string, aliases bool) (table.List, error) {
 }
 
 func (o *Opener) one(spec string, aliases bool) (table.Table, error) {
+	if o.depth > maxDepth {
+		return nil, fmt.Errorf("table %q: files of tables name each other in more than %d steps", spec, maxDepth)
+	}
 	id := opened{spec, aliases}
 	o.mu.Lock()
 	t := o.open[id]

@@ -20,6 +20,9 @@ type named struct {
 	not   bool
 }
 
+// maxTables bounds the tables in the list.
+const maxTables = 10
+
 // maxDomainFile bounds a file that the parameter names, bytes.
 const maxDomainFile = 16 << 20
 
@@ -50,6 +53,8 @@ func (d *Domains) add(words []string, open func(string) (table.List, error), dep
 			if err := d.add(listed(string(text)), open, depth+1); err != nil {
 				return err
 			}
+		case strings.Contains(word, ":") && len(d.tables) == maxTables:
+			return fmt.Errorf("more than %d tables of domains", maxTables)
 		case strings.Contains(word, ":"):
 			t, err := open(word)
 			if err != nil {
