@@ -36,6 +36,7 @@ type cli struct {
 	Domain     domainCmd     `cmd:"" help:"Domains whose mail is delivered here."`
 	Account    accountCmd    `cmd:"" help:"Accounts: who has mailboxes."`
 	Alias      aliasCmd      `cmd:"" help:"Aliases: addresses that lead to others, here or elsewhere."`
+	Group      groupCmd      `cmd:"" help:"Groups: addresses with members."`
 	Queue      queueCmd      `cmd:"" help:"Messages on their way."`
 	Mail       mailCmd       `cmd:"" help:"Read, search and change the mail of an account, postmaster's for instance."`
 	Check      checkCmd      `cmd:"" help:"Look at everything that is stored, and mend it. Mail goes on meanwhile."`
