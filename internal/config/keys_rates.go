@@ -42,6 +42,8 @@ type Rates struct {
 	AccountRecipientsPerDay int `toml:"account_recipients_per_day" min:"0" max:"1000000000"`
 	// Bytes that one account may send in a day.
 	AccountBytesPerDay Size `toml:"account_bytes_per_day"`
+	// Accounts that the limits of one account do not hold for: newsletters. Those of the tenant do.
+	UnlimitedAccounts []string `toml:"unlimited_accounts"`
 	// Messages that all accounts of a tenant together may send in a day.
 	TenantMessagesPerDay int `toml:"tenant_messages_per_day" min:"0" max:"1000000000"`
 	// Recipients that all accounts of a tenant together may send to in a day.

@@ -82,6 +82,7 @@ type rateGate struct {
 	node   *Node
 	config *config.Config
 	rules  []rateRule
+	free   map[string]bool // keys of the addresses of unlimited_accounts
 }
 
 // rateGate is the gate of a service, none where no limit is set. LMTP's client is a relay of our own.
@@ -90,7 +91,13 @@ func (n *Node) rateGate(c *config.Config, service string) gate.Chain {
 	if len(rules) == 0 || service == "lmtp" {
 		return nil
 	}
-	return gate.Chain{&rateGate{n, c, rules}}
+	free := map[string]bool{}
+	for _, name := range c.Rates.UnlimitedAccounts {
+		if a, ok := n.directory.LoginAddress(name); ok {
+			free[a.Key()] = true
+		}
+	}
+	return gate.Chain{&rateGate{n, c, rules, free}}
 }
 
 // Connect implements gate.Gate.
@@ -238,7 +245,7 @@ func (s *rateSession) key(ctx context.Context, r *rateRule, e *event) (*rate.Tab
 		}
 		return rates.clients, k, nil
 	case byAccount:
-		if client.Account == 0 {
+		if client.Account == 0 || s.isFree(client.Login) {
 			return nil, k, nil
 		}
 		k.Name = strconv.FormatInt(client.Account, 10)
@@ -259,6 +266,14 @@ func (s *rateSession) key(ctx context.Context, r *rateRule, e *event) (*rate.Tab
 		return nil, k, nil
 	}
 	return rates.names, k, nil
+}
+
+func (s *rateSession) isFree(login string) bool {
+	if len(s.free) == 0 {
+		return false
+	}
+	a, ok := s.node.directory.LoginAddress(login)
+	return ok && s.free[a.Key()]
 }
 
 func (s *rateSession) tenantOfClient(ctx context.Context) (int64, error) {

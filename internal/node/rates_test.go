@@ -115,7 +115,7 @@ func TestClientRates(t *testing.T) {
 // TestAccountRates: what an account sends counts when it is sent; a restart does not forget it.
 func TestAccountRates(t *testing.T) {
 	dir := t.TempDir()
-	c := testConfig(t, dir, `rates.account_messages_per_day = 3`, `rates.account_recipients_per_day = 5`, `rates.tenant_messages_per_day = 5`)
+	c := testConfig(t, dir, `rates.account_messages_per_day = 3`, `rates.account_recipients_per_day = 5`, `rates.tenant_messages_per_day = 9`, `rates.unlimited_accounts = ["Carol@here.example"]`)
 	n, stop := start(t, c)
 	for _, user := range []string{"alice", "bob", "carol"} {
 		addUser(t, n, user, "pw")
@@ -144,6 +144,11 @@ func TestAccountRates(t *testing.T) {
 	fails(sends("alice", "bob@here.example"), "450 4.7.1 Error: too many messages of your account in a day; try again later")
 	for range 2 {
 		if err := sends("bob", "alice@here.example"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		if err := sends("carol", "alice@here.example"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -246,7 +251,7 @@ func everyRate() *config.Rates {
 func TestEveryRateHasItsKey(t *testing.T) {
 	rules := rateRules(everyRate())
 	elsewhere := map[string]bool{"smtpd_client_auth_rate_limit": true, "smtpd_client_new_tls_session_rate_limit": true, "reader_connection_rate_limit": true,
-		"anvil_rate_time_unit": true, "smtpd_client_event_limit_exceptions": true}
+		"anvil_rate_time_unit": true, "smtpd_client_event_limit_exceptions": true, "unlimited_accounts": true}
 	known := map[string]bool{}
 	for _, r := range rules {
 		known[r.setting] = true
