@@ -23,7 +23,7 @@ func env() mapconf.Env {
 }
 
 // server runs say for each connection to a socket of loopback.
-func server(t *testing.T, say func(net.Conn)) (address string) {
+func server(t testing.TB, say func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -257,4 +257,29 @@ func ExampleTCP() {
 	_, err := TCP("localhost", mapconf.Env{})
 	fmt.Println(err)
 	// Output: expected is tcp:host:port
+}
+
+// BenchmarkSocketmap is one question over loopback.
+func BenchmarkSocketmap(b *testing.B) {
+	address := server(b, func(c net.Conn) {
+		buf := make([]byte, 4096)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+			if _, err := io.WriteString(c, "4:OK x,"); err != nil {
+				return
+			}
+		}
+	})
+	one, err := Socketmap("inet:"+address+":virtual", env())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer one.Close()
+	for b.Loop() {
+		if _, found, err := one.Lookup(b.Context(), "k"); !found || err != nil {
+			b.Fatal(found, err)
+		}
+	}
 }

@@ -76,9 +76,11 @@ func (p *Pool[C]) Do(ctx context.Context, ask func(ctx context.Context, conn C) 
 	}
 	var errs []error
 	for e := p.take(); e != nil; e = p.take() { // one that its server closed meanwhile says nothing about the host
-		if done, err := p.use(ctx, e, ask); done {
+		done, err := p.use(ctx, e, ask)
+		if done || errors.Is(ctx.Err(), context.Canceled) {
 			return err
 		}
+		// When time was up, the others that are idle are tried too, in no time, and so closed: they hang as well.
 	}
 	hosts := p.order()
 	if len(hosts) == 0 {

@@ -173,3 +173,29 @@ func TestBoundedAndPatient(t *testing.T) {
 		}
 	})
 }
+
+// TestTimeOutClosesIdle: when a connection hangs, those beside it are not kept for others to hang on; a client that went away
+// costs the others nothing.
+func TestTimeOutClosesIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench("a")
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				_ = b.Do(t.Context(), func(context.Context, *conn) error { time.Sleep(time.Second); return nil })
+			})
+		}
+		wg.Wait()
+		hang := func(ctx context.Context, _ *conn) error { <-ctx.Done(); return ctx.Err() }
+		gone, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := b.Do(gone, hang); err == nil || b.open.Load() != 2 {
+			t.Errorf("%v; %d connections are open", err, b.open.Load())
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Do(late, hang); err == nil || b.open.Load() != 0 {
+			t.Errorf("%v; %d connections are open", err, b.open.Load())
+		}
+	})
+}

@@ -161,7 +161,7 @@ func mysqlString(s string) (text, rest string) {
 	return text, ""
 }
 
-func makeDB(t *testing.T, path, value string) {
+func makeDB(t testing.TB, path, value string) {
 	t.Helper()
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
@@ -210,4 +210,20 @@ func TestSQLiteFile(t *testing.T) {
 		t.Error("a query that writes was run")
 	}
 	want("k", "two")
+}
+
+// BenchmarkSQLite is one question of one row.
+func BenchmarkSQLite(b *testing.B) {
+	dir := b.TempDir()
+	makeDB(b, filepath.Join(dir, "a.db"), "one")
+	one, _, err := SQLite("dbpath = a.db\nquery = SELECT v FROM t WHERE k = '%s'\n", dir, env())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer one.Close()
+	for b.Loop() {
+		if _, found, err := one.Lookup(b.Context(), "k"); !found || err != nil {
+			b.Fatal(found, err)
+		}
+	}
 }
