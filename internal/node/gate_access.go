@@ -60,6 +60,7 @@ func (n *Node) newAccess(c *config.Config, router *route.Router, resolver *dns.R
 		o.Owners, o.Ours, o.Log = n.directory, n.ownAddress, n.log.With(obs.KeyComponent, "access")
 		o.Sleep, o.Servers = sleep, newPolicyServers(c.Access.PolicyService, n.log.With(obs.KeyComponent, "policy"))
 		o.Prober = n.newProber(c, router)
+		o.Greylist = greylistRestriction{n.strangers}
 		p, err := access.New(o)
 		if errs = append(errs, err); err != nil {
 			continue
@@ -103,7 +104,9 @@ func CheckAccess(c *config.Config, folder string) (wrong, warnings []certs.Probl
 		}
 		bad, doubtful := p.Open()
 		for _, text := range bad {
-			wrong = append(wrong, certs.Problem{Key: "open relay", Text: text})
+			if p := (certs.Problem{Key: "open relay", Text: text}); !slices.Contains(wrong, p) { // both sections have mynetworks
+				wrong = append(wrong, p)
+			}
 		}
 		for _, text := range doubtful {
 			warnings = append(warnings, certs.Problem{Key: "access." + section, Text: text})
