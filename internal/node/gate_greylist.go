@@ -117,6 +117,15 @@ func (s *greylistSession) judge(ctx context.Context, tx *gate.Transaction, to ad
 
 func (s *greylistSession) tell(result string) { s.conn.Tell(gate.AtRcpt, "greylist", result) }
 
+// greylistRestriction is greylisting as a restriction of access control: check_greylist.
+type greylistRestriction struct{ *strangers }
+
+// Greylist judges a recipient.
+func (g greylistRestriction) Greylist(ctx context.Context, tx *gate.Transaction, to address.Address) error {
+	s := &greylistSession{strangers: g.strangers, conn: tx.Conn}
+	return s.judge(ctx, tx, to)
+}
+
 // exempted tells why somebody is not greylisted. A table that cannot be asked is a temporary failure, as everywhere.
 func (s *greylistSession) exempted(ctx context.Context, p *strangerPolicy, tx *gate.Transaction, to address.Address) (why string, err error) {
 	c, addr, cfg := s.conn, s.conn.Client.Addr.Addr(), p.config

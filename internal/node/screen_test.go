@@ -215,6 +215,31 @@ func TestGreylist(t *testing.T) {
 	}
 }
 
+// TestGreylistRestriction: greylisting for whom a list says; a refusal further on comes first.
+func TestGreylistRestriction(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "protected")
+	if err := os.WriteFile(table, []byte("bob@here.example check_greylist\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := screenConfig(t, t.TempDir(), `screen.postscreen_greet_wait = "0s"`,
+		fmt.Sprintf(`access.smtp.smtpd_recipient_restrictions = ["check_recipient_access texthash:%s", "reject_non_fqdn_sender"]`, table))
+	n, stop := start(t, c)
+	var clients crowd
+	addBob(t, n)
+	one := clients.from(t, n, "127.0.0.10")
+	if reply := one.rcpt("a@sender.example"); !strings.HasPrefix(reply, "450 4.2.0 Recipient address rejected: Greylisted for 300 seconds") {
+		t.Error(reply)
+	}
+	if reply := one.say("RCPT TO:<postmaster@here.example>", ""); !strings.HasPrefix(reply, "250 ") {
+		t.Error(reply)
+	}
+	if reply := clients.from(t, n, "127.0.0.10").rcpt("a@unqualified"); !strings.HasPrefix(reply, "504 ") {
+		t.Error(reply)
+	}
+	clients.leave()
+	stop()
+}
+
 // explained expects texts in what `postrider explain` says of a client.
 func explained(t *testing.T, n *Node, client, from string, want ...string) {
 	t.Helper()

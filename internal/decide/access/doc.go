@@ -27,5 +27,6 @@
 //	dnslists.go    reject_rbl_client and the like
 //	login.go       reject_sender_login_mismatch and the like
 //	service.go     check_policy_service
+//	greylist.go    check_greylist
 //	open.go        whether the lists make an open relay
 package access

@@ -29,6 +29,7 @@ func restrictions() map[string]spec {
 		"dunno":                {run: runNothing},
 		"sleep":                {want: someSeconds, run: runSleep},
 		"check_policy_service": {want: aService, run: runService},
+		"check_greylist":       {run: runGreylist},
 
 		"permit_mynetworks":          {run: runMynetworks},
 		"permit_sasl_authenticated":  {run: runAuthenticated},

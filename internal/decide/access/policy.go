@@ -79,6 +79,7 @@ type Options struct {
 	Resolver     Resolver
 	DNSLists     DNSLists
 	Servers      PolicyServers // nil: check_policy_service is refused
+	Greylist     Greylist      // nil: check_greylist lets everybody pass
 	Owners       Owners
 	Prober       Prober                               // nil: nothing can be verified
 	Ours         func(netip.Addr) bool                // our own addresses, for permit_mx_backup and permit_inet_interfaces
