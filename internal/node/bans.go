@@ -78,11 +78,15 @@ func allListeners() *config.Config {
 	return c
 }
 
-// ban keeps a network out for a while, for what it has done: unless it is spared, or clients are not banned by themselves.
+// ban keeps a network out for a while, for what it has done: unless it is spared or private, or clients are not banned by
+// themselves.
 // Sessions of it that have not logged in end. It does not block.
 func (n *Node) ban(p netip.Prefix, reason string, d time.Duration) {
 	if !n.config.Load().Bans.Enabled || !p.IsValid() || n.sparedPart(p) != "" {
 		return
+	}
+	if a := p.Addr(); a.IsPrivate() || a.IsLinkLocalUnicast() {
+		return // it may be a container's gateway, behind which is everybody
 	}
 	now := n.opt.Now()
 	one := ban.Ban{Network: p.Masked(), Reason: reason, Origin: ban.Automatic, Since: now, Until: now.Add(d)}

@@ -108,6 +108,8 @@ func TestAutomaticBans(t *testing.T) {
 	n.ban(netip.MustParsePrefix("127.0.0.1/32"), "exempt", time.Hour)
 	n.ban(netip.MustParsePrefix("127.0.0.0/24"), "partly exempt", time.Hour)
 	n.ban(netip.Prefix{}, "nobody", time.Hour)
+	n.ban(netip.MustParsePrefix("172.17.0.1/32"), "a gateway", time.Hour)
+	n.ban(netip.MustParsePrefix("fd00::/64"), "private", time.Hour)
 	if list, _ := n.API().Bans(t.Context()); len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
