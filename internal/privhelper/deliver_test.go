@@ -288,6 +288,18 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+// A million aliases do not make a delivery wait.
+func TestNamedInALargeFile(t *testing.T) {
+	var b strings.Builder
+	for i := range 1_000_000 {
+		fmt.Fprintf(&b, "user%d: box%d\n", i, i)
+	}
+	b.WriteString("last: \"|/bin/last one\"\n")
+	if text := b.String(); !named(text, "|/bin/last one") || named(text, "|/bin/other") {
+		t.Error("not found, or what is not there is")
+	}
+}
+
 // The deliveries have a lane of their own: what takes long keeps no password from being checked.
 func TestDeliveriesLeaveRoom(t *testing.T) {
 	enough, arrived := make(chan struct{}), make(chan struct{}, maxConnections)
