@@ -3,6 +3,7 @@ package content
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 
@@ -137,12 +138,7 @@ func (b *reading) lines(to int64) error {
 		if err != nil {
 			return err
 		}
-		v, err := b.look(body, b.Body, string(bytes.TrimRight(raw, "\r\n")))
-		if err != nil {
-			return err
-		}
-		b.seen += int64(len(raw))
-		if err := b.put(v, raw); err != nil {
+		if err := b.textLine(raw); err != nil {
 			return err
 		}
 	}
@@ -172,44 +168,69 @@ func (b *reading) line(buf []byte, to int64) ([]byte, error) {
 	return buf, nil
 }
 
-// header examines the header of a part.
+// header examines the header of a part. The first line that is no field ends it: the rest is text, as it is to Postfix.
 func (b *reading) header(p stretch) error {
 	var raw []byte
-	flush := func() error {
-		if len(raw) == 0 {
-			return nil
-		}
-		v := verdict{}
-		if i := bytes.IndexByte(raw, ':'); i > 0 && isField(string(raw[:i+1])) {
-			setting, tables := b.of(p.nested, string(raw[:i]))
-			text := bytes.TrimRight(raw[i+1:], "\r\n")
-			var err error
-			if v, err = b.look(setting, tables, logical(string(raw[:i]), text)); err != nil {
-				return err
-			}
-		}
-		err := b.put(v, raw)
-		raw = raw[:0]
-		return err
-	}
 	buf := make([]byte, 0, piece+2)
-	left := p.end - b.pos
-	for left > 0 {
-		line, err := b.line(buf, b.pos+left)
+	for b.pos < p.end && !b.over {
+		line, err := b.line(buf, p.end-int64(len(raw)))
 		if err != nil {
 			return err
 		}
-		left -= int64(len(line))
-		folded := line[0] == ' ' || line[0] == '\t' || len(raw) > 0 && raw[len(raw)-1] != '\n'
-		if !folded || len(raw)+len(line) > 2*maxLine {
-			if err := flush(); err != nil {
+		ended := len(raw) > 0 && raw[len(raw)-1] == '\n'
+		if folded := len(line) > 0 && (line[0] == ' ' || line[0] == '\t'); ended && !folded || len(raw) > 2*maxLine {
+			if err := b.field(p, raw); err != nil || b.over {
+				return errors.Join(err, b.rest(line))
+			}
+			raw = raw[:0]
+		}
+		if len(raw) == 0 && !beginsField(line) {
+			if err := b.textLine(line); err != nil || b.over {
 				return err
 			}
+			return b.lines(p.end)
 		}
-		raw = append(raw, line...)
-		if b.over {
-			break
+		if raw = append(raw, line...); b.pos+int64(len(raw)) >= p.end {
+			return b.field(p, raw)
 		}
 	}
-	return flush()
+	return nil
+}
+
+// beginsField tells whether a line, or the piece of it that was read, begins a field; the empty line counts as one.
+func beginsField(line []byte) bool {
+	i := bytes.IndexByte(line, ':')
+	return i > 0 && isField(string(bytes.TrimRight(line[:i], " \t"))+":") || len(bytes.TrimRight(line, "\r\n")) == 0
+}
+
+// rest passes on a line that was read and is not looked at any more.
+func (b *reading) rest(line []byte) error {
+	if !b.over {
+		return nil
+	}
+	return b.pass(line)
+}
+
+// field examines one field of a part's header, or the empty line behind the last.
+func (b *reading) field(p stretch, raw []byte) error {
+	v := verdict{}
+	if i := bytes.IndexByte(raw, ':'); i > 0 {
+		name := string(bytes.TrimRight(raw[:i], " \t"))
+		setting, tables := b.of(p.nested, name)
+		var err error
+		if v, err = b.look(setting, tables, logical(name, bytes.TrimRight(raw[i+1:], "\r\n"))); err != nil {
+			return err
+		}
+	}
+	return b.put(v, raw)
+}
+
+// textLine examines a line of text.
+func (b *reading) textLine(raw []byte) error {
+	v, err := b.look(body, b.Body, string(bytes.TrimRight(raw, "\r\n")))
+	if err != nil {
+		return err
+	}
+	b.seen += int64(len(raw))
+	return b.put(v, raw)
 }

@@ -1,10 +1,12 @@
 package content
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/table"
+	"github.com/postrider/postrider/internal/mail/header"
 )
 
 // maxLine is how much of a field is looked up (Postfix: header_size_limit).
@@ -12,7 +14,7 @@ const maxLine = 102400
 
 // fields examines the message's own header.
 func (x *examination) fields() error {
-	if len(x.Header)+len(x.MIME) == 0 {
+	if len(x.Header)+len(x.MIME)+len(x.Body) == 0 {
 		return nil
 	}
 	var edits []gate.Edit
@@ -20,8 +22,14 @@ func (x *examination) fields() error {
 	h := x.m.Header
 	for i, f := range h.Fields {
 		name := string(h.Name(f))
-		if name == "" || x.over {
-			continue // a line that is no field
+		if name == "" && (i > 0 || !bytes.HasPrefix(bytes.TrimLeft(h.Raw(f), ">"), []byte("From "))) {
+			if err := x.text(h, i); err != nil {
+				return err
+			}
+			break
+		}
+		if name == "" {
+			continue // the line that mbox files have in front of a message
 		}
 		setting, tables := "header_checks", x.Header
 		switch {
@@ -33,6 +41,9 @@ func (x *examination) fields() error {
 		v, err := x.look(setting, tables, logical(name, h.Raw(f)))
 		if err != nil {
 			return err
+		}
+		if x.over {
+			break
 		}
 		if v.prepend != "" {
 			edits = append(edits, edit(gate.Insert, v.prepend, i+shift))
@@ -47,6 +58,26 @@ func (x *examination) fields() error {
 		}
 	}
 	return x.m.Edit(edits...)
+}
+
+// text examines the lines of the header from the first that is no field on: to Postfix, and to many who read mail, they are the
+// body's. They are looked at and stay as they are.
+func (x *examination) text(h *header.Header, from int) error {
+	if x.leaving {
+		return nil
+	}
+	for _, f := range h.Fields[from:] {
+		raw := h.Raw(f)
+		if name := h.Name(f); len(name) > 0 {
+			raw = append(append(append([]byte(nil), name...), ':'), raw...)
+		}
+		for line := range bytes.SplitSeq(raw, []byte("\r\n")) {
+			if _, err := x.look(body, x.Body, string(line[:min(len(line), piece)])); err != nil || x.over {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func edit(kind gate.EditKind, field string, at int) gate.Edit {
