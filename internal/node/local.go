@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/postrider/postrider/internal/agent/lda"
 	"github.com/postrider/postrider/internal/agent/lookup"
@@ -44,7 +46,7 @@ func (n *Node) newLocalNames(c *config.Config, router *route.Router) (route.Expa
 			class, err := router.Class(ctx, address.Address{Local: "postmaster", Domain: domain})
 			return class == route.LocalDomain, err
 		},
-		Files: localFiles{n, c}, Forward: len(s.ForwardPath) > 0, Commands: s.AllowMailToCommands, Write: s.AllowMailToFiles,
+		Files: localFiles{n, c, &forwards{now: n.opt.Now}}, Forward: len(s.ForwardPath) > 0, Commands: s.AllowMailToCommands, Write: s.AllowMailToFiles,
 		ExpandOwner: s.ExpandOwnerAlias, OwnerRequestSpecial: s.OwnerRequestSpecial}}, nil
 }
 
@@ -107,8 +109,45 @@ func (l localNames) Expand(ctx context.Context, name route.Local) ([]route.Membe
 
 // localFiles reads what aliases and .forward lead to, by the helper.
 type localFiles struct {
-	node   *Node
-	config *config.Config
+	node     *Node
+	config   *config.Config
+	forwards *forwards
+}
+
+// forwards remembers for a moment what was read, so that a session that names a user many times costs one process, and the
+// judgement of a recipient and its routing read the same.
+type forwards struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	read map[[2]string]forward
+}
+
+type forward struct {
+	text  string
+	found bool
+	until time.Time
+}
+
+const (
+	forwardLife = 2 * time.Second
+	maxForwards = 1000
+)
+
+func (f *forwards) get(key [2]string) (forward, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	one, ok := f.read[key]
+	return one, ok && f.now().Before(one.until)
+}
+
+func (f *forwards) put(key [2]string, one forward) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.read == nil || len(f.read) >= maxForwards {
+		f.read = map[[2]string]forward{}
+	}
+	one.until = f.now().Add(forwardLife)
+	f.read[key] = one
 }
 
 // User implements aliases.Files: the user of the account that an address is of.
@@ -129,7 +168,14 @@ func (f localFiles) User(ctx context.Context, a address.Address) (string, error)
 
 // Forward implements aliases.Files.
 func (f localFiles) Forward(ctx context.Context, user, extension string) (string, bool, error) {
+	key := [2]string{user, extension}
+	if one, ok := f.forwards.get(key); ok {
+		return one.text, one.found, nil
+	}
 	text, found, notes, err := helperOf(f.config).Forward(ctx, user, extension)
+	if err == nil {
+		f.forwards.put(key, forward{text: text, found: found})
+	}
 	for line := range strings.Lines(notes) {
 		f.node.log.Warn("a .forward cannot be used", "user", user, "reason", strings.TrimSuffix(line, "\n"))
 	}
