@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -62,10 +63,24 @@ func privateResolver(t *testing.T, address string) {
 	}
 }
 
+// serveDNS serves a zone, also for the programs that this test starts.
+func serveDNS(t *testing.T, zone string) (address string) {
+	t.Helper()
+	address, err := dnstest.New(t, zone).ListenOn(t, fmt.Sprintf("127.%d.%d.53:53", os.Getpid()>>8&255, os.Getpid()&255|1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, _, _ := net.SplitHostPort(address)
+	privateResolver(t, resolver)
+	return address
+}
+
 // client is one that connects.
 type client struct {
 	name, from string
 	early      bool
+	helo       string // client.example if empty
+	sender     string // a@sender.example if empty
 	differs    string // why the two may differ
 }
 
@@ -120,14 +135,14 @@ func visit(server string, c client) (connect, rcpt string) {
 		}
 	}
 	if !c.early {
-		fmt.Fprint(conn, "EHLO client.example\r\n")
+		fmt.Fprintf(conn, "EHLO %s\r\n", cmp.Or(c.helo, "client.example"))
 	}
 	for answer := reply(); !strings.HasPrefix(answer, "250 "); answer = reply() {
 		if !strings.HasPrefix(answer, "2") {
 			return answer, ""
 		}
 	}
-	for _, command := range []string{"MAIL FROM:<a@sender.example>", "RCPT TO:<alice@here.example>"} {
+	for _, command := range []string{"MAIL FROM:<" + cmp.Or(c.sender, "a@sender.example") + ">", "RCPT TO:<alice@here.example>"} {
 		fmt.Fprint(conn, command+"\r\n")
 		rcpt = reply()
 	}
@@ -162,12 +177,7 @@ func said(log, from string) (lines []string) {
 }
 
 func TestPostscreen(t *testing.T) {
-	server, err := dnstest.New(t, zone).ListenOn(t, fmt.Sprintf("127.%d.%d.53:53", os.Getpid()>>8&255, os.Getpid()&255|1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resolver, _, _ := net.SplitHostPort(server)
-	privateResolver(t, resolver)
+	server := serveDNS(t, zone)
 	table := filepath.Join(t.TempDir(), "screen.cidr")
 	if err := os.WriteFile(table, []byte(accessTable), 0o644); err != nil {
 		t.Fatal(err)
