@@ -29,9 +29,12 @@ func (c migratePostfixCmd) Run(a *app) error {
 		return err
 	}
 	if c.Output != "" && !c.DryRun {
-		if err := c.write(result); err != nil {
-			return err
-		}
+		err = a.writeMigration(c.Output, result)
+	} else {
+		err = a.tryMigration(result)
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.tell(a, result); err != nil || result.Complete() {
 		return err
@@ -59,19 +62,56 @@ func (c migratePostfixCmd) free() error {
 	return nil
 }
 
-// write makes the folder. Files are new ones in any case.
-func (c migratePostfixCmd) write(r *postfix.Result) error {
-	var report strings.Builder
-	r.WriteReport(&report)
-	files := map[string][]byte{"postrider.toml": []byte(r.Config), "report.txt": []byte(report.String())}
+// writeMigration makes the folder, looks at the result as `config check` does, and writes the report last.
+func (a *app) writeMigration(dir string, r *postfix.Result) error {
+	files := map[string][]byte{configName: []byte(r.Config)}
 	for name, text := range r.Files {
 		files[name] = text
 	}
+	if err := newFiles(dir, files); err != nil {
+		return err
+	}
+	if err := a.checkMigration(dir, r); err != nil {
+		return err
+	}
+	var report strings.Builder
+	r.WriteReport(&report)
+	return newFiles(dir, map[string][]byte{"report.txt": []byte(report.String())})
+}
+
+// tryMigration is writeMigration into a folder that is removed again, so that a report without --output says the same.
+func (a *app) tryMigration(r *postfix.Result) error {
+	dir, err := os.MkdirTemp("", "postrider-migrate-")
+	if err != nil {
+		return &codeError{exitCantCreate, err}
+	}
+	return errors.Join(a.writeMigration(dir, r), os.RemoveAll(dir))
+}
+
+// checkMigration adds to the report what `config check` would say is wrong: an open relay, tables and certificates that
+// cannot be read.
+func (a *app) checkMigration(dir string, r *postfix.Result) error {
+	there := *a
+	there.flags.Config, there.flags.Dir = filepath.Join(dir, configName), ""
+	conf, err := config.Load(there.flags.Config, nil)
+	if err != nil {
+		return err
+	}
+	wrong, _ := certificates(conf, nil)
+	tables, _ := there.tables(conf)
+	for _, p := range append(wrong, tables...) {
+		r.Lines = append(r.Lines, postfix.Line{File: configName, Fate: postfix.Unsupported, Text: p.Key + ": " + p.Text})
+	}
+	return nil
+}
+
+// newFiles writes files that are not there yet.
+func newFiles(dir string, files map[string][]byte) error {
 	for name, text := range files {
 		if !filepath.IsLocal(name) {
-			return fmt.Errorf("%q would be outside of %s", name, c.Output)
+			return fmt.Errorf("%q would be outside of %s", name, dir)
 		}
-		path := filepath.Join(c.Output, name)
+		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return &codeError{exitCantCreate, err}
 		}
@@ -84,8 +124,7 @@ func (c migratePostfixCmd) write(r *postfix.Result) error {
 			return err
 		}
 	}
-	_, err := config.Load(filepath.Join(c.Output, "postrider.toml"), nil)
-	return err
+	return nil
 }
 
 // tell prints the report.
