@@ -42,14 +42,7 @@ func (n *node) next(a address.Address) node {
 }
 
 func (x *walk) run(ctx context.Context) ([]flow.Recipient, error) {
-	a, err := x.form(ctx, x.query.To.To)
-	if err != nil {
-		return nil, err
-	}
-	if a != x.query.To.To {
-		x.query.tell("form", x.query.To.To.String(), a.String())
-	}
-	ours, a, err := x.admit(ctx, a)
+	ours, a, err := x.admit(ctx, x.plain(x.query.To.To))
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +80,24 @@ func (x *walk) admit(ctx context.Context, a address.Address) (ours bool, to addr
 	if class == Default && !x.query.MayRelay {
 		return false, a, ErrRelay
 	}
-	if class == Relay && len(x.Rules.RelayRecipientMaps) > 0 {
+	way, err := x.form(ctx, a)
+	if err != nil {
+		return false, a, err
+	}
+	if way != a {
+		x.query.tell("form", a.String(), way.String())
+	}
+	real, _, err := x.class(ctx, way.Domain)
+	if err != nil {
+		return false, a, err
+	}
+	if real == VirtualAlias || real == Relay && len(x.Rules.RelayRecipientMaps) > 0 {
 		listed, _, err := x.Listed(ctx, a)
 		if err != nil {
 			return false, a, err
 		}
 		if !listed {
-			return false, a, unknown(class)
+			return false, a, unknown(real)
 		}
 	}
 	return class != Default && class != Relay, a, nil
@@ -274,6 +278,13 @@ func (x *walk) localName(ctx context.Context, n node, final bool) error {
 			return x.luser(ctx, n, a, firstOf(err, unknown(LocalDomain)))
 		}
 	}
+	d, err := x.hop(ctx, n.address, LocalDomain)
+	if err != nil {
+		return err
+	}
+	if d.transport != flow.Mailbox {
+		return x.elsewhere(ctx, n, a, d)
+	}
 	if x.Expander != nil {
 		members, found, err := x.Expander.Expand(ctx, Local{Address: a, Path: n.path, From: x.query.From, Final: final})
 		if err != nil {
@@ -284,6 +295,19 @@ func (x *walk) localName(ctx context.Context, n node, final bool) error {
 		}
 	}
 	return x.luser(ctx, n, a, x.mailbox(ctx, n, a, LocalDomain))
+}
+
+// elsewhere sends an address of the local class where a transport says. What the directory's aliases stand for goes first;
+// who was named in RCPT must be somebody.
+func (x *walk) elsewhere(ctx context.Context, n node, a address.Address, d decision) error {
+	targets, _, err := x.Directory.Lookup(ctx, a)
+	switch {
+	case status.IsTemporary(err), err != nil && len(n.path) == 0 && x.Rules.LocalRecipientMaps == nil:
+		return x.luser(ctx, n, a, err)
+	case err == nil && (len(targets) != 1 || targets[0].Account == 0):
+		return x.mailbox(ctx, n, a, LocalDomain)
+	}
+	return x.final(ctx, &n, d, LocalDomain)
 }
 
 // members follows what a local name stands for.
@@ -390,9 +414,14 @@ func (x *walk) account(ctx context.Context, n node, a address.Address, t Target,
 			return err
 		}
 	}
-	d, err := x.hop(ctx, full, class)
-	if err != nil {
-		return err
+	d := decision{transport: flow.Mailbox}
+	base, _, _ := address.SplitDelimiter(a.Local, x.Rules.Delimiter)
+	same := t.Address.Equal(a) || t.Address.Equal(address.Address{Local: base, Domain: a.Domain})
+	if class != LocalDomain || !same { // else localName has asked, for the address as it is
+		var err error
+		if d, err = x.hop(ctx, full, class); err != nil {
+			return err
+		}
 	}
 	if d.transport != flow.Mailbox {
 		n.address = full

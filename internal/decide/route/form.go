@@ -16,12 +16,7 @@ const maxRoutes = 20
 // dropped by the parser, as are final dots; domains are A-labels.)
 func (r *Router) form(ctx context.Context, a address.Address) (address.Address, error) {
 	for range maxRoutes {
-		if ip, err := netip.ParseAddr(a.Domain); err == nil && r.Rules.ResolveNumericDomain {
-			a.Domain = address.Literal(ip)
-		}
-		if a.IsPostmaster() && r.Rules.HostDomain != "" {
-			a.Domain = r.Rules.HostDomain
-		}
+		a = r.plain(a)
 		if a.IsZero() || !strings.ContainsAny(a.Local, "@%!") {
 			return a, nil
 		}
@@ -36,6 +31,17 @@ func (r *Router) form(ctx context.Context, a address.Address) (address.Address, 
 		a = next
 	}
 	return a, nil
+}
+
+// plain is the form in which tables are asked for an address: ways in the local part are followed behind them.
+func (r *Router) plain(a address.Address) address.Address {
+	if ip, err := netip.ParseAddr(a.Domain); err == nil && r.Rules.ResolveNumericDomain {
+		a.Domain = address.Literal(ip)
+	}
+	if a.IsPostmaster() && r.Rules.HostDomain != "" {
+		a.Domain = r.Rules.HostDomain
+	}
+	return a
 }
 
 // reroute reads the way that a local part names, if one is followed here.

@@ -20,6 +20,9 @@ type decision struct {
 // hop decides transport and next hop of an address of a class, in the order of trivial-rewrite(8): the transport of the
 // class, for what leaves the next hop that the sender or relayhost names, transport_maps, relocated_maps.
 func (x *walk) hop(ctx context.Context, a address.Address, class Class) (decision, error) {
+	if class == VirtualAlias { // transport_maps have no say
+		return decision{flow.Error, "5.1.1 User unknown in " + class.Table()}, nil
+	}
 	way, leaves, err := x.classWay(ctx, class)
 	if err != nil {
 		return decision{}, err
@@ -48,9 +51,6 @@ func (x *walk) hop(ctx context.Context, a address.Address, class Class) (decisio
 		return decision{flow.Error, moved}, err
 	}
 	if way.Name == "" {
-		if class == VirtualAlias {
-			return decision{flow.Error, "5.1.1 User unknown in " + class.Table()}, nil
-		}
 		way.Name = "smtp"
 	}
 	if !named && (way.Name == "smtp" || way.Name == "relay") {
@@ -80,8 +80,6 @@ func (x *walk) classWay(ctx context.Context, class Class) (w Way, leaves bool, e
 		return or(rules.LocalTransport, "local"), false, nil
 	case VirtualMailbox:
 		return or(rules.VirtualTransport, "virtual"), false, nil
-	case VirtualAlias:
-		return Way{}, false, nil
 	case Relay:
 		return or(rules.RelayTransport, "relay"), true, nil
 	}

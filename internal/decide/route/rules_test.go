@@ -349,7 +349,7 @@ func TestLuserRelayAndNotes(t *testing.T) {
 	if got := show(r.Recipient(t.Context(), q)); got != "smtp nobody+x@far.example [relay.far.example]:2525" {
 		t.Error(got)
 	}
-	if got := strings.Join(notes, "\n"); got != "class nobody+x@host.example: local\nluser_relay nobody+x@host.example: nobody+x@far.example\n"+
+	if got := strings.Join(notes, "\n"); got != "class nobody+x@host.example: local\ntransport nobody+x@host.example: mailbox\nluser_relay nobody+x@host.example: nobody+x@far.example\n"+
 		"transport_maps far.example: smtp:[relay.far.example]:2525\ntransport nobody+x@far.example: smtp [relay.far.example]:2525" {
 		t.Error(got)
 	}

@@ -22,6 +22,8 @@ import (
 type Config struct {
 	Main   string // lines of main.cf, put behind ours. {dir} stands for the folder of the configuration, {port} for the port
 	Master string // lines of master.cf, put behind ours
+	// Instead has lines of master.cf to put in the place of ours, by the service's name.
+	Instead map[string]string
 	// Smtpd are options of the smtpd at Postfix.Address: "-o name=value".
 	Smtpd string
 	Files map[string]string // more files of the folder, by name
@@ -119,7 +121,7 @@ func Start(t testing.TB, c Config) *Postfix {
 	p.Address = "127.0.0.1:" + port
 	r := strings.NewReplacer("{root}", root, "{dir}", p.Dir, "{port}", p.Address, "{smtpd}", c.Smtpd, "{daemons}", filepath.Dir(needs.Program(t, "master")))
 	p.Write(t, "main.cf", r.Replace(mainCF+c.Main))
-	p.Write(t, "master.cf", r.Replace(masterCF+c.Master))
+	p.Write(t, "master.cf", r.Replace(c.services()+c.Master))
 	for name, text := range c.Files {
 		p.Write(t, name, r.Replace(text))
 	}
@@ -132,6 +134,19 @@ func Start(t testing.TB, c Config) *Postfix {
 	})
 	Await(t, p.Address)
 	return p
+}
+
+// services are those of masterCF, but for Instead.
+func (c *Config) services() string {
+	var b strings.Builder
+	for line := range strings.Lines(masterCF) {
+		name, _, _ := strings.Cut(line, " ")
+		if other, ok := c.Instead[name]; ok {
+			line = other + "\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
 
 func id(t testing.TB, name string) int {
