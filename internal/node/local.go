@@ -27,7 +27,11 @@ import (
 )
 
 // localNames says what names of this host stand for: aliases(5) and .forward, by the configuration it was made of.
-type localNames struct{ *aliasing.Expander }
+type localNames struct {
+	*aliasing.Expander
+	directory route.Directory
+	luser     bool // names that do not exist go to luser_relay
+}
 
 var _ route.Expander = localNames{}
 
@@ -41,7 +45,7 @@ func (n *Node) newLocalNames(c *config.Config, router *route.Router) (route.Expa
 	if err != nil {
 		return nil, fmt.Errorf("routing.alias_maps: %w", err)
 	}
-	return localNames{&aliasing.Expander{Maps: maps, Origin: router.Rules.MyOrigin, Delimiter: c.Delivery.RecipientDelimiter,
+	return localNames{directory: router.Directory, luser: s.LuserRelay != "", Expander: &aliasing.Expander{Maps: maps, Origin: router.Rules.MyOrigin, Delimiter: c.Delivery.RecipientDelimiter,
 		IsLocal: func(ctx context.Context, domain string) (bool, error) {
 			class, err := router.Class(ctx, address.Address{Local: "postmaster", Domain: domain})
 			return class == route.LocalDomain, err
@@ -93,6 +97,11 @@ func (l localNames) Expand(ctx context.Context, name route.Local) ([]route.Membe
 		switch t.Kind {
 		case aliasing.Mailbox:
 			m.Self = true
+			if len(targets) > 1 {
+				if err := l.stranger(ctx, &m); err != nil {
+					return nil, false, err
+				}
+			}
 		case aliasing.Command:
 			m.Transport, m.NextHop = flow.Pipe, t.Local.String()
 		case aliasing.File:
@@ -105,6 +114,22 @@ func (l localNames) Expand(ctx context.Context, name route.Local) ([]route.Membe
 		members = append(members, m)
 	}
 	return members, true, nil
+}
+
+// stranger makes a member that is no user here one that the sender hears of, or luser_relay's. (An alias that stands for
+// nobody else is refused.)
+func (l localNames) stranger(ctx context.Context, m *route.Member) error {
+	_, ours, err := l.directory.Lookup(ctx, m.Address)
+	switch {
+	case err != nil && !status.IsPermanent(err):
+		return err
+	case err == nil && ours:
+	case l.luser:
+		m.Self = false
+	default:
+		m.Transport, m.NextHop = flow.Error, fmt.Sprintf("5.1.1 unknown user: %q", m.Address.Local)
+	}
+	return nil
 }
 
 // localFiles reads what aliases and .forward lead to, by the helper.

@@ -54,7 +54,7 @@ var (
 // user of that name, whom the caller knows or not. With one target or more that is not Failed there is no error. An error is
 // permanent when nothing but Failed targets is left, and temporary when something could not be asked.
 func (e *Expander) Expand(ctx context.Context, a address.Address) (targets []Target, known bool, err error) {
-	x := &expansion{Expander: e, ctx: ctx, seen: map[seen]bool{}, done: map[string]bool{}}
+	x := &expansion{Expander: e, ctx: ctx, domain: a.Domain, seen: map[seen]bool{}, done: map[string]bool{}}
 	if err := x.local(a, frame{}); err != nil {
 		return nil, false, err
 	}
@@ -93,6 +93,7 @@ type seen struct {
 type expansion struct {
 	*Expander
 	ctx     context.Context
+	domain  string // of the recipient: the host's own
 	targets []Target
 	seen    map[seen]bool
 	done    map[string]bool // aliases, .forward and :include: files that were expanded, or are being
@@ -242,7 +243,9 @@ func (x *expansion) destination(d table.Destination, f frame) error {
 		return err
 	case !local:
 		return x.add(Target{Kind: Address, Address: a}, f)
-	case plain: // no alias any more; the .forward counts, as in local(8)
+	}
+	a.Domain = x.domain // one user, whichever of the host's domains names him
+	if plain {          // no alias any more; the .forward counts, as in local(8)
 		return x.user(a, f)
 	}
 	return x.local(a, f)

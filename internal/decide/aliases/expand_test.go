@@ -57,7 +57,7 @@ func expander(t testing.TB, aliases string, d *disk) *Expander {
 		t.Fatal(err)
 	}
 	both := []string{FromAlias, FromForward}
-	return &Expander{Maps: []Map{{fixed, "/etc/aliases"}}, Origin: "host.test", Delimiter: "+", IsLocal: func(_ context.Context, d string) (bool, error) { return d == "host.test", nil },
+	return &Expander{Maps: []Map{{fixed, "/etc/aliases"}}, Origin: "host.test", Delimiter: "+", IsLocal: func(_ context.Context, d string) (bool, error) { return d == "host.test" || d == "mx.host.test", nil },
 		Files: d, Forward: true, Commands: both, Write: both, OwnerRequestSpecial: true}
 }
 
@@ -106,6 +106,7 @@ all: :include:/lists/a, z@far.test
 owner-all: al
 owner-team: owner-all
 self: self, al
+domains: al@mx.host.test, bo@MX.host.test, al
 loop1: loop2, al
 loop2: loop1
 onlyloop: onlyloop2
@@ -135,6 +136,7 @@ phrase: "Mr. X" <x@far.test>, al (the best)
 			"y@far.test from owner-all@host.test; z@far.test from owner-all@host.test"},
 		{"owner-team", "box al"},
 		{"self", "box self; box al"},
+		{"domains", "box al; box bo; copy@far.test"},
 		{"loop1", "5.4.6 alias database loop: loop1 → loop2 → loop1; box al"},
 		{"onlyloop", "550 5.4.6 alias database loop: onlyloop → onlyloop2 → onlyloop"},
 		{"selfinclude", "box al"},

@@ -42,7 +42,6 @@ func (w *world) outcomes(log string) []string {
 
 // differing are those where Postrider decides otherwise on purpose: docs/aliases.md.
 var differing = map[string]string{
-	"self":  "a member that is nobody is left out, and the sender is not told",
 	"plain": "a command without quotes is one command, blanks and all; Postfix takes its words for destinations",
 }
 
