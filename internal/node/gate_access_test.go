@@ -1,13 +1,18 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/dns/dnstest"
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 )
 
@@ -158,4 +163,40 @@ func TestClientNames(t *testing.T) {
 
 func resolverFor(t *testing.T, s *dnstest.Server) *dns.Resolver {
 	return dns.New(dns.Options{Servers: []string{s.Listen(t)}, Attempts: 1})
+}
+
+// deafDNS is a DNS that never answers.
+type deafDNS struct{}
+
+func (deafDNS) LookupPTR(ctx context.Context, _ netip.Addr) ([]string, dns.Meta, error) {
+	<-ctx.Done()
+	return nil, dns.Meta{}, ctx.Err()
+}
+
+func (deafDNS) LookupIP(ctx context.Context, _ string, _ dns.IPVersions) ([]netip.Addr, dns.Meta, error) {
+	<-ctx.Done()
+	return nil, dns.Meta{}, ctx.Err()
+}
+
+// A DNS that is silent holds a client up once, and briefly; the look-up ends with the session.
+func TestClientNamesAreNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := namesGate{newClientNames(deafDNS{}), waitForNobody, false}
+		conn := &gate.Conn{}
+		conn.Client.Addr = netip.MustParseAddrPort("192.0.2.1:1000")
+		s, err := g.Connect(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 3 {
+			if err := s.Mail(t.Context(), &gate.Transaction{Transaction: &flow.Transaction{}, Conn: conn}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != waitForNobody || conn.NameErr == nil {
+			t.Errorf("%v, %v", took, conn.NameErr)
+		}
+		s.Close()
+	})
 }

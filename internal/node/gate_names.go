@@ -139,9 +139,13 @@ func (s *namesSession) await(ctx context.Context) {
 	}
 }
 
-// Close ends the look-up.
+// Close ends the look-up, and waits for its end.
 func (s *namesSession) Close() {
-	if s.cancel != nil {
-		s.cancel()
+	if s.cancel == nil {
+		return
+	}
+	s.cancel()
+	if s.found != nil {
+		<-s.found
 	}
 }
