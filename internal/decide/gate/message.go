@@ -180,7 +180,7 @@ func (m *Message) Finish(top []byte, index *mime.Message) (recipe.Recipe, *mime.
 			return nil, nil, err
 		}
 		index = p.Close()
-	case m.changed || len(m.above) > 0:
+	case (m.changed || len(m.above) > 0) && !m.cut: // of a header that is cut, only what is in front is new
 		index.SetHeader(m.block(top))
 	default:
 		if err := index.Shift(r.Size() - index.Size()); err != nil {

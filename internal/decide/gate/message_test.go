@@ -151,6 +151,24 @@ func TestLongHeader(t *testing.T) {
 	}
 }
 
+// A header longer than what is looked at is not changed, and keeps its place in the index when something is put in front.
+func TestCutHeader(t *testing.T) {
+	text := strings.Repeat("X-Field: "+strings.Repeat("v", 500)+"\r\n", 600) + "\r\nbody\r\n"
+	m, index, rec := begin(text)
+	if m.Edit(Edit{Name: "X"}) != ErrHeader || m.Complete() != ErrHeader {
+		t.Error("changed")
+	}
+	m.Prepend([]byte("X-Above: 1\r\n"))
+	r, index, err := m.Finish([]byte("TOP: x\r\n"), index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, recipe.NewReader(source{rec}, r))
+	if want := mime.Parse([]byte(got)); got != "X-Above: 1\r\nTOP: x\r\n"+text || index.Root.Body != want.Root.Body || index.Root.End != want.Root.End {
+		t.Errorf("body at %d, not %d", index.Root.Body, want.Root.Body)
+	}
+}
+
 // A message without a header gets one; mbox's first line does not end it.
 func TestHeadless(t *testing.T) {
 	for text, want := range map[string]string{
