@@ -60,6 +60,9 @@ func moreRules() []rule {
 			"unverified_sender_tempfail_action", fate: Unsupported, text: "what cannot be found out for now is answered 450 if nothing else refuses"},
 		{names: "maps_rbl_domains check_relay_domains require_mx_backup", fate: Unsupported, text: "older words: use reject_rbl_client, reject_unauth_destination, permit_mx_backup"},
 		{names: "use_srv_lookup allow_srv_lookup_fallback ignore_srv_lookup_error", fate: Unsupported, text: "SRV records are not asked when mail leaves"},
+		{names: "sender_canonical_classes recipient_canonical_classes", fate: Unsupported, text: "the maps change envelopes and headers, each of its kind; routing.canonical_classes holds for canonical_maps only"},
+		{names: "smtp_mime_header_checks smtp_nested_header_checks smtp_body_checks", fate: Unsupported, text: "when mail leaves only its header is looked at (smtp_header_checks)"},
+		{names: "smtpd_milter_maps", fate: Unsupported, text: "all clients have the same milters"},
 		{names: "local_login_sender_maps", fate: Unsupported, text: "users of the host may send with any address by sendmail(1)"},
 	}
 }
