@@ -20,6 +20,7 @@ type walk struct {
 	*Router
 	query   *Query
 	address address.Address // the recipient's, after canonical
+	mapped  bool            // canonical has changed it
 	out     []flow.Recipient
 	steps   int   // addresses looked at
 	dead    error // of a member that is nobody
@@ -46,10 +47,10 @@ func (x *walk) run(ctx context.Context) ([]flow.Recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a, err = x.canonical(ctx, x.query, a, false); err != nil {
+	if x.address, err = x.canonical(ctx, x.query, a, false); err != nil {
 		return nil, err
 	}
-	x.address = a
+	a, x.mapped = x.address, x.address != a
 	if err := x.virtual(ctx, node{address: a, ours: ours}); err != nil {
 		return nil, err
 	}
@@ -302,7 +303,7 @@ func (x *walk) localName(ctx context.Context, n node, final bool) error {
 func (x *walk) elsewhere(ctx context.Context, n node, a address.Address, d decision) error {
 	targets, _, err := x.Directory.Lookup(ctx, a)
 	switch {
-	case status.IsTemporary(err), err != nil && len(n.path) == 0 && x.Rules.LocalRecipientMaps == nil:
+	case status.IsTemporary(err), err != nil && len(n.path) == 0 && !x.mapped && x.Rules.LocalRecipientMaps == nil:
 		return x.luser(ctx, n, a, err)
 	case err == nil && (len(targets) != 1 || targets[0].Account == 0):
 		return x.mailbox(ctx, n, a, LocalDomain)
