@@ -81,13 +81,10 @@ func parseNextHop(t Transport, s string) (NextHop, error) {
 	if len(h.Host) > 5 && strings.EqualFold(h.Host[:5], "ipv6:") { // RFC 5321 §4.1.3
 		h.Host = h.Host[5:]
 	}
+	h.Host = strings.TrimSuffix(h.Host, ".")
 	if ip, err := netip.ParseAddr(h.Host); err == nil {
 		h.Host, h.MX = ip.Unmap().String(), false
-	} else if h.Host == "" || len(h.Host) > 253 || strings.ContainsAny(h.Host, ":/@[]\\\"<>%!|") {
-		return wrong("that is no host name")
-	}
-	h.Host = strings.TrimSuffix(h.Host, ".")
-	if h.Host == "" {
+	} else if h.Host == "" || len(h.Host) > 253 || strings.HasSuffix(h.Host, ".") || strings.ContainsAny(h.Host, ":/@[]\\\"<>%!|") {
 		return wrong("that is no host name")
 	}
 	for i := range len(h.Host) {
