@@ -46,7 +46,9 @@ func CheckTables(c *config.Config, folder string) (wrong, warnings []certs.Probl
 		folder = c.DataDir
 	}
 	tables := &lookup.Opener{Dir: folder, Now: time.Now, Intn: rand.IntN, Log: slog.New(slog.DiscardHandler)}
-	wrong = checkTables(tables, c)
+	if wrong = checkTables(tables, c); len(wrong) == 0 {
+		wrong = checkRouting(tables, c)
+	}
 	wrong = append(wrong, checkStrangers(c)...)
 	for _, f := range tables.Files() {
 		for _, p := range f.Problems() {
