@@ -15,7 +15,9 @@
 //	class.go      address classes; what is listed
 //	form.go       the standard form of addresses: routes, percent hack, bang paths, missing domains
 //	mapping.go    one address by another: canonical, generic, masquerade
-//	expand.go     what an address stands for: virtual aliases, the Expander, the directory
+//	expand.go     what an address stands for: virtual aliases, and on to its class
+//	local.go      names of this host: the Expander, luser_relay
+//	mailbox.go    the directory
 //	hop.go        transport and next hop of a final address
 //	nexthop.go    the syntax transport:nexthop
 //	sender.go     reverse-paths: rewriting, and SRS for what is forwarded

@@ -1,0 +1,99 @@
+package route
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
+)
+
+// mailbox asks the directory for a, and gives its accounts the way of their class.
+func (x *walk) mailbox(ctx context.Context, n node, a address.Address, class Class) error {
+	targets, ours, err := x.Directory.Lookup(ctx, a)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return unknown(class)
+	}
+	tenant, _, err := x.Directory.Domain(ctx, a.Domain)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		x.query.tell("directory", a.String(), t.Address.String())
+		if t.Account == 0 {
+			m := n
+			m.address = a
+			m = m.next(t.Address)
+			m.ours, m.tenant = true, tenant
+			if slices.Contains(n.path, t.Address) {
+				return errMapping("directory", "loop: "+arrows(append(m.path, t.Address)))
+			}
+			if err := x.member(x.virtual(ctx, m)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := x.member(x.account(ctx, n, a, t, class)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// account gives a mailbox of ours its way: our mailstore, unless the transport of its class or transport_maps has another.
+func (x *walk) account(ctx context.Context, n node, a address.Address, t Target, class Class) error {
+	full := t.Address
+	if t.Extension != "" && len(x.Rules.Delimiter) > 0 {
+		full.Local += x.Rules.Delimiter[:1] + t.Extension
+	}
+	if !t.Address.Equal(a) && t.Address.Domain != a.Domain {
+		var err error
+		if class, _, err = x.class(ctx, t.Address.Domain); err != nil {
+			return err
+		}
+	}
+	d := decision{transport: flow.Mailbox}
+	base, _, _ := address.SplitDelimiter(a.Local, x.Rules.Delimiter)
+	same := t.Address.Equal(a) || t.Address.Equal(address.Address{Local: base, Domain: a.Domain})
+	if class != LocalDomain || !same { // else localName has asked, for the address as it is
+		var err error
+		if d, err = x.hop(ctx, full, class); err != nil {
+			return err
+		}
+	}
+	if d.transport != flow.Mailbox {
+		n.address = full
+		return x.final(ctx, &n, d, class)
+	}
+	r := flow.Recipient{To: t.Address, Transport: flow.Mailbox, Account: t.Account}
+	if n.sender == nil {
+		if err := x.crosses(ctx, &r, a); err != nil {
+			return err
+		}
+	}
+	x.add(&n, r)
+	return nil
+}
+
+// crosses treats a mailbox that an alias of another tenant led to as one elsewhere: the mail comes from the forwarding
+// tenant, not from the sender.
+func (x *walk) crosses(ctx context.Context, r *flow.Recipient, a address.Address) error {
+	first := x.address.Domain
+	if first == r.To.Domain {
+		return nil
+	}
+	from, ours, err := x.Directory.Domain(ctx, first)
+	if err != nil || !ours {
+		return err
+	}
+	to, ours, err := x.Directory.Domain(ctx, r.To.Domain)
+	if err != nil || !ours || from == to {
+		return err
+	}
+	x.query.tell("tenant", a.String(), fmt.Sprintf("leaves tenant %d for %d: relaying", from, to))
+	return x.forwarded(ctx, r)
+}
