@@ -120,7 +120,7 @@ func Start(t testing.TB, c Config) *Postfix {
 	port := FreePort(t)
 	p.Address = "127.0.0.1:" + port
 	r := strings.NewReplacer("{root}", root, "{dir}", p.Dir, "{port}", p.Address, "{smtpd}", c.Smtpd, "{daemons}", filepath.Dir(needs.Program(t, "master")))
-	p.Write(t, "main.cf", r.Replace(mainCF+c.Main))
+	p.Write(t, "main.cf", r.Replace(c.parameters()))
 	p.Write(t, "master.cf", r.Replace(c.services()+c.Master))
 	for name, text := range c.Files {
 		p.Write(t, name, r.Replace(text))
@@ -130,10 +130,29 @@ func Start(t testing.TB, c Config) *Postfix {
 		if t.Failed() {
 			t.Logf("the end of Postfix's log:\n%s", tail(p.Log()))
 		}
-		p.Control(t, "postfix", "stop")
+		p.stop(t)
 	})
 	Await(t, p.Address)
 	return p
+}
+
+// stop ends it and all that it has started.
+func (p *Postfix) stop(t testing.TB) {
+	t.Helper()
+	system.Run(t, system.Command{Name: "postfix", Args: []string{"-c", p.Dir, "abort"}, AnyCode: true, Timeout: patience})
+}
+
+// parameters are those of mainCF that the test does not set, and the test's. None may stand twice: each program would warn of
+// that as it starts, the logger too, and that waits for itself once its socket is full.
+func (c *Config) parameters() string {
+	var b strings.Builder
+	for line := range strings.Lines(mainCF) {
+		name, _, _ := strings.Cut(line, " ")
+		if !strings.Contains("\n"+c.Main, "\n"+name+" ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String() + c.Main
 }
 
 // services are those of masterCF, but for Instead.
