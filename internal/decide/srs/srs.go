@@ -5,8 +5,8 @@
 //	SRS0=…@forwarder.example  → SRS1=HHHH=forwarder.example==…@srs.example
 //
 // TT is the day in base32, valid for MaxAge; HHHH the first characters of a keyed hash (HMAC-SHA1) in base64, compared
-// without case, since hosts on the way may fold it. The forms are those of Mail::SRS, libsrs2 and postsrsd, so that a site
-// may change over with its secret and addresses under way stay valid.
+// without case, since hosts on the way may fold it. The forms are those of Mail::SRS and postsrsd (test/interop/routing), so
+// that a site may change over with its secret and addresses under way stay valid.
 //
 // There may be several secrets: the first signs, all verify. The package does no I/O; the clock is given.
 //
