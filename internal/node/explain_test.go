@@ -65,7 +65,9 @@ func talkLike(t *testing.T, n *Node, q admin.ExplainQuery) (replies []string) {
 	return append(replies, say("DATA"))
 }
 
-func itoa(n int) string { return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)}) }
+func itoa(n int) string {
+	return string([]byte{byte('0' + n/100), byte('0' + n/10%10), byte('0' + n%10)})
+}
 
 func TestExplain(t *testing.T) {
 	dir := t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 )
 
@@ -125,9 +126,18 @@ func (d destinations) Authorized(ctx context.Context, a address.Address) (bool, 
 }
 
 // Listed implements access.Destinations.
-func (d destinations) Listed(ctx context.Context, a address.Address) (bool, string, error) {
-	listed, class, err := d.router.Listed(ctx, a)
+func (d destinations) Listed(ctx context.Context, a address.Address, sender bool) (bool, string, error) {
+	ask := d.router.Listed
+	if sender {
+		ask = d.router.ListedSender
+	}
+	listed, class, err := ask(ctx, a)
 	return listed, class.Table(), err
+}
+
+// Fails implements access.Destinations.
+func (d destinations) Fails(ctx context.Context, a address.Address) (*status.Error, error) {
+	return d.router.Fails(ctx, a)
 }
 
 // sleep waits, as long as somebody is there.

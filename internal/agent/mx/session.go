@@ -72,6 +72,9 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	if err := s.gate.Rcpt(ctx, s.tx, r); err != nil {
 		return s.rejected("RCPT", e, r.To.String(), gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
+	if s.tx.Changes.Discard != "" { // whoever it is for, nobody gets it
+		return nil
+	}
 	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay}
 	targets, err := router.Recipient(ctx, query)
 	if err == nil {

@@ -122,7 +122,17 @@ func (w *world) Authorized(_ context.Context, a address.Address) (bool, error) {
 	return a.Domain == "" || a.Domain == "here.example" || a.Domain == "relay.example", nil
 }
 
-func (w *world) Listed(_ context.Context, a address.Address) (bool, string, error) {
+func (w *world) Fails(_ context.Context, a address.Address) (*status.Error, error) {
+	if a.Domain == "gone.example" {
+		return status.Perm(550, 1, 2, "this domain is gone"), nil
+	}
+	return nil, nil
+}
+
+func (w *world) Listed(_ context.Context, a address.Address, sender bool) (bool, string, error) {
+	if sender && a.Local == "old" {
+		return true, "", nil
+	}
 	return a.Domain != "here.example" || a.Local == "alice" || a.Local == "bob", "local recipient table", nil
 }
 

@@ -91,7 +91,7 @@ func runUnlistedSender(e *eval, r *rule) outcome {
 	if e.tx == nil || e.tx.Envelope.From.IsZero() {
 		return pass
 	}
-	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.tx.Envelope.From)
+	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.tx.Envelope.From, true)
 	switch {
 	case err != nil:
 		return e.lookupFailed(r, e.senderPath(), err)
@@ -117,7 +117,14 @@ func runUnlistedRecipient(e *eval, r *rule) outcome {
 	if e.rcpt == nil {
 		return pass
 	}
-	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.rcpt.To)
+	fails, err := e.policy.opt.Destinations.Fails(e.ctx, e.rcpt.To)
+	if err != nil {
+		return e.lookupFailed(r, e.rcpt.To.Path(), err)
+	}
+	if fails != nil {
+		return e.refuseRecipient(e.policy.opt.Config.Codes.UnknownLocalRecipientRejectCode, fails.Enhanced.Subject, fails.Enhanced.Detail, fails.Public)
+	}
+	listed, where, err := e.policy.opt.Destinations.Listed(e.ctx, e.rcpt.To, false)
 	switch {
 	case err != nil:
 		return e.lookupFailed(r, e.rcpt.To.Path(), err)

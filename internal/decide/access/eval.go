@@ -63,6 +63,9 @@ func (e *eval) run(rules []rule) outcome {
 	outer := e.warn
 	defer func() { e.warn = outer }()
 	for i := range rules {
+		if e.discarded() {
+			return pass // nobody is to notice, and nothing goes anywhere
+		}
 		r := &rules[i]
 		e.warn = outer || r.warn
 		o := r.run(e, r)
@@ -73,6 +76,9 @@ func (e *eval) run(rules []rule) outcome {
 	}
 	return pass
 }
+
+// discarded tells that a rule has said DISCARD: every one behind it is passed over, those of later lists too.
+func (e *eval) discarded() bool { return e.tx != nil && e.tx.Changes.Discard != "" }
 
 func (e *eval) tell(r *rule, o outcome) {
 	conn := e.session.conn

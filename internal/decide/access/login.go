@@ -59,7 +59,7 @@ func (e *eval) owners() (owned, mine bool, err error) {
 		if err != nil || !ours {
 			return false, false, err
 		}
-		listed, _, err := e.policy.opt.Destinations.Listed(e.ctx, from)
+		listed, _, err := e.policy.opt.Destinations.Listed(e.ctx, from, true)
 		return listed, false, err
 	}
 	keys := table.Address(from, table.WithoutExtension|table.LocalPart|table.AtDomain, e.policy.opt.Delimiters, e.policy.dotted)

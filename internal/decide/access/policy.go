@@ -15,6 +15,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/status"
 )
 
 // Resolver asks the DNS; *dns.Resolver is one.
@@ -50,7 +51,9 @@ type Destinations interface {
 	Authorized(ctx context.Context, a address.Address) (bool, error)
 	// Listed tells whether a exists, which every address does that is not of a domain of ours; if not, where it should be:
 	// "local recipient table".
-	Listed(ctx context.Context, a address.Address) (listed bool, where string, err error)
+	Listed(ctx context.Context, a address.Address, sender bool) (listed bool, where string, err error)
+	// Fails returns the failure that the way of a is: error(8) in transport_maps; nil: it is none.
+	Fails(ctx context.Context, a address.Address) (*status.Error, error)
 }
 
 // Owners knows whose addresses of ours are, where no smtpd_sender_login_maps say it.

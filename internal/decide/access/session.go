@@ -99,7 +99,7 @@ func (s *session) Rcpt(ctx context.Context, tx *gate.Transaction, r *envelope.Re
 
 // forced turns a permission into a refusal for now where an earlier restriction could not find out whether to refuse.
 func (e *eval) forced() error {
-	if e.ifPermit == nil {
+	if e.ifPermit == nil || e.discarded() {
 		return nil
 	}
 	e.session.conn.Tell(e.stage, "defer_if_permit", e.ifPermit.Public)

@@ -156,6 +156,8 @@ func TestRestrictions(t *testing.T) {
 		{"relay: defer_if_reject\nrecipient: reject", "", "rcpt: 450 4.7.0 <alice@here.example>: Recipient address rejected: defer_if_reject requested"},
 		{"recipient: check_recipient_access static:{HOLD look at it}", "", "ok hold=look at it"},
 		{"recipient: check_recipient_access static:{DISCARD bulk}, reject", "", "ok relay discard=bulk"},
+		{"sender: check_sender_access static:{DISCARD bulk}\nrelay: reject\nrecipient: defer_if_permit sleep 0, reject", "", "ok discard=bulk"},
+		{"client: defer_if_permit\nsender: check_sender_access static:{DISCARD bulk}", "", "ok discard=bulk"},
 		{"recipient: check_recipient_access static:{FILTER smtp:[127.0.0.1]:10025}", "", "ok filter=smtp:[127.0.0.1]:10025"},
 		{"recipient: check_recipient_access static:{REDIRECT box@far.example}", "", "ok redirect=box@far.example"},
 		{"recipient: check_recipient_access static:{BCC log@here.example}", "to=alice@here.example,bob@here.example", "ok bcc=log@here.example"},

@@ -57,6 +57,31 @@ func (r *Router) Class(ctx context.Context, a address.Address) (Class, error) {
 // reject_unlisted_sender ask; every address of class Default, and of a class that has no table, is. class is that of the
 // address's domain. The error is a temporary one.
 func (r *Router) Listed(ctx context.Context, a address.Address) (listed bool, class Class, err error) {
+	return r.listed(ctx, a, r.Rules.RecipCanonicalMaps)
+}
+
+// ListedSender is Listed for a reverse-path: what its canonical maps make another address of exists.
+func (r *Router) ListedSender(ctx context.Context, a address.Address) (listed bool, class Class, err error) {
+	return r.listed(ctx, a, r.Rules.SenderCanonicalMaps)
+}
+
+// Fails is the failure that transport_maps have for an address as it is, error(8), whatever its class; nil: none. The error is a
+// temporary one.
+func (r *Router) Fails(ctx context.Context, a address.Address) (*status.Error, error) {
+	x := &walk{Router: r, query: &Query{}}
+	way, found, err := x.transportEntry(ctx, a)
+	if err != nil || !found || way.Name != "error" {
+		return nil, err
+	}
+	_, text, err := way.plan(a.Domain)
+	if err != nil {
+		return nil, err
+	}
+	code, text, _ := status.ParseEnhanced(text)
+	return status.Perm(550, code.Subject, code.Detail, strings.TrimSpace(text)), nil
+}
+
+func (r *Router) listed(ctx context.Context, a address.Address, canonical table.List) (listed bool, class Class, err error) {
 	if a, err = r.form(ctx, a); err != nil {
 		return false, Default, err
 	}
@@ -68,7 +93,7 @@ func (r *Router) Listed(ctx context.Context, a address.Address) (listed bool, cl
 	if err != nil || class == Default {
 		return true, class, err
 	}
-	maps := []table.List{r.Rules.RecipCanonicalMaps, r.Rules.CanonicalMaps, r.Rules.VirtualAliasMaps}
+	maps := []table.List{canonical, r.Rules.CanonicalMaps, r.Rules.VirtualAliasMaps}
 	for _, list := range maps {
 		if _, _, found, err := r.find(ctx, list, a); found || err != nil {
 			return found, class, err

@@ -358,3 +358,32 @@ func TestLuserRelayAndNotes(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A sender that its canonical maps make another address of exists; a recipient does by those of recipients.
+func TestListedSender(t *testing.T) {
+	r := rich(t)
+	r.Rules.SenderCanonicalMaps, r.Rules.RecipCanonicalMaps = inline(t, "was@mbox.example=user@mbox.example"), inline(t, "to@mbox.example=user@mbox.example")
+	for to, want := range map[string][2]bool{"was@mbox.example": {true, false}, "to@mbox.example": {false, true}, "user@mbox.example": {true, true}, "none@mbox.example": {false, false}} {
+		sender, _, err1 := r.ListedSender(t.Context(), rcpt(t, to))
+		recipient, _, err2 := r.Listed(t.Context(), rcpt(t, to))
+		if err1 != nil || err2 != nil || [2]bool{sender, recipient} != want {
+			t.Errorf("%s: as a sender %v, as a recipient %v; %v %v", to, sender, recipient, err1, err2)
+		}
+	}
+}
+
+// error(8) is told for addresses of every class.
+func TestFails(t *testing.T) {
+	r := rich(t)
+	r.Rules.TransportMaps = inline(t, "{gone.example=error:5.1.2 this domain is gone}, alice@host.example=error:closed, far.example=smtp:")
+	for to, want := range map[string]string{"x@gone.example": "550 5.1.2 this domain is gone", "alice@host.example": "550 5.0.0 closed", "bob@host.example": "", "x@far.example": ""} {
+		e, err := r.Fails(t.Context(), rcpt(t, to))
+		got := ""
+		if e != nil {
+			got = fmt.Sprintf("%d %s %s", e.Code, e.Enhanced, e.Public)
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", to, got, err, want)
+		}
+	}
+}

@@ -22,10 +22,9 @@ func reasonFor(command string, _ dialogue) string {
 
 // endings takes out of a list of deliveries what may differ, and counts it.
 func endings(explained map[string]int, d dialogue, list []string) []string {
-	if n := len(list); n > 0 {
-		if list = slices.Compact(list); len(list) < n {
-			explained[oneCopy]++
-		}
+	n := len(list)
+	if list = slices.Compact(slices.Clone(list)); len(list) < n {
+		explained[oneCopy]++
 	}
 	if slices.Contains(d.to, "same@alias.example") && d.from != "" {
 		return slices.DeleteFunc(list, func(s string) bool {
