@@ -37,8 +37,9 @@ func TestManPages(t *testing.T) {
 		}
 		text[filepath.Base(f)] = strings.NewReplacer("−", "-", "‐", "-").Replace(r.Stdout)
 	}
+	keys := strings.Join(strings.Fields(text["postrider.toml.5"]), " ") // lines that were too long are filled
 	for _, key := range config.Keys() {
-		if !strings.Contains(text["postrider.toml.5"], key+" = ") {
+		if !strings.Contains(keys, key+" = ") {
 			t.Errorf("postrider.toml(5) lacks %s", key)
 		}
 	}
