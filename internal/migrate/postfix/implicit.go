@@ -9,6 +9,7 @@ import (
 // treated otherwise.
 var implicit = []string{
 	"message_size_limit", "recipient_delimiter", "mynetworks", "mydestination", "local_recipient_maps", "alias_maps", "relay_domains",
+	"allow_percent_hack", "swap_bangpath", "resolve_dequoted_address",
 }
 
 // implicit writes Postfix's defaults where they count. Those of postscreen count if it is in front.
@@ -47,6 +48,18 @@ func (m *move) implicit() {
 		}
 	}
 	m.ownership()
+	m.screening()
+}
+
+// screening is off where no postscreen was in front: nobody was made to wait there.
+func (m *move) screening() {
+	if m.postscreen() != nil || len(m.Services) == 0 {
+		return
+	}
+	p := &param{name: "postscreen"}
+	if v := m.put(p, "screen.enabled", false); v.fate == Translated {
+		m.tell(p, v.with("no service of master.cf is a postscreen; ours keeps much away, see docs/screen.md"))
+	}
 }
 
 // ownership lets users send with any address where Postfix did not compare it with who logged in.
