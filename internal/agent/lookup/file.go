@@ -15,7 +15,8 @@ import (
 	"github.com/postrider/postrider/internal/decide/table"
 )
 
-// interval is how often a file is looked at. One that changed is read at the next look that finds it as the last one did.
+// interval is how often a file is looked at. One that changed is read at the next look that finds it as the last one did, or
+// that finds it to be two intervals old.
 const interval = time.Second
 
 // maxFile bounds the text of a table, bytes.
@@ -106,7 +107,7 @@ func (f *File) Pattern() bool { return f.now.Load().Pattern() }
 // Lookup implements table.Table. It never fails: what was read last is asked.
 func (f *File) Lookup(ctx context.Context, key string) (string, bool, error) {
 	if now := f.opener.Now(); now.UnixNano() >= f.next.Load() && f.mu.TryLock() {
-		f.refresh()
+		f.refresh(now)
 		f.next.Store(now.Add(interval).UnixNano())
 		f.mu.Unlock()
 	}
@@ -122,13 +123,14 @@ func (f *File) All(yield func(key, value string) bool) bool {
 	return ok
 }
 
-// refresh reads the file anew if it has changed and then been left alone from one look to the next.
-func (f *File) refresh() {
+// refresh reads the file anew if it has changed and then been left alone: from one look to the next, or, where the last look
+// was long ago, by its date. Else the first question after a quiet night would be answered with what stood there before.
+func (f *File) refresh(now time.Time) {
 	at, err := look(f.path)
 	if err != nil {
 		at = stamp{missing: true}
 	}
-	settled := at == f.pending
+	settled := at == f.pending || !at.missing && now.Sub(at.modified) >= 2*interval
 	f.pending = at
 	if !settled || at == f.now.Load().stamp || at == f.failed {
 		return

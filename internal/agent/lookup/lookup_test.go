@@ -155,6 +155,20 @@ func TestChangedFile(t *testing.T) {
 	expect(t, all, "b", "7")
 }
 
+// Nobody asked for an hour, and the file was changed meanwhile: the first question has the new text.
+func TestFileChangedWhileNobodyAsked(t *testing.T) {
+	b := newBench(t)
+	b.write(t, "map", "a 1\n")
+	all, err := b.List("texthash:map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(time.Hour)
+	b.write(t, "map", "a 22\n")
+	b.now = b.now.Add(2 * interval)
+	expect(t, all, "a", "22")
+}
+
 func TestManyReaders(t *testing.T) {
 	b := newBench(t)
 	b.Log = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -3,6 +3,7 @@ package mapconf
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,7 +200,18 @@ func shown(name, text string) string {
 	if strings.Contains(name, "pass") || strings.HasSuffix(name, "_pw") {
 		return "…"
 	}
-	return text
+	return Redacted(text)
+}
+
+// The places of passwords in a URI: behind the user, and in its query.
+var (
+	userinfo  = regexp.MustCompile(`(://[^/?#\s:]*):\S*@`)
+	parameter = regexp.MustCompile(`(?i)(password=)[^&\s]*`)
+)
+
+// Redacted is a word such as postgresql://user:password@host without its password.
+func Redacted(text string) string {
+	return parameter.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:…@"), "$1…")
 }
 
 // Done ends the reading: parameters that nobody asked for are problems, with the name that may have been meant.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,6 +19,7 @@ import (
 // Config says how a pool works.
 type Config[C any] struct {
 	Hosts []string
+	Name  func(host string) string // what errors call a host; nil: as in Hosts
 	// Dial connects to a host, and logs in.
 	Dial  func(ctx context.Context, host string) (C, error)
 	Close func(C)
@@ -80,7 +82,10 @@ func (p *Pool[C]) Do(ctx context.Context, ask func(ctx context.Context, conn C) 
 		if done || errors.Is(ctx.Err(), context.Canceled) {
 			return err
 		}
-		// When time was up, the others that are idle are tried too, in no time, and so closed: they hang as well.
+		if ctx.Err() != nil { // this host hangs, and so do its other connections; nothing is known of other hosts
+			p.bury(e.host)
+			return fmt.Errorf("%s: %w", p.name(e.host), err)
+		}
 	}
 	hosts := p.order()
 	if len(hosts) == 0 {
@@ -94,7 +99,7 @@ func (p *Pool[C]) Do(ctx context.Context, ask func(ctx context.Context, conn C) 
 				return err
 			}
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", host, err))
+		errs = append(errs, fmt.Errorf("%s: %w", p.name(host), err))
 		if errors.Is(ctx.Err(), context.Canceled) {
 			break // the client has gone; that says nothing about the host
 		}
@@ -161,10 +166,28 @@ func (p *Pool[C]) put(e *entry[C]) bool {
 	return true
 }
 
+func (p *Pool[C]) name(host string) string {
+	if p.Name == nil {
+		return host
+	}
+	return p.Name(host)
+}
+
+// bury leaves a host alone for a while. What is idle to it is closed, for nobody else to hang on.
 func (p *Pool[C]) bury(host string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.dead[host] = p.Now()
+	var lost []*entry[C]
+	p.idle = slices.DeleteFunc(p.idle, func(e *entry[C]) bool {
+		if e.host == host {
+			lost = append(lost, e)
+		}
+		return e.host == host
+	})
+	p.mu.Unlock()
+	for _, e := range lost {
+		p.Close(e.conn)
+	}
 }
 
 // order returns the hosts to try: those that live, in random order; or one of the dead, if that is due.

@@ -174,6 +174,20 @@ func TestBoundedAndPatient(t *testing.T) {
 	})
 }
 
+// TestTimeOutIsOneHosts: a host that hangs in the middle of a connection is left alone; another that lives is not.
+func TestTimeOutIsOneHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench("a", "b")
+		b.want(t, "a", "a")
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Do(late, func(ctx context.Context, _ *conn) error { <-ctx.Done(); return ctx.Err() }); err == nil || !strings.HasPrefix(err.Error(), "a: ") {
+			t.Errorf("the host that hangs: %v", err)
+		}
+		b.want(t, "b", "b")
+	})
+}
+
 // TestTimeOutClosesIdle: when a connection hangs, those beside it are not kept for others to hang on; a client that went away
 // costs the others nothing.
 func TestTimeOutClosesIdle(t *testing.T) {

@@ -124,7 +124,7 @@ func escaped(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
 // connections makes the pool by what the file says.
 func (t *Table) connections(f *mapconf.File, env mapconf.Env, hosts []string, dial func(context.Context, string) (conn, error)) {
-	t.pool = pool.New(pool.Config[conn]{Hosts: hosts, Dial: dial, Close: conn.close,
+	t.pool = pool.New(pool.Config[conn]{Hosts: hosts, Name: mapconf.Redacted, Dial: dial, Close: conn.close,
 		Max:  f.Int("max_connections", defaultConnections, 1, 1000),
 		Idle: f.Duration("idle_interval", defaultIdle), Retry: f.Duration("retry_interval", defaultRetry), Now: env.Now, Intn: env.Intn})
 }
