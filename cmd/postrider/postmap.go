@@ -163,7 +163,8 @@ func (m *mapTool) open(name string) (tables.List, error) {
 	return t, nil
 }
 
-// queries answers each line of standard input with its key, a tab and its value, or not at all.
+// queries answers each line of standard input with its key, a tab and its value, or not at all; found tells that one at
+// least has a value, as postmap(1) says.
 func (m *mapTool) queries() (found bool, err error) {
 	var all tables.List
 	for _, name := range m.names {
@@ -173,7 +174,6 @@ func (m *mapTool) queries() (found bool, err error) {
 		}
 		all = append(all, t...)
 	}
-	found = true
 	in, out := bufio.NewReader(m.stdin), bufio.NewWriter(m.stdout)
 	defer out.Flush()
 	for {
@@ -186,7 +186,7 @@ func (m *mapTool) queries() (found bool, err error) {
 			if has {
 				fmt.Fprintf(out, "%s\t%s\n", key, value)
 			}
-			found = found && has
+			found = found || has
 		}
 		if errors.Is(err, io.EOF) {
 			return found, nil

@@ -83,7 +83,7 @@ func (p *Pool[C]) Do(ctx context.Context, ask func(ctx context.Context, conn C) 
 			return err
 		}
 		if ctx.Err() != nil { // this host hangs, and so do its other connections; nothing is known of other hosts
-			p.bury(e.host)
+			p.abandon(e.host)
 			return fmt.Errorf("%s: %w", p.name(e.host), err)
 		}
 	}
@@ -173,10 +173,17 @@ func (p *Pool[C]) name(host string) string {
 	return p.Name(host)
 }
 
-// bury leaves a host alone for a while. What is idle to it is closed, for nobody else to hang on.
+// bury leaves a host alone for a while.
 func (p *Pool[C]) bury(host string) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.dead[host] = p.Now()
+}
+
+// abandon buries a host that hangs, and closes what is idle to it, for nobody else to hang on.
+func (p *Pool[C]) abandon(host string) {
+	p.bury(host)
+	p.mu.Lock()
 	var lost []*entry[C]
 	p.idle = slices.DeleteFunc(p.idle, func(e *entry[C]) bool {
 		if e.host == host {
