@@ -58,6 +58,16 @@ func (s *sinks) of(token string) []string {
 	return list
 }
 
+// count is how much has arrived.
+func (s *sinks) count() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range s.got {
+		n += len(list)
+	}
+	return n
+}
+
 type sink struct {
 	*sinks
 	way string
