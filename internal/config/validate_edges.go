@@ -5,19 +5,21 @@ import (
 	"reflect"
 )
 
-// proxyRules refuse what would make somebody else's word count: a network of proxies that is the internet, and a listener that
+// proxyRules refuse what would make anybody's word count: a trusted network that is the internet, and a listener that
 // waits for proxies which nobody named.
 func proxyRules(c *Config) []rule {
 	var rs []rule
-	everybody := func(key string, networks Networks) {
+	everybody := func(key string, networks Networks, could string) {
 		for _, n := range networks {
-			rs = append(rs, rule{n.Bits() == 0, key, "\"" + n.String() + "\" is everybody: anyone could claim to be any client"})
+			rs = append(rs, rule{n.Wide(), key, "\"" + n.String() + "\" has most of the internet in it: anyone could " + could})
 		}
 	}
-	everybody("edges.proxy_networks", c.Edges.ProxyNetworks)
-	everybody("edges.smtpd_authorized_xclient_hosts", c.Edges.XclientHosts)
-	everybody("edges.smtpd_authorized_xforward_hosts", c.Edges.XforwardHosts)
-	everybody("edges.auth_networks", c.Edges.AuthNetworks)
+	everybody("edges.proxy_networks", c.Edges.ProxyNetworks, "claim to be any client")
+	everybody("edges.smtpd_authorized_xclient_hosts", c.Edges.XclientHosts, "claim to be any client")
+	everybody("edges.smtpd_authorized_xforward_hosts", c.Edges.XforwardHosts, "claim to be any client")
+	everybody("edges.auth_networks", c.Edges.AuthNetworks, "try passwords, in the name of any client")
+	everybody("submission.trusted_networks", c.Submission.TrustedNetworks, "send through us without logging in: an open relay")
+	everybody("http.trusted_proxies", c.HTTP.TrustedProxies, "claim to be any client")
 	e := &c.Edges
 	rs = append(rs,
 		rule{e.AuthSocket != "" && !filepath.IsAbs(e.AuthSocket), "edges.auth_socket", "wants an absolute path"},

@@ -14,7 +14,7 @@ func filterRules(c *Config) []rule {
 		rs = append(rs, rule{back.Enabled && !isLoopback(a), "listeners.reinject.addresses", fmt.Sprintf("%q is not a loopback address; who comes in there is not judged", a)})
 	}
 	for _, n := range f.ReinjectNetworks {
-		rs = append(rs, rule{n.Bits() == 0, "filters.reinject_networks", "\"" + n.String() + "\" is everybody: an open relay"})
+		rs = append(rs, rule{n.Wide(), "filters.reinject_networks", "\"" + n.String() + "\" has most of the internet in it: an open relay"})
 	}
 	return rs
 }

@@ -145,6 +145,24 @@ func (n *Network) UnmarshalText(text []byte) error {
 // MarshalText writes CIDR form.
 func (n Network) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
+// Wide tells a network that holds a large part of the internet, so that whoever is trusted for being in it may be anybody.
+func (n Network) Wide() bool {
+	bits, least := n.Bits(), 8
+	switch a := n.Addr(); {
+	case a.Is4In6():
+		bits -= 96
+	case a.Is6():
+		// But nobody in the internet has an address of RFC 4193 or RFC 4291 §2.5.6.
+		for _, own := range []netip.Prefix{netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10")} {
+			if own.Bits() <= bits && own.Contains(a) {
+				return false
+			}
+		}
+		least = 16
+	}
+	return bits < least
+}
+
 // Networks is a list of address ranges.
 type Networks []Network
 

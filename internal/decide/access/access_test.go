@@ -43,8 +43,12 @@ func (w *world) tables(setting string) (table.List, error) {
 		return table.List{t}, err
 	case "fail":
 		return table.List{broken{}}, nil
-	case "cidr":
-		t, bad := table.CIDR(w.files[name])
+	case "cidr", "regexp":
+		read := table.CIDR
+		if kind == "regexp" {
+			read = table.Regexp
+		}
+		t, bad := read(w.files[name])
 		if len(bad) > 0 {
 			return nil, errors.New(bad[0].String())
 		}

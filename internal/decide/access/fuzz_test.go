@@ -132,7 +132,7 @@ func TestNoStrangerRelays(t *testing.T) {
 }
 
 func TestOpenRelay(t *testing.T) {
-	w := &world{files: map[string]string{"all": "0.0.0.0/0 OK\n", "ours": "10.0.0.0/8 OK\n"}}
+	w := &world{files: map[string]string{"all": "0.0.0.0/0 OK\n", "ours": "10.0.0.0/8 OK\n", "any": "/./ OK\n", "class": "/./ permit\n"}}
 	for lists, want := range map[string]string{
 		"relay: permit_mynetworks, reject_unauth_destination": "",
 		"relay: permit": "lets every client relay",
@@ -148,6 +148,15 @@ func TestOpenRelay(t *testing.T) {
 		"class: c = reject_unauth_destination\nrelay: c, permit":                              "",
 		"recipient: permit_sasl_authenticated, reject_unlisted_recipient, reject":             "",
 		"recipient: check_sender_access inline:{x@far.example=OK}, reject_unauth_destination": "doubtful: anybody can say a name",
+		"class: c = reject_unauth_destination, permit\nrelay: warn_if_reject c":               "lets every client relay",
+		"class: d = reject\nclass: c = d, permit\nrelay: warn_if_reject c":                    "lets every client relay",
+		"class: c = check_client_access static:c\nrelay: c, reject":                           "",
+		"recipient: check_recipient_access cidr:all, reject_unauth_destination":               "",
+		"recipient: check_recipient_access regexp:any, reject_unauth_destination":             "lets every client relay",
+		"recipient: check_recipient_access regexp:class, reject_unauth_destination":           "lets every client relay",
+		"recipient: check_helo_access regexp:any, reject_unauth_destination":                  "lets every client relay",
+		"recipient: check_sender_access regexp:any, reject_unauth_destination":                "lets every client relay",
+		"recipient: permit_mx_backup, reject_unauth_destination":                              "doubtful: permit_mx_backup_networks",
 		"": "doubtful: no list says",
 	} {
 		wrong, doubtful := build(t, w, lists).Open()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/table"
+	"github.com/postrider/postrider/internal/mail/address"
 )
 
 // Open tells why the lists let strangers relay: an operator's mistake that must not go into service. doubtful are rules with
@@ -17,11 +18,11 @@ func (p *Policy) Open() (wrong, doubtful []string) {
 		wrong = append(wrong, reason)
 	}
 	j := &judge{p: p}
-	relay := j.stranger(p.lists[Relay], Relay)
+	relay := j.stranger(p.lists[Relay], Relay, false)
 	if relay.verdict == refuses {
 		return wrong, j.doubtful
 	}
-	recipient := j.stranger(p.lists[Recipient], Recipient)
+	recipient := j.stranger(p.lists[Recipient], Recipient, false)
 	if recipient.verdict == refuses {
 		return wrong, j.doubtful
 	}
@@ -42,25 +43,11 @@ func (p *Policy) Open() (wrong, doubtful []string) {
 // openNetwork finds a network that strangers are in.
 func openNetwork(nets config.Networks) string {
 	for _, n := range nets {
-		a, least := n.Addr(), 8
-		if a.Is6() && !a.Is4In6() {
-			least = 16
-		}
-		if n.Bits() < least && !ownRange(n.Prefix) {
+		if n.Wide() {
 			return fmt.Sprintf("access.mynetworks: %s has most of the internet in it, and every client of mynetworks may relay: name your own networks only", n)
 		}
 	}
 	return ""
-}
-
-// ownRange tells the large ranges that nobody has in the internet: RFC 4193, RFC 4291 §2.5.6.
-func ownRange(p netip.Prefix) bool {
-	for _, s := range []string{"fc00::/7", "fe80::/10"} {
-		if own := netip.MustParsePrefix(s); own.Bits() <= p.Bits() && own.Contains(p.Addr()) {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *Policy) permitsNetworks(k Kind) bool { return uses(p.lists[k], "permit_mynetworks") }
@@ -87,71 +74,82 @@ type found struct {
 type judge struct {
 	p        *Policy
 	doubtful []string
+	depth    int // of lists that tables have answered with: one may lead to its own table
 }
 
-func (j *judge) stranger(rules []rule, k Kind) found {
+// stranger judges a list; with warn its refusals are logged only.
+func (j *judge) stranger(rules []rule, k Kind, warn bool) found {
 	for i := range rules {
 		r := &rules[i]
+		warn := warn || r.warn
+		v := found{}
 		switch r.name {
 		case "reject", "defer", "reject_unauth_destination", "defer_unauth_destination":
-			if !r.warn {
+			if !warn {
 				return found{refuses, r.text}
 			}
 		case "permit":
 			return found{permits, r.text}
+		case "permit_mx_backup":
+			if len(j.p.opt.Config.PermitMXBackupNetworks) == 0 {
+				j.doubt(k, r, "anybody whose domain names this host among its mail exchangers can relay to it: set access.permit_mx_backup_networks")
+			}
 		case "check_helo_access", "check_sender_access", "check_reverse_client_hostname_access":
-			if v := j.always(r); v.verdict != passes {
-				return v
+			if v = j.always(r, k, warn); v.verdict == passes {
+				j.doubt(k, r, "anybody can say a name for which it answers OK, and relay")
 			}
-			j.doubtful = append(j.doubtful, fmt.Sprintf("%s.%s: %q stands in front of reject_unauth_destination: anybody can say a name for which it answers OK, and relay",
-				j.p.opt.Section, k.Setting(), r.text))
-		case "check_client_access":
-			if v := j.always(r); v.verdict != passes {
-				return v
-			}
-			if j.everybody(r) {
-				return found{permits, r.text}
-			}
-		case "check_recipient_access":
-			if v := j.always(r); v.verdict != passes {
-				return v
-			}
+		case "check_client_access", "check_recipient_access":
+			v = j.always(r, k, warn)
 		}
-		if r.rules != nil {
-			if v := j.stranger(r.rules, k); v.verdict != passes && !(v.verdict == refuses && r.warn) {
-				return v
-			}
+		if v.verdict == passes {
+			v = j.stranger(r.rules, k, warn) // of a class
+		}
+		if v.verdict != passes {
+			return v
 		}
 	}
 	return found{}
 }
 
-// everybody tells a table of files that permits clients from all over the internet. Servers of databases are not asked.
-func (j *judge) everybody(r *rule) bool {
-	kind, _, _ := strings.Cut(r.arg, ":")
-	switch kind {
-	case "hash", "btree", "lmdb", "cdb", "texthash", "cidr", "regexp", "pcre", "inline":
-	default:
-		return false
-	}
-	// The addresses of documentation, RFC 5737, are nobody's; three of them in one table are no list of friends.
-	for _, a := range []string{"192.0.2.77", "198.51.100.77", "203.0.113.77"} {
-		keys := append(table.Host(unknown, true, j.p.dotted), table.Client(netip.MustParseAddr(a))...)
-		value, _, ok, err := r.tables.First(context.Background(), keys)
-		if action, bad := ParseAction(value); !ok || err != nil || bad != nil || action.Verb != OK {
-			return false
-		}
-	}
-	return true
+func (j *judge) doubt(k Kind, r *rule, why string) {
+	j.doubtful = append(j.doubtful, fmt.Sprintf("%s.%s: %q stands in front of reject_unauth_destination: %s", j.p.opt.Section, k.Setting(), r.text, why))
 }
 
-// always tells a table that has one answer for everybody.
-func (j *judge) always(r *rule) found {
-	value, ok := strings.CutPrefix(r.arg, "static:")
-	if !ok {
+// always tells a table that has one answer for everybody, or lets in strangers from all over the internet. Servers of databases
+// are not asked.
+func (j *judge) always(r *rule, k Kind, warn bool) found {
+	kind, value, _ := strings.Cut(r.arg, ":")
+	switch kind {
+	case "static":
+		return j.means(r, strings.Trim(value, "{} "), k, warn)
+	case "hash", "btree", "lmdb", "cdb", "texthash", "cidr", "regexp", "pcre", "inline":
+	default:
 		return found{}
 	}
-	a, err := ParseAction(strings.Trim(value, "{} "))
+	// The addresses of documentation (RFC 5737) and the names of examples (RFC 2606) are nobody's; three of them in one table are
+	// no list of friends.
+	for i, a := range []string{"192.0.2.77", "198.51.100.77", "203.0.113.77"} {
+		name := []string{"unlisted.example.com", "unlisted.example.net", "unlisted.example.org"}[i]
+		var keys []table.Key
+		switch r.name {
+		case "check_client_access":
+			keys = append(table.Host(unknown, true, j.p.dotted), table.Client(netip.MustParseAddr(a))...)
+		case "check_sender_access", "check_recipient_access":
+			keys = j.p.address(address.Address{Local: "unlisted", Domain: name})
+		default:
+			keys = table.Host(name, true, j.p.dotted)
+		}
+		value, _, ok, err := r.tables.First(context.Background(), keys)
+		if !ok || err != nil || j.means(r, value, k, warn).verdict != permits {
+			return found{}
+		}
+	}
+	return found{permits, r.text}
+}
+
+// means is what an action comes to.
+func (j *judge) means(r *rule, value string, k Kind, warn bool) found {
+	a, err := ParseAction(value)
 	if err != nil {
 		return found{}
 	}
@@ -159,12 +157,14 @@ func (j *judge) always(r *rule) found {
 	case OK:
 		return found{permits, r.text}
 	case Reject, Defer, Reply:
-		if !r.warn {
+		if !warn {
 			return found{refuses, r.text}
 		}
 	case Restrictions:
-		if rules, err := j.p.answer(Recipient, a.Text); err == nil {
-			return j.stranger(rules, Recipient)
+		if rules, err := j.p.answer(k, a.Text); err == nil && j.depth < maxNesting {
+			j.depth++
+			defer func() { j.depth-- }()
+			return j.stranger(rules, k, warn)
 		}
 	}
 	return found{}

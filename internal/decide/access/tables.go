@@ -91,7 +91,7 @@ func runSenderAccess(e *eval, r *rule) outcome {
 	}
 	k := &e.session.keys
 	if k.sender == nil || k.from != e.tx.Envelope.From {
-		k.from, k.sender = e.tx.Envelope.From, e.address(e.tx.Envelope.From)
+		k.from, k.sender = e.tx.Envelope.From, e.policy.address(e.tx.Envelope.From)
 	}
 	return e.access(r, subjectOf{addr: e.sender(), class: Sender.class(), reason: obs.ReasonSender}, k.sender)
 }
@@ -101,20 +101,20 @@ func runRecipientAccess(e *eval, r *rule) outcome {
 		return pass
 	}
 	if e.keys.recipient == nil {
-		e.keys.recipient = e.address(e.rcpt.To)
+		e.keys.recipient = e.policy.address(e.rcpt.To)
 	}
 	return e.access(r, subjectOf{addr: e.rcpt.To, class: Recipient.class(), reason: obs.ReasonRecipient}, e.keys.recipient)
 }
 
 // address lists the keys of access(5): user@domain, domain, its parents, user@; each address without its extension too.
-func (e *eval) address(a address.Address) []table.Key {
+func (p *Policy) address(a address.Address) []table.Key {
 	if a.IsZero() {
-		return []table.Key{{Text: e.policy.opt.Config.SmtpdNullAccessLookupKey}}
+		return []table.Key{{Text: p.opt.Config.SmtpdNullAccessLookupKey}}
 	}
 	if a.Domain == "" {
-		a.Domain = e.policy.opt.Domain
+		a.Domain = p.opt.Domain
 	}
-	return table.Address(a, table.WithoutExtension|table.Domain|table.Parents|table.UserAt, e.policy.opt.Delimiters, e.policy.dotted)
+	return table.Address(a, table.WithoutExtension|table.Domain|table.Parents|table.UserAt, p.opt.Delimiters, p.dotted)
 }
 
 func runLoginAccess(e *eval, r *rule) outcome {
