@@ -61,7 +61,7 @@ func (h *Helper) include(m Message) Message {
 	if err == nil {
 		path, ok := strings.CutPrefix(want, ":include:")
 		// What default_privs may read, everybody may: a list may include another. What a user may read is his own.
-		if !ok || who.name != c.Routing.DefaultPrivs && !named(text, want) {
+		if !ok || who.name != c.Routing.DefaultPrivs && !named(text, want, string(m.Get("source")) == "alias") {
 			return refused(fmt.Sprintf("%q is not named there", want))
 		}
 		content, err = readOwn(path, written{anyone: true}, MaxFile)
@@ -110,7 +110,7 @@ func (h *Helper) delivery(m Message) error {
 	if err != nil {
 		return err
 	}
-	if !named(text, want) {
+	if !named(text, want, source == "alias") {
 		return fmt.Errorf("%w: %q is not, or no longer, named there", errUnsafe, want)
 	}
 	if err := limit(c); err != nil {

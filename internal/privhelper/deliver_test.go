@@ -277,13 +277,23 @@ func TestDeliverAliases(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	text := "# |/bin/commented\nal: \"|/bin/a b\", /home/al/box\nx: |/bin/q \\\"$x\\\", :include: /lists/m (all)\n  , /dir/\n\"| /bin/spaced\"\nlong: \"|/bin/one\n  two\"\n"
+	forward := "# |/bin/commented\n\"|/bin/a b\", /home/al/box\n|/bin/q \\\"$x\\\"\n:INCLUDE: /lists/m (all)\n  , /dir/\n\"| /bin/spaced\"\n\"|/bin/one\n\n  two\"\n" +
+		"\"|/usr/bin/procmail -p /home/al/.procmailrc\"\n\"|/usr/bin/formail -x X | /bin/sh\"\n|cat /home/al/a\n\"|x host:/home/al/b\"\n\"|cat :include:/home/al/c\"\n(/home/al/d) al"
 	for want, is := range map[string]bool{
-		"|/bin/a b": true, "/home/al/box": true, "|/bin/q \"$x\"": true, ":include:/lists/m": true, "/dir/": true, "|/bin/spaced": true, "|/bin/one   two": false, "|/bin/one  two": true,
+		"|/bin/a b": true, "/home/al/box": true, `|/bin/q \"$x\"`: true, ":include:/lists/m": true, "/dir/": true, "|/bin/spaced": true, "|/bin/one  two": true,
 		"|/bin/commented": false, "|/bin/a": false, "/bin/a b": false, "/home/al": false, "/lists/m": false, "|": false, "": false, "box": false, "|/bin/one": false,
+		// Arguments of commands, parts of pipelines and comments are no destinations.
+		"/home/al/.procmailrc": false, "|/bin/sh": false, "/home/al/a": false, "/home/al/b": false, ":include:/home/al/c": false, "/home/al/d": false,
 	} {
-		if got := named(text, want); got != is {
-			t.Errorf("%q: %v", want, got)
+		if got := named(forward, want, false); got != is {
+			t.Errorf(".forward: %q: %v", want, got)
+		}
+	}
+	aliases := "al: \"|/bin/a \\\"b\\\"\", /home/al/box\nx:/y, :include:/m\n\"/z:|q\": |/bin/w :/v, |/u:/t\n"
+	for want, is := range map[string]bool{"|/bin/a \"b\"": true, "/home/al/box": true, "/y": true, ":include:/m": true, "|/bin/w :/v": true, "|/u:/t": true,
+		"|q": false, "/z": false, "/v": false, "/t": false, "/m": false} {
+		if got := named(aliases, want, true); got != is {
+			t.Errorf("aliases: %q: %v", want, got)
 		}
 	}
 }
@@ -295,8 +305,16 @@ func TestNamedInALargeFile(t *testing.T) {
 		fmt.Fprintf(&b, "user%d: box%d\n", i, i)
 	}
 	b.WriteString("last: \"|/bin/last one\"\n")
-	if text := b.String(); !named(text, "|/bin/last one") || named(text, "|/bin/other") {
+	if text := b.String(); !named(text, "|/bin/last one", true) || named(text, "|/bin/other", true) {
 		t.Error("not found, or what is not there is")
+	}
+}
+
+// The largest entry in the smallest pieces is not copied anew for each of them.
+func TestNamedInALongEntry(t *testing.T) {
+	text := "al: x\n" + strings.Repeat(" y\n", MaxFile/3)
+	if n := testing.AllocsPerRun(1, func() { named(text, "|/bin/x", true) }); n > 100 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

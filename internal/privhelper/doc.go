@@ -25,7 +25,8 @@
 //	files.go    certificate files
 //	shadow.go   shadow(5) and passwd(5)
 //	identity.go passwd(5); becoming another user
-//	source.go   .forward and alias files: who may be believed, what is named there
+//	source.go   .forward and alias files: who may be believed
+//	named.go    what is named there
 //	deliver.go  what is allowed
 //	command.go  running a program; sysexits.h
 //	mbox.go     mbox and Maildir

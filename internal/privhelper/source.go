@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -173,67 +172,4 @@ func readOwn(path string, w written, limit int64) (string, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	return string(text), err
-}
-
-// named tells whether a text of aliases(5) or a .forward has a destination ("|command", "/file", ":include:/file"). So a
-// server that was taken over gets nothing done that nobody has written. It is no parser of those files: it may find what
-// stands in a comment, never what is not there.
-func named(text, want string) bool {
-	want = bare(want)
-	if len(want) < 2 {
-		return false
-	}
-	// Most lines of a large file are ruled out by the longest word of what is wanted.
-	word := ""
-	for _, w := range strings.FieldsFunc(strings.TrimPrefix(want, ":include:"), func(r rune) bool { return strings.ContainsRune(" \t\"|:", r) }) {
-		if len(w) > len(word) {
-			word = w
-		}
-	}
-	found := func(entry string) bool {
-		return (strings.Contains(entry, word) || strings.IndexByte(entry, '\\') >= 0) && stands(bare(entry), want)
-	}
-	entry := "" // a line with those that continue it
-	for line := range strings.Lines(text) {
-		switch trimmed := strings.TrimSpace(line); {
-		case trimmed == "", trimmed[0] == '#': // passed over, also between a line and what continues it
-		case line[0] == ' ', line[0] == '\t':
-			if len(entry)+len(line) <= MaxFile {
-				entry += line
-			}
-		default:
-			if entry != "" && found(entry) {
-				return true
-			}
-			entry = line
-		}
-	}
-	return entry != "" && found(entry)
-}
-
-// stands tells whether want stands in an entry as a whole destination, between separators.
-func stands(entry, want string) bool {
-	for from := 0; ; {
-		i := strings.Index(entry[from:], want)
-		if i < 0 {
-			return false
-		}
-		before, after := entry[:from+i], entry[from+i+len(want):]
-		from += i + 1
-		if before != "" && !strings.ContainsAny(before[len(before)-1:], "\n,: \t\"") || strings.HasSuffix(before, ":include:") {
-			continue
-		}
-		if after = strings.TrimLeft(after, " \t\r"); after == "" || strings.ContainsAny(after[:1], "\n,\"(") {
-			return true
-		}
-	}
-}
-
-// bare takes out what parsers of aliases(5) do: backslashes, ends of lines that go on, blanks behind what begins a
-// destination.
-func bare(s string) string {
-	s = strings.NewReplacer("\\", "", "\r\n", "\n").Replace(s)
-	s = strings.NewReplacer("\n ", " ", "\n\t", "\t").Replace(s)
-	s = regexp.MustCompile(`\|[ \t]+`).ReplaceAllString(s, "|")
-	return regexp.MustCompile(`(?i):include:[ \t]*`).ReplaceAllString(s, ":include:")
 }

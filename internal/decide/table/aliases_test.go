@@ -60,3 +60,15 @@ func TestDestinations(t *testing.T) {
 		t.Error(problem)
 	}
 }
+
+// The longest line in the smallest pieces is not copied anew for each of them, and joins what two pieces do.
+func TestContinuedLines(t *testing.T) {
+	text := "a: b\n" + strings.Repeat(" ,\n", maxLine/3) + " c\nd: e\n f\n"
+	var all []line
+	if n := testing.AllocsPerRun(1, func() { all, _ = lines(text) }); n > 100 {
+		t.Errorf("%v allocations", n)
+	}
+	if len(all) != 2 || all[0].text != "a: b"+strings.Repeat(" ,", maxLine/3)+" c" || all[1].text != "d: e f" || all[1].number != maxLine/3+3 {
+		t.Errorf("%d lines, the last one %+v", len(all), all[len(all)-1])
+	}
+}

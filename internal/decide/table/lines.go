@@ -14,6 +14,13 @@ const maxLine = 1 << 20
 // lines splits a text as Postfix does: empty lines, lines of blanks only and lines whose first character other than a blank
 // is # are passed over, also between a line and its continuation; a line that begins with a blank continues the one before.
 func lines(text string) (out []line, bad []Problem) {
+	var more strings.Builder // what continues the last line, joined once
+	end := func() {
+		if more.Len() > 0 {
+			out[len(out)-1].text += more.String()
+			more.Reset()
+		}
+	}
 	for n := 1; text != ""; n++ {
 		var one string
 		one, text, _ = strings.Cut(text, "\n")
@@ -27,6 +34,7 @@ func lines(text string) (out []line, bad []Problem) {
 			continue
 		}
 		if len(trimmed) == len(one) {
+			end()
 			out = append(out, line{n, one})
 			continue
 		}
@@ -34,13 +42,13 @@ func lines(text string) (out []line, bad []Problem) {
 			bad = append(bad, Problem{n, "begins with a blank, so it continues the line before, but there is none"})
 			continue
 		}
-		last := &out[len(out)-1]
-		if len(last.text)+len(one) > maxLine {
+		if len(out[len(out)-1].text)+more.Len()+len(one) > maxLine {
 			bad = append(bad, Problem{n, "the line that this one continues has become longer than 1 MiB"})
 			continue
 		}
-		last.text += one
+		more.WriteString(one)
 	}
+	end()
 	return out, bad
 }
 
