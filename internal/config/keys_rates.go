@@ -72,6 +72,10 @@ type Bans struct {
 	MaxNetworkAuthFailures int `toml:"max_network_auth_failures" min:"0" max:"1000000"`
 	// Sessions of one address, ended for too many errors, that end in a ban. 0: never.
 	MaxErrorSessions int `toml:"max_error_sessions" min:"0" max:"1000000"`
+	// Sessions of one address, in which it talked before the greeting, that end in a ban ([screen]). 0: never.
+	MaxPregreetSessions int `toml:"max_pregreet_sessions" min:"0" max:"1000000"`
+	// The same of sessions in which DNS lists scored it screen.postscreen_dnsbl_threshold or more.
+	MaxDNSBLSessions int `toml:"max_dnsbl_sessions" min:"0" max:"1000000"`
 	// The longest that a login waits after failed ones. 0s: none waits.
 	MaxLoginDelay Duration `toml:"max_login_delay" min:"0s" max:"1m"`
 }

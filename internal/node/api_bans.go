@@ -93,13 +93,18 @@ func (a *api) RemoveBan(ctx context.Context, network string) error {
 		return admin.Errorf(admin.Invalid, "%v", err)
 	}
 	now := a.opt.Now()
+	a.rates.clients.Forget(func(k rate.Key) bool { return strings.HasPrefix(k.Measure, "bans.") && p.Overlaps(k.Site) }) // else one more bans again
+	freed := a.guard.Forgive(p, now)
 	if !a.bans.set.Remove(p, now) {
 		if b, found := a.bans.set.Banned(p.Addr(), now); found {
 			return admin.Errorf(admin.NotFound, "%s is not banned by itself, but in %s", shownNetwork(p), shownNetwork(b.Network))
 		}
+		if freed { // it was locked out only: private, or somebody is at home there
+			a.log.Info("failed logins were forgiven", "network", p.String())
+			return nil
+		}
 		return admin.Errorf(admin.NotFound, "%s is not banned", shownNetwork(p))
 	}
-	a.guard.Forgive(p)
 	a.bans.note(p)
 	if err := a.bans.flush(ctx); err != nil {
 		return apiError(err)

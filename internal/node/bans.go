@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/ban"
 	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/obs/metrics"
 	limitstore "github.com/postrider/postrider/internal/state/limits"
 )
 
@@ -25,8 +25,9 @@ type bans struct {
 	store   *limitstore.Store
 	now     func() time.Time
 	log     *obs.Log
-	refused map[string]*atomic.Uint64 // by service
-	told    sometimes                 // refusals
+	refused func(values ...string) metrics.Counter // by service
+	told    sometimes                              // refusals
+	writing sync.Mutex                             // one flush at a time: a later one never overtakes an earlier, nor returns before it
 
 	mu      sync.Mutex
 	changed map[netip.Prefix]bool // since written
@@ -38,10 +39,7 @@ type bans struct {
 // openBans reads the bans that there were.
 func (n *Node) openBans(ctx context.Context) error {
 	b := &bans{store: &limitstore.Store{DB: n.db}, now: n.opt.Now, log: n.log, changed: map[netip.Prefix]bool{}, wake: make(chan struct{}, 1),
-		refused: map[string]*atomic.Uint64{}}
-	for _, l := range listenersOf(allListeners()) {
-		b.refused[l.service] = &atomic.Uint64{}
-	}
+		refused: n.metrics.CounterVec("ban_refusals_total", "Connections refused because their client is banned.", "service")}
 	rows, bad, err := b.store.Bans(ctx)
 	if err != nil {
 		return fmt.Errorf("read the bans: %w", err)
@@ -61,21 +59,7 @@ func (n *Node) openBans(ctx context.Context) error {
 	}
 	n.bans = b
 	n.metrics.GaugeFunc("bans", "Networks that are banned.", func() float64 { return float64(b.set.Len()) })
-	n.metrics.GaugeSet("ban_refusals", "Connections refused because their client is banned, since the start.", "service", func() map[string]float64 {
-		out := map[string]float64{}
-		for service, c := range b.refused {
-			out[service] = float64(c.Load())
-		}
-		return out
-	})
 	return nil
-}
-
-// allListeners has every service.
-func allListeners() *config.Config {
-	c := config.Defaults()
-	c.Listeners.LMTP.Enabled, c.Listeners.HTTP.Enabled, c.Listeners.HTTPS.Enabled = true, true, true
-	return c
 }
 
 // ban keeps a network out for a while, for what it has done: unless it is spared or private, or clients are not banned by
@@ -174,7 +158,7 @@ func (n *Node) farewell(service string) func(netip.Addr) (string, bool) {
 		if !refused {
 			return n.mayRead(service, a)
 		}
-		n.bans.refused[service].Add(1)
+		n.bans.refused(service).Inc()
 		if times := n.bans.told.happened(n.opt.Now()); times > 0 {
 			n.log.Info("connections of banned clients are refused", obs.KeyService, service, obs.KeyClient, a.String(), "network", b.Network.String(), "times", times)
 		}
@@ -217,6 +201,8 @@ func (b *bans) note(list ...netip.Prefix) {
 
 // flush writes what has changed. What cannot be written stays for the next time.
 func (b *bans) flush(ctx context.Context) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	b.mu.Lock()
 	taken := b.changed
 	b.changed = map[netip.Prefix]bool{}

@@ -1,11 +1,14 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,9 @@ import (
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/obs"
+	limitstore "github.com/postrider/postrider/internal/state/limits"
+	"github.com/postrider/postrider/internal/wire/sasl"
 )
 
 // dialFrom connects from another address of loopback.
@@ -134,4 +140,101 @@ func TestAutomaticBans(t *testing.T) {
 		v, err := n.API().CheckBan(t.Context(), "127.0.0.71")
 		return err == nil && !v.Banned
 	})
+}
+
+// TestBansOfRareServices: a listener that is off as shipped turns the banned away as well, and goes on.
+func TestBansOfRareServices(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.1"]`, "listeners.auth.enabled = true", `listeners.auth.addresses = ["127.0.0.1:0"]`,
+		`filters.reinject_networks = ["127.0.0.1/32"]`, "listeners.reinject.enabled = true", `listeners.reinject.addresses = ["127.0.0.1:0"]`))
+	n.ban(netip.MustParsePrefix("127.0.0.70/32"), "test", time.Hour)
+	for _, service := range []string{"auth", "reinject"} {
+		for range 2 {
+			if got, err := io.ReadAll(dialFrom(t, n, "127.0.0.70", service)); err != nil || string(got) != "" {
+				t.Errorf("%s: %q, %v", service, got, err)
+			}
+		}
+	}
+}
+
+// TestBanWritten: what an operator asks for is in the database when he is answered, whoever else is about to write it.
+func TestBanWritten(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir()))
+	done := make(chan struct{})
+	defer func() { <-done }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_ = n.bans.flush(ctx)
+		}
+	}()
+	for i := range 100 {
+		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)
+		if _, err := n.API().AddBan(t.Context(), admin.BanChange{Network: network.String()}); err != nil {
+			t.Fatal(err)
+		}
+		if list, _, err := n.bans.store.Bans(t.Context()); err != nil || !slices.ContainsFunc(list, func(b limitstore.Ban) bool { return b.Network == network }) {
+			t.Fatalf("ban %d is not written: %v", i, err)
+		}
+		if err := n.API().RemoveBan(t.Context(), network.String()); err != nil {
+			t.Fatal(err)
+		}
+		if list, _, err := n.bans.store.Bans(t.Context()); err != nil || len(list) > 0 {
+			t.Fatalf("the end of ban %d is not written: %+v, %v", i, list, err)
+		}
+	}
+}
+
+// TestUnban: an operator lets in again who is locked out without a ban; and who was banned begins with a clean sheet.
+func TestUnban(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.1"]`, `bans.max_auth_failures = 3`, `bans.max_error_sessions = 3`, `bans.max_login_delay = "0s"`))
+	from := netip.MustParseAddr("10.0.0.7") // private: it is never banned
+	ctx := sasl.WithOrigin(t.Context(), sasl.Origin{Remote: netip.AddrPortFrom(from, 1)})
+	for i := range 3 {
+		n.triedInVain(ctx, "alice@here.example", fmt.Sprint(i))
+	}
+	if err := n.mayTry(ctx, "alice@here.example"); err != errLockedOut {
+		t.Fatal(err)
+	}
+	if err := n.API().RemoveBan(t.Context(), from.String()); err != nil {
+		t.Errorf("who is locked out: %v", err)
+	}
+	if err := n.mayTry(ctx, "alice@here.example"); err != nil {
+		t.Errorf("let in again: %v", err)
+	}
+	if err := n.API().RemoveBan(t.Context(), from.String()); admin.KindOf(err) != admin.NotFound {
+		t.Errorf("once more: %v", err)
+	}
+	client := netip.MustParseAddrPort("198.51.100.7:1")
+	for range 3 {
+		strikes{n}.Emit(obs.Disconnect{Peer: obs.Peer{Addr: client}, Reason: tooManyErrors})
+	}
+	if err := n.API().RemoveBan(t.Context(), "198.51.100.7"); err != nil {
+		t.Fatal(err)
+	}
+	strikes{n}.Emit(obs.Disconnect{Peer: obs.Peer{Addr: client}, Reason: tooManyErrors})
+	if _, banned := n.banned(client.Addr()); banned {
+		t.Error("one error more bans again")
+	}
+}
+
+// TestScreenedBans: who fails the tests before the greeting again and again is banned, where the operator wants that.
+func TestScreenedBans(t *testing.T) {
+	for _, c := range []struct {
+		what obs.ScreenWord
+		set  string
+		bans bool
+	}{{obs.ScreenPregreet, "bans.max_pregreet_sessions = 2", true}, {obs.ScreenDNSBL, "bans.max_dnsbl_sessions = 2", true},
+		{obs.ScreenDNSBL, "bans.max_pregreet_sessions = 2", false}, {obs.ScreenListed, "bans.max_dnsbl_sessions = 2", false}} {
+		t.Run(string(c.what)+" "+c.set, func(t *testing.T) {
+			n, _ := start(t, testConfig(t, t.TempDir(), c.set))
+			for i, banned := range []bool{false, c.bans} {
+				n.events.Emit(obs.Screened{Peer: obs.Peer{Service: "smtp", Addr: netip.MustParseAddrPort("198.51.100.7:1")}, What: c.what})
+				if v, err := n.API().CheckBan(t.Context(), "198.51.100.7"); err != nil || v.Banned != banned {
+					t.Errorf("after %d: %+v, %v", i+1, v, err)
+				}
+			}
+		})
+	}
 }

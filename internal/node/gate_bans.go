@@ -31,7 +31,7 @@ func (g banGate) Connect(_ context.Context, c *gate.Conn) (gate.Session, error) 
 func (n *Node) guests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, banned := n.banned(proxy.From(r.Context()).Addr); banned {
-			n.bans.refused["http"].Add(1)
+			n.bans.refused("http").Inc()
 			http.Error(w, banText, http.StatusForbidden)
 			return
 		}

@@ -191,19 +191,21 @@ func (g *Guard) Home(site netip.Prefix, now time.Time) bool {
 	return until != nil && *until > now.UnixNano()
 }
 
-// Forgive forgets the failures of the addresses of a network, and of the network itself.
-func (g *Guard) Forgive(p netip.Prefix) {
+// Forgive forgets the failures of the addresses of a network, and of the network itself. freed: some of it was locked out.
+func (g *Guard) Forgive(p netip.Prefix, now time.Time) (freed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var gone []key
-	g.states.Each(func(k key, _ *state) {
+	g.states.Each(func(k key, st *state) {
 		if k.site.IsValid() && p.Overlaps(k.site) {
 			gone = append(gone, k)
+			freed = freed || st.locked > now.UnixNano()
 		}
 	})
 	for _, k := range gone {
 		g.states.Drop(k)
 	}
+	return freed
 }
 
 // Failing is somebody for whom failures are counted.

@@ -148,7 +148,9 @@ func TestOneGuesser(t *testing.T) {
 	if v := w.Ask(at("203.0.113.5", "somebody"), settings, w.now); v.Refused != SiteLocked {
 		t.Errorf("afterwards: %+v", v)
 	}
-	w.Forgive(netip.MustParsePrefix("203.0.113.0/24"))
+	if !w.Forgive(netip.MustParsePrefix("203.0.113.0/24"), w.now) || w.Forgive(netip.MustParsePrefix("203.0.113.0/24"), w.now) {
+		t.Error("only the first time is somebody freed")
+	}
 	if v := w.Ask(at("203.0.113.5", "somebody"), settings, w.now); v != (Verdict{}) {
 		t.Errorf("forgiven: %+v", v)
 	}

@@ -112,6 +112,24 @@ func (t *Table) Add(k Key, n int64, l Limit, now time.Time) int64 {
 	return c.Used(l.Per, at)
 }
 
+// Forget drops what is counted for the keys that fn picks.
+func (t *Table) Forget(fn func(Key) bool) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		var gone []Key
+		s.pool.Each(func(k Key, _ *count) {
+			if fn(k) {
+				gone = append(gone, k)
+			}
+		})
+		for _, k := range gone {
+			s.pool.Drop(k)
+		}
+		s.mu.Unlock()
+	}
+}
+
 // Len is how many keys there are.
 func (t *Table) Len() (n int) {
 	for i := range t.shards {
