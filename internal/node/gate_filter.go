@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/postrider/postrider/internal/agent/certs"
 	"github.com/postrider/postrider/internal/agent/proxy"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
+	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/smtp"
@@ -58,6 +60,22 @@ type backAgain struct{ gate.Open }
 func (backAgain) Rcpt(_ context.Context, tx *gate.Transaction, _ *envelope.Recipient) error {
 	tx.MayRelay = true
 	return nil
+}
+
+// checkFilters tells what of [filters] cannot be read: milters, and the filter after the queue, which must lead out of here.
+func checkFilters(c *config.Config) (wrong []certs.Problem) {
+	f := &c.Filters
+	note := func(key string, err error) {
+		if err != nil {
+			wrong = append(wrong, certs.Problem{Key: key, Text: err.Error()})
+		}
+	}
+	_, err := parseMilters(c, f.SmtpdMilters)
+	note("filters.smtpd_milters", err)
+	_, err = parseMilters(c, f.NonSmtpdMilters)
+	note("filters.non_smtpd_milters", err)
+	note("filters.content_filter", route.CheckFilter(f.ContentFilter))
+	return wrong
 }
 
 // filterGate is the last of those who judge content.

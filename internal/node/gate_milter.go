@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/postrider/postrider/internal/agent/milters"
@@ -15,12 +14,12 @@ import (
 // milterGate asks the milters of a service: filters.smtpd_milters, or filters.non_smtpd_milters for "sendmail". It adds nothing
 // where there are none.
 func (n *Node) milterGate(c *config.Config, service string) gate.Chain {
-	key, items := "filters.smtpd_milters", c.Filters.SmtpdMilters
+	items := c.Filters.SmtpdMilters
 	if service == "sendmail" {
-		key, items = "filters.non_smtpd_milters", c.Filters.NonSmtpdMilters
+		items = c.Filters.NonSmtpdMilters
 	}
-	list, err := parseMilters(c, key, items)
-	if err != nil { // checkMilters has refused it
+	list, err := parseMilters(c, items)
+	if err != nil { // checkFilters has refused it
 		n.log.Error("milters", "err", err)
 	}
 	if len(list) == 0 {
@@ -47,7 +46,7 @@ func (n *Node) milterGate(c *config.Config, service string) gate.Chain {
 }
 
 // parseMilters reads a setting. An item may name several milters, as in Postfix.
-func parseMilters(c *config.Config, key string, items []string) (list []milters.Milter, err error) {
+func parseMilters(c *config.Config, items []string) (list []milters.Milter, err error) {
 	f := &c.Filters
 	base := milters.Milter{Connect: f.MilterConnectTimeout.D(), Command: f.MilterCommandTimeout.D(), Content: f.MilterContentTimeout.D(),
 		Default: milters.Action(f.MilterDefaultAction)}
@@ -57,22 +56,15 @@ func parseMilters(c *config.Config, key string, items []string) (list []milters.
 	for _, item := range items {
 		words, err := table.Split(item)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
+			return nil, err
 		}
 		for _, word := range words {
 			m, err := milters.Parse(word, base)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
+				return nil, err
 			}
 			list = append(list, m)
 		}
 	}
 	return list, nil
-}
-
-// checkMilters refuses a configuration whose milters cannot be read.
-func checkMilters(c *config.Config) error {
-	_, err := parseMilters(c, "filters.smtpd_milters", c.Filters.SmtpdMilters)
-	_, err2 := parseMilters(c, "filters.non_smtpd_milters", c.Filters.NonSmtpdMilters)
-	return errors.Join(err, err2)
 }

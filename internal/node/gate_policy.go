@@ -136,6 +136,9 @@ func policyEndpoint(word string) (network, address string, err error) {
 	if !ok || err != nil || port == "" {
 		return "", "", fmt.Errorf("policy server %q: expected is inet:host:port or unix:/path", word)
 	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", "", fmt.Errorf("policy server %q: %q is no port", word, port)
+	}
 	if host == "" {
 		host = "localhost"
 	}

@@ -68,7 +68,7 @@ func (n *Node) newServices(c *config.Config) (*services, error) {
 // prepare makes of a configuration what judges, routes and sends; whatever can be wrong with it is found here. apply puts it in
 // force.
 func (n *Node) prepare(c *config.Config) (*outgoing, error) {
-	if err := errors.Join(openTables(n.tables, c), checkMilters(c)); err != nil {
+	if err := errors.Join(openTables(n.tables, c), joined(checkFilters(c))); err != nil {
 		return nil, err
 	}
 	return n.newOutgoing(c)

@@ -31,8 +31,13 @@ func newTables(o Options) *lookup.Opener {
 // openTables opens every table that a configuration names, so that one that cannot be opened refuses the start or the
 // reload; whoever takes a setting's tables from n.tables afterwards gets those.
 func openTables(tables *lookup.Opener, c *config.Config) error {
+	return joined(checkTables(tables, c))
+}
+
+// joined is one error of all that is wrong.
+func joined(wrong []certs.Problem) error {
 	var errs []error
-	for _, p := range checkTables(tables, c) {
+	for _, p := range wrong {
 		errs = append(errs, fmt.Errorf("%s: %s", p.Key, p.Text))
 	}
 	return errors.Join(errs...)
@@ -49,7 +54,7 @@ func CheckTables(c *config.Config, folder string) (wrong, warnings []certs.Probl
 	if wrong = checkTables(tables, c); len(wrong) == 0 {
 		wrong = checkRouting(tables, c)
 	}
-	wrong = append(wrong, checkStrangers(c)...)
+	wrong = append(append(wrong, checkStrangers(c)...), checkFilters(c)...)
 	for _, f := range tables.Files() {
 		for _, p := range f.Problems() {
 			warnings = append(warnings, certs.Problem{Key: f.Path(), Text: p.String()})

@@ -36,6 +36,14 @@ func CheckWay(s string) error {
 	return err
 }
 
+// CheckFilter tells what is wrong with a setting that sends mail through a filter after the queue.
+func CheckFilter(s string) error {
+	if t := ParseWay(s).Name; t == "local" || t == "virtual" {
+		return fmt.Errorf("%q delivers to mailboxes, no filter would see the mail; expected is smtp: or lmtp: with a next hop", t)
+	}
+	return CheckWay(s)
+}
+
 // plan is the transport and next hop of a job for a recipient of a domain.
 func (w Way) plan(domain string) (flow.Transport, string, error) {
 	switch w.Name {
