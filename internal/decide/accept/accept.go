@@ -54,7 +54,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 	if received.Hops(m.Message.Header) > j.MaxReceived {
 		return nil, obs.ReasonLoop, ErrLoop
 	}
-	if err := j.Gate.Message(ctx, tx, m.Message); err != nil {
+	if err := m.judge(ctx, j.Gate); err != nil {
 		return nil, gate.ReasonOf(err, obs.ReasonContent), err
 	}
 	facts := &flow.Facts{Size: m.Message.Size}
@@ -77,7 +77,6 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 			return nil, obs.ReasonQuota, err
 		}
 	}
-	m.Message.Prepend(changes.Prepend)
 	content, index, err := m.Message.Finish(append(m.Trace, verdict.Fields...), m.Index)
 	if err != nil {
 		return nil, obs.ReasonLocal, err
@@ -90,6 +89,20 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 		job.From = *changes.From
 	}
 	return job, "", nil
+}
+
+// judge asks the gates. They see the fields that the stages before the message have put on top (an SPF result, for a filter
+// that needs it), as with Postfix.
+func (m *Message) judge(ctx context.Context, g gate.Session) error {
+	changes := &m.Tx.Changes
+	early := len(changes.Prepend)
+	if err := m.Message.Prepend(changes.Prepend); err != nil {
+		return err
+	}
+	if err := g.Message(ctx, m.Tx, m.Message); err != nil {
+		return err
+	}
+	return m.Message.Prepend(changes.Prepend[early:])
 }
 
 // recipients are the plan's, with what the judges have changed.

@@ -146,3 +146,25 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("discard: %v %q", err, text)
 	}
 }
+
+// What an access table or a policy server has put on top before the message came is seen by those who judge it.
+func TestPrependedBeforeGates(t *testing.T) {
+	rec := record(letter)
+	p := mime.NewParser()
+	_, _ = p.Write(rec)
+	index := p.Close()
+	head, h, whole := p.Top()
+	tx := &gate.Transaction{Transaction: &flow.Transaction{}, Conn: &gate.Conn{}, Envelope: &envelope.Envelope{}}
+	tx.Changes.Prepend = []byte("Received-SPF: pass\r\n")
+	m := &Message{Tx: tx, Message: gate.NewMessage(&rec, head, h, whole, int64(len(letter))), Index: index}
+	err := m.judge(t.Context(), judge{do: func(tx *gate.Transaction, m *gate.Message) error {
+		if v, _ := m.Header.Get("Received-SPF"); v != "pass" {
+			t.Errorf("seen: %q", v)
+		}
+		tx.Changes.Prepend = append(tx.Changes.Prepend, "X-Late: 1\r\n"...)
+		return nil
+	}})
+	if b, _ := io.ReadAll(m.Message.Open()); err != nil || string(b) != "X-Late: 1\r\nReceived-SPF: pass\r\n"+letter {
+		t.Errorf("%v %q", err, b)
+	}
+}

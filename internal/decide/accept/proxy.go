@@ -29,12 +29,13 @@ func (m *Message) recipients() (to []envelope.Recipient) {
 	if !changes.Redirect.IsZero() {
 		return []envelope.Recipient{{To: changes.Redirect}}
 	}
+	// What comes back gets no copies of the bcc settings any more.
 	for _, r := range append(slices.Clone(m.Tx.Envelope.Recipients), changes.Add...) {
 		if !slices.ContainsFunc(changes.Remove, func(a address.Address) bool { return same(a, r.To) }) {
 			to = append(to, r)
 		}
 	}
-	for _, a := range changes.BCC {
+	for _, a := range append(m.Plan.Copied(), changes.BCC...) {
 		to = append(to, envelope.Recipient{To: a, Notify: envelope.NotifyNever})
 	}
 	return to

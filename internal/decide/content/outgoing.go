@@ -12,7 +12,7 @@ import (
 
 // Outgoing applies the tables of Header to the header of a message that leaves (smtp_header_checks), but for MIME fields, and
 // returns how it is to be read then. What is stored does not change. Of the actions those that concern the whole message have
-// no meaning here and are passed over. A header longer than package mime looks at is left alone.
+// no meaning here and are passed over. A header longer than package mime looks at, or of too many fields, is left alone.
 func (c *Checks) Outgoing(ctx context.Context, job *flow.Job, r *recipe.Reader) (*recipe.Reader, error) {
 	head := make([]byte, min(r.Size(), mime.MaxTopHeader+1))
 	if _, err := r.ReadAt(head, 0); err != nil {
@@ -23,7 +23,7 @@ func (c *Checks) Outgoing(ctx context.Context, job *flow.Job, r *recipe.Reader) 
 		return r, nil
 	}
 	m := gate.NewMessage(stored{r}, head, h, true, r.Size())
-	if len(m.Header.Fields) == 0 { // text without a header
+	if len(m.Header.Fields) == 0 || m.Complete() != nil { // text without a header; or too many fields
 		return r, nil
 	}
 	x := &examination{Checks: c, ctx: ctx, m: m, leaving: true, tx: &gate.Transaction{Transaction: &flow.Transaction{ID: job.ID}, Conn: &gate.Conn{}}}

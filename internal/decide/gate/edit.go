@@ -47,13 +47,21 @@ func (m *Message) Edit(edits ...Edit) error {
 	if err := m.Complete(); err != nil {
 		return err
 	}
+	m.single()
 	for _, e := range edits {
-		m.edit(e)
+		if m.edit(e); len(m.above) > maxHeaderSize/2 || len(m.fields) > 2*maxFields {
+			return errTooMuch
+		}
 	}
+	return m.parse()
+}
+
+// parse brings Header and Size up to date.
+func (m *Message) parse() error {
 	m.changed = true
-	block := m.block(nil)
+	block := m.block(nil, nil)
 	h, err := header.Parse(block, maxHeaderSize)
-	if err != nil || len(m.above) > maxHeaderSize/2 {
+	if err != nil {
 		return errTooMuch.With("edit the header", err)
 	}
 	m.Header = h
@@ -89,21 +97,42 @@ func (m *Message) edit(e Edit) {
 		}
 	case Without:
 		m.touch(e.Name)
-		m.fields = slices.DeleteFunc(m.fields, func(f piece) bool { return strings.EqualFold(nameOf(f.text), e.Name) })
+		for i := m.find(e.Name, 1); i >= 0; i = m.find(e.Name, 1) {
+			m.drop(i)
+		}
 	}
 }
 
-// Prepend puts whole fields on top of everything, of our Received field too.
-func (m *Message) Prepend(fields []byte) {
+// Prepend puts whole fields on top, above our Received field too. Those who judge later see them, unless the header is one that
+// nobody looks into.
+func (m *Message) Prepend(fields []byte) error {
+	if len(fields) == 0 {
+		return nil
+	}
 	if bytes.Contains(bytes.ToLower(fields), []byte("content-")) {
 		m.reparse = true
 	}
-	m.above = append(bytes.Clone(fields), m.above...)
+	fields = bytes.Clone(fields)
+	h, err := header.Parse(fields, maxHeaderSize)
+	if err != nil || m.Complete() != nil || m.Size-m.body.length+int64(len(fields)) > maxHeaderSize {
+		m.above = append(fields, m.above...)
+		return nil
+	}
+	m.single()
+	var tops []piece
+	for _, f := range h.Fields {
+		tops = append(tops, piece{fields[f.Start:f.End], -1})
+	}
+	m.fields, m.tops = slices.Insert(m.fields, 0, tops...), m.tops+len(tops)
+	return m.parse()
 }
 
 // find is the place of the n-th field of a name, from 1; -1: there is none.
 func (m *Message) find(name string, n int) int {
 	for i, f := range m.fields {
+		if len(f.text) <= len(name) || f.text[len(name)] > ':' { // what follows a name is a blank or the colon
+			continue
+		}
 		if strings.EqualFold(nameOf(f.text), name) {
 			if n--; n == 0 {
 				return i
@@ -123,6 +152,9 @@ func nameOf(text []byte) string {
 
 func (m *Message) insert(i int, e Edit) {
 	m.touch(e.Name)
+	if i < m.tops {
+		m.tops++
+	}
 	if i > 0 { // the client's last field may lack its line end
 		if last := &m.fields[i-1]; !bytes.HasSuffix(last.text, []byte("\n")) {
 			*last = piece{append(bytes.Clone(last.text), "\r\n"...), -1}
@@ -140,6 +172,9 @@ func (m *Message) replace(i int, e Edit) {
 func (m *Message) drop(i int) {
 	m.touch(nameOf(m.fields[i].text))
 	m.fields = slices.Delete(m.fields, i, i+1)
+	if i < m.tops {
+		m.tops--
+	}
 }
 
 // touch notes that a field changes: with one that says how the body is to be read the structure does.
@@ -211,17 +246,22 @@ func (b *NewBody) Close() error {
 	}
 	if len(m.empty.text) == 0 {
 		m.empty = piece{[]byte("\r\n"), -1}
+		m.single()
 		if n := len(m.fields); n > 0 && !bytes.HasSuffix(m.fields[n-1].text, []byte("\n")) {
 			m.fields[n-1] = piece{append(bytes.Clone(m.fields[n-1].text), "\r\n"...), -1}
 		}
 	}
 	m.body, m.changed, m.reparse = span{b.at, b.n}, true, true
-	m.Size = int64(len(m.block(nil))) + b.n
+	m.Size = int64(len(m.block(nil, nil))) + b.n
 	return nil
 }
 
 // Apply makes an edit of package header: fields that are left out, and whole fields in front and behind.
 func (m *Message) Apply(e header.Edit) error {
+	if err := m.Complete(); err != nil {
+		return err
+	}
+	m.single()
 	var edits []Edit
 	for _, name := range e.Remove {
 		if m.find(name, 1) >= 0 {

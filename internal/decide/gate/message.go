@@ -31,7 +31,10 @@ type Message struct {
 	empty    piece // the line between header and body; none in a message that ends with its header
 	body     span  // of the record
 	above    []byte
+	tops     int  // how many of fields stand above our Received field
+	split    bool // fields are single ones
 	cut      bool // the header is longer than what Header has
+	many     bool // it has too many fields
 	changed  bool // a field is not as it came
 	reparse  bool // the structure may be another
 	headless bool
@@ -42,6 +45,9 @@ type piece struct {
 	text []byte
 	at   int64
 }
+
+// maxFields bounds the fields of a header that somebody looks into: there is an event, a look-up or a change for each.
+const maxFields = 10_000
 
 type span struct{ at, length int64 }
 
@@ -55,16 +61,32 @@ func NewMessage(b Bytes, head []byte, h *header.Header, whole bool, size int64) 
 		m.Size += 2
 		return m
 	}
+	m.many = len(h.Fields) > maxFields
 	end := 0
-	for _, f := range h.Fields {
-		m.fields = append(m.fields, piece{head[f.Start:f.End], int64(f.Start)})
-		end = f.End
+	if n := len(h.Fields); n > 0 { // one piece, until somebody changes a field
+		start := h.Fields[0].Start
+		end = h.Fields[n-1].End
+		m.fields = []piece{{head[start:end], int64(start)}}
 	}
 	if h.Size > end {
 		m.empty = piece{head[end:h.Size], int64(end)}
 	}
 	m.body = span{int64(h.Size), size - int64(h.Size)}
 	return m
+}
+
+// single makes a piece of each field.
+func (m *Message) single() {
+	if m.split || len(m.fields) == 0 {
+		m.split = true
+		return
+	}
+	all := m.fields[0]
+	m.split, m.fields = true, make([]piece, 0, len(m.Header.Fields)+8)
+	for _, f := range m.Header.Fields {
+		at := int64(f.Start)
+		m.fields = append(m.fields, piece{all.text[at-all.at : int64(f.End)-all.at], at})
+	}
 }
 
 // isText tells a message that begins with text instead of a header: its first line is no field, nor the line that mbox files
@@ -80,7 +102,7 @@ func isText(head []byte, h *header.Header) bool {
 }
 
 // Open reads the whole message as it is now, with its header. It may be called more than once; a change ends its readers.
-func (m *Message) Open() *recipe.Reader { return recipe.NewReader(source{m.bytes}, m.recipe(nil)) }
+func (m *Message) Open() *recipe.Reader { return recipe.NewReader(source{m.bytes}, m.recipe(nil, nil)) }
 
 // Body reads what follows the empty line.
 func (m *Message) Body() *recipe.Reader {
@@ -97,32 +119,41 @@ func (s source) ReadBodyAt(_ recipe.BlobRef, p []byte, off int64) error {
 // ErrHeader refuses a message whose header must be looked into, or changed, and is too long for that.
 var ErrHeader = status.Perm(552, 3, 4, "Message header is too large: the limit is 256 KiB")
 
-// Complete returns ErrHeader when Header is not all of the header.
+// ErrFields is the same for a header of too many fields.
+var ErrFields = status.Perm(552, 3, 4, "Message header has too many fields: the limit is 10000")
+
+// Complete returns ErrHeader when Header is not all of the header, ErrFields when it has more fields than anybody looks at.
 func (m *Message) Complete() error {
-	if m.cut {
+	switch {
+	case m.cut:
 		return ErrHeader
+	case m.many:
+		return ErrFields
 	}
 	return nil
 }
 
-// block is the header as it is now, with the empty line.
-func (m *Message) block(top []byte) []byte {
-	n := len(top) + len(m.empty.text)
-	for _, f := range m.fields {
-		n += len(f.text)
+// header lists what the header is made of, with the empty line: above is on top of all, own stands where our Received field does.
+func (m *Message) header(above, own []byte) []piece {
+	all := append(make([]piece, 0, len(m.fields)+3), piece{above, -1})
+	all = append(append(all, m.fields[:m.tops]...), piece{own, -1})
+	return append(append(all, m.fields[m.tops:]...), m.empty)
+}
+
+// block is the header as bytes.
+func (m *Message) block(above, own []byte) []byte {
+	var b []byte
+	for _, p := range m.header(above, own) {
+		b = append(b, p.text...)
 	}
-	b := append(make([]byte, 0, n), top...)
-	for _, f := range m.fields {
-		b = append(b, f.text...)
-	}
-	return append(b, m.empty.text...)
+	return b
 }
 
 // maxLiteral is how much of the header a recipe holds itself; more of it goes behind the client's bytes.
 const maxLiteral = recipe.MaxLiteral / 2
 
-// recipe is the message with top in front.
-func (m *Message) recipe(top []byte) recipe.Recipe {
+// recipe is the whole message.
+func (m *Message) recipe(above, own []byte) recipe.Recipe {
 	self := m.bytes.Self()
 	var r recipe.Recipe
 	add := func(p piece) {
@@ -139,11 +170,9 @@ func (m *Message) recipe(top []byte) recipe.Recipe {
 			r = append(r, recipe.Segment{Blob: self, Offset: p.at, Length: int64(len(p.text))})
 		}
 	}
-	add(piece{top, -1})
-	for _, f := range m.fields {
-		add(f)
+	for _, p := range m.header(above, own) {
+		add(p)
 	}
-	add(m.empty)
 	if last := len(r) - 1; last >= 0 && r[last].Literal == nil && r[last].Offset+r[last].Length == m.body.at {
 		r[last].Length += m.body.length
 	} else if m.body.length > 0 {
@@ -152,17 +181,16 @@ func (m *Message) recipe(top []byte) recipe.Recipe {
 	return r
 }
 
-// Finish returns the recipe of the message with top (whole fields, such as Received) in front, and brings the index, which
-// is of the bytes as they came, up to date. It is the last call.
-func (m *Message) Finish(top []byte, index *mime.Message) (recipe.Recipe, *mime.Message, error) {
-	top = append(append([]byte(nil), m.above...), top...)
-	r := m.recipe(top)
+// Finish returns the recipe of the message with our own fields (whole ones, such as Received) in their place, and brings the
+// index, which is of the bytes as they came, up to date. It is the last call.
+func (m *Message) Finish(own []byte, index *mime.Message) (recipe.Recipe, *mime.Message, error) {
+	r := m.recipe(m.above, own)
 	literal := 0
 	for _, s := range r {
 		literal += len(s.Literal)
 	}
 	if literal > maxLiteral || len(r) > header.MaxRanges {
-		block := m.block(top)
+		block := m.block(m.above, own)
 		at, err := m.bytes.Append(block)
 		if err != nil {
 			return nil, nil, err
@@ -181,7 +209,7 @@ func (m *Message) Finish(top []byte, index *mime.Message) (recipe.Recipe, *mime.
 		}
 		index = p.Close()
 	case (m.changed || len(m.above) > 0) && !m.cut: // of a header that is cut, only what is in front is new
-		index.SetHeader(m.block(top))
+		index.SetHeader(m.block(m.above, own))
 	default:
 		if err := index.Shift(r.Size() - index.Size()); err != nil {
 			return nil, nil, err
