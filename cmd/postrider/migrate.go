@@ -39,7 +39,11 @@ func (c migratePostfixCmd) Run(a *app) error {
 	if err := c.tell(a, result); err != nil || result.Complete() {
 		return err
 	}
-	return &codeError{exitConfig, fmt.Errorf("%d lines are left for you to see to", result.Counts()[postfix.Unsupported])}
+	left := "1 line is"
+	if n := result.Counts()[postfix.Unsupported]; n != 1 {
+		left = fmt.Sprintf("%d lines are", n)
+	}
+	return &codeError{exitConfig, fmt.Errorf("%s left for you to see to", left)}
 }
 
 // free makes sure that nothing is overwritten, and that the source is not written into.
