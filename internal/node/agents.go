@@ -17,6 +17,7 @@ import (
 	"github.com/postrider/postrider/internal/agent/mx"
 	"github.com/postrider/postrider/internal/agent/report"
 	"github.com/postrider/postrider/internal/config"
+	aliasing "github.com/postrider/postrider/internal/decide/aliases"
 	"github.com/postrider/postrider/internal/decide/filter"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/decide/sieve"
@@ -94,7 +95,8 @@ func (b addressBook) Domain(ctx context.Context, domain string) (tenant int64, o
 	return b.directory.Tenant(ctx, domain)
 }
 
-// routeOf is the route key of a recipient: with a smart host or relayhost all that leaves shares its limits.
+// routeOf is the route key of a recipient: with a smart host or relayhost all that leaves shares its limits; so does what one
+// user's commands and files do.
 func (n *Node) routeOf(r *flow.Recipient) string {
 	if r.Transport == flow.SMTP && r.NextHop == "" {
 		c := n.config.Load()
@@ -105,6 +107,11 @@ func (n *Node) routeOf(r *flow.Recipient) string {
 			return c.Routing.Relayhost
 		}
 	}
+	if r.Transport == flow.Pipe || r.Transport == flow.File {
+		if l, ok := aliasing.ParseLocal(r.NextHop); ok {
+			return lineOf(l)
+		}
+	}
 	return queue.RouteOf(r)
 }
 
@@ -112,7 +119,7 @@ func (n *Node) routeOf(r *flow.Recipient) string {
 func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config) *smtp.Config {
 	agent := &mx.Agent{
 		Settings: mx.Settings{Hostname: c.Hostname, Service: service, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
-			SoftBounce: c.Access.SoftBounce},
+			SoftBounce: c.Access.SoftBounce, Filtered: service == "reinject"},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
 		Gate: n.gates(c, service), Proxy: n.proxyFilter(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
 	}

@@ -102,7 +102,10 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	if err == nil {
 		var copies []flow.Recipient
 		if copies, err = router.Copies(ctx, query); err == nil {
-			err = s.plan.Add(append(targets, copies...))
+			err = s.plan.Copy(copies)
+		}
+		if err == nil {
+			err = s.plan.Add(targets)
 		}
 	}
 	if err == nil {

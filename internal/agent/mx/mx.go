@@ -38,6 +38,7 @@ type Settings struct {
 	MaxReceived int    // Received fields that make a loop (RFC 5321 §6.3)
 	Router      *route.Router
 	SoftBounce  bool // refuse for now only (access.soft_bounce)
+	Filtered    bool // what comes has been accepted before, and passed through a filter
 }
 
 // Agent implements smtp.Backend.

@@ -86,10 +86,7 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 				return s.rejected("RCPT", e, r.To.String(), obs.ReasonQuota, qerr)
 			}
 		}
-		var copies []flow.Recipient
-		if copies, err = router.Copies(ctx, query); err == nil {
-			err = s.plan.Add(append(targets, copies...))
-		}
+		err = s.add(ctx, query, targets)
 	}
 	if err != nil {
 		reason := obs.ReasonRecipient
@@ -101,6 +98,21 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 		return s.rejected("RCPT", e, r.To.String(), reason, err)
 	}
 	return nil
+}
+
+// add takes a recipient's targets into the plan, with the copies that the bcc settings want. What comes back from a filter has
+// had them when it came first.
+func (s *session) add(ctx context.Context, query route.Query, targets []flow.Recipient) error {
+	if !s.agent.Settings.Filtered {
+		copies, err := s.agent.Settings.Router.Copies(ctx, query)
+		if err == nil {
+			err = s.plan.Copy(copies)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.plan.Add(targets)
 }
 
 // Ready asks the gates before 354.

@@ -204,10 +204,12 @@ func (m *message) route(ctx context.Context) error {
 		} else {
 			good++
 			copies, err := router.Copies(ctx, query)
+			if err == nil {
+				err = m.plan.Copy(copies)
+			}
 			if err != nil {
 				return err
 			}
-			targets = append(targets, copies...)
 		}
 		if err := m.plan.Add(targets); err != nil {
 			return err

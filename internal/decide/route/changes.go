@@ -14,12 +14,12 @@ var errFilter = status.Temp(451, 3, 5, "Server configuration error")
 // Changed returns a plan's recipients as those who judged the message want them: none, another one, copies, all through a
 // filter, into Junk. Who judges may send anywhere. The error is a temporary one; or the redirection's, which ends nowhere.
 func (r *Router) Changed(ctx context.Context, p *Plan, c *flow.Changes) ([]flow.Recipient, error) {
-	if c.Discard != "" || c.Redirect.IsZero() && len(c.BCC) == 0 && c.Filter == "" {
+	if c.Discard != "" || c.Redirect.IsZero() && len(c.BCC) == 0 && c.Filter == "" && p.copies == nil {
 		return p.Changed(c), nil
 	}
 	out := &Plan{From: p.From}
 	if c.Redirect.IsZero() {
-		if err := out.Add(p.recipients); err != nil {
+		if err := out.merge(p); err != nil {
 			return nil, err
 		}
 	} else {

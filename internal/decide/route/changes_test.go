@@ -66,3 +66,60 @@ func TestChanged(t *testing.T) {
 		}
 	}
 }
+
+// Copies of the bcc settings stand behind those whom the envelope names, and go through the filter too; who is named keeps the
+// notifications that the client asked for.
+func TestCopiesStandBehind(t *testing.T) {
+	alice, archive, far := addr("alice", "here.example"), addr("archive", "here.example"), addr("x", "far.example")
+	r := Router{Directory: book{alice: {{Account: 1, Address: alice}}, archive: {{Account: 2, Address: archive}}}, Rules: Rules{AlwaysBCC: archive.String()}}
+	for _, c := range []struct {
+		changes flow.Changes
+		want    string
+	}{
+		{flow.Changes{}, "alice@here.example/2 archive@here.example/2"},
+		{flow.Changes{Filter: "smtp:[127.0.0.1]:10025"}, "alice@here.example/2 archive@here.example/2"},
+		{flow.Changes{Redirect: far}, "x@far.example/0"},
+	} {
+		for _, named := range []bool{true, false} {
+			p, to := &Plan{}, []address.Address{alice, archive}
+			if !named {
+				to = to[:1]
+			}
+			for _, a := range to {
+				q := Query{To: envelope.Recipient{To: a, Notify: envelope.NotifySuccess}, MayRelay: true}
+				copies, err := r.Copies(t.Context(), q)
+				if err == nil {
+					err = p.Copy(copies)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				targets, err := r.Recipient(t.Context(), q)
+				if err == nil {
+					err = p.Add(targets)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := p.Copied(); len(got) != 1 || got[0] != archive {
+				t.Errorf("copied to %v", got)
+			}
+			got, err := r.Changed(t.Context(), p, &c.changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var words []string
+			for _, g := range got {
+				words = append(words, fmt.Sprintf("%s/%d", g.To, g.Notify))
+			}
+			want := c.want
+			if !named {
+				want = strings.Replace(want, "archive@here.example/2", fmt.Sprintf("archive@here.example/%d", envelope.NotifyNever), 1)
+			}
+			if text := strings.Join(words, " "); text != want {
+				t.Errorf("%+v, named %v: %s, not %s", c.changes, named, text, want)
+			}
+		}
+	}
+}

@@ -16,6 +16,7 @@ type Plan struct {
 	From       address.Address // the reverse-path as Router.Sender has rewritten it: what the job gets
 	seen       map[key]bool
 	recipients []flow.Recipient
+	copies     *Plan // of the bcc settings; nil: none
 }
 
 type key struct {
@@ -50,6 +51,38 @@ func (p *Plan) Add(rs []flow.Recipient) error {
 		p.recipients = append(p.recipients, r)
 	}
 	return nil
+}
+
+// Copy takes what Copies returned for an envelope recipient. They are merged in behind all others when the message is judged:
+// who is named in the envelope too is not taken for a copy, of whose failure nobody hears.
+func (p *Plan) Copy(rs []flow.Recipient) error {
+	if p.copies == nil {
+		p.copies = &Plan{}
+	}
+	return p.copies.Add(rs)
+}
+
+// Copied are the addresses that the bcc settings named, each once.
+func (p *Plan) Copied() (out []address.Address) {
+	if p.copies == nil {
+		return nil
+	}
+	seen := map[address.Address]bool{}
+	for i := range p.copies.recipients {
+		if a := p.copies.recipients[i].Original; !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// merge adds the recipients and the copies of another plan.
+func (p *Plan) merge(from *Plan) error {
+	if err := p.Add(from.recipients); err != nil || from.copies == nil {
+		return err
+	}
+	return p.Add(from.copies.recipients)
 }
 
 // Changed returns the plan's recipients as those who judged the message want them.

@@ -95,7 +95,7 @@ func overrideOptions(m *move, p *param) verdict {
 	case p.value == "":
 		return same("none")
 	case filter != "" && p.value == "no_address_mappings":
-		return meaningless("addresses are mapped once in any case, before the content filter")
+		return meaningless("addresses are mapped once in any case, when the message comes back from the content filter")
 	}
 	return unsupported("checks, mappings and milters cannot be left out for a service")
 }

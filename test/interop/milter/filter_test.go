@@ -49,7 +49,7 @@ func returning(t *testing.T, back string, set ...string) *system.System {
 func TestContentFilter(t *testing.T) {
 	addr, back := contentFilter(t)
 	host, port, _ := strings.Cut(addr, ":")
-	s := returning(t, back, fmt.Sprintf(`filters.content_filter="smtp:[%s]:%s"`, host, port))
+	s := returning(t, back, fmt.Sprintf(`filters.content_filter="smtp:[%s]:%s"`, host, port), `routing.always_bcc="bob+copy@here.example"`)
 	swaks(t, s, "smtp", sent, "--from", "a@far.example", "--to", s.Alice.Address, "--header", "Subject: through")
 	text := last(t, s, s.Alice, "INBOX", 1)
 	contains(t, text, "X-Filtered: ", "ADDR=127.0.0.1", "HELO=client.far.example", "SOURCE=REMOTE", "Subject: through", "Return-Path: <a@far.example>")
@@ -60,7 +60,8 @@ func TestContentFilter(t *testing.T) {
 	swaks(t, s, "submission", sent, "--tls", "--auth", "PLAIN", "--auth-user", s.Alice.Address, "--auth-password", s.Alice.Password, "--from", s.Alice.Address,
 		"--to", s.Bob.Address, "--body", "VIRUS")
 	contains(t, last(t, s, s.Alice, "INBOX", 2), "the filter found a virus")
-	if n := system.Count(t, s.IMAP(t, s.Bob), "INBOX"); n != 0 {
+	contains(t, last(t, s, s.Bob, "INBOX", 1), "Subject: through", "Delivered-To: bob") // the copy, once
+	if n := system.Count(t, s.IMAP(t, s.Bob), "INBOX"); n != 1 {
 		t.Errorf("%d messages passed the filter", n)
 	}
 }
@@ -68,14 +69,16 @@ func TestContentFilter(t *testing.T) {
 // Before the queue: the filter's answer is ours.
 func TestProxyFilter(t *testing.T) {
 	addr, back := contentFilter(t)
-	s := returning(t, back, fmt.Sprintf(`filters.smtpd_proxy_filter=%q`, addr))
+	s := returning(t, back, fmt.Sprintf(`filters.smtpd_proxy_filter=%q`, addr), `routing.always_bcc="bob+copy@here.example"`)
 	out := swaks(t, s, "smtp", sent, "--from", "a@far.example", "--to", s.Alice.Address, "--header", "Subject: through")
 	contains(t, out, "<-  250 2.0.0 Ok: filtered")
 	contains(t, last(t, s, s.Alice, "INBOX", 1), "X-Filtered: ", "ADDR=127.0.0.1", "HELO=client.far.example", "Subject: through", "Return-Path: <a@far.example>")
 	contains(t, swaks(t, s, "smtp", refused, "--from", "a@far.example", "--to", s.Alice.Address, "--body", "VIRUS"), "<** 550 5.7.1 the filter found a virus")
 	contains(t, swaks(t, s, "smtp", refused, "--from", "a@far.example", "--to", s.Alice.Address+",bob+refused@here.example"), "<** 550 5.7.1 the filter does not like this recipient")
-	if n := system.Count(t, s.IMAP(t, s.Alice), "INBOX"); n != 1 {
-		t.Errorf("%d messages", n)
+	for _, who := range []system.Account{s.Alice, s.Bob} { // Bob has the copy
+		if n := system.Count(t, s.IMAP(t, who), "INBOX"); n != 1 {
+			t.Errorf("%d messages", n)
+		}
 	}
 	write(t, back, "1") // where nobody listens
 	contains(t, swaks(t, s, "smtp", refused, "--from", "a@far.example", "--to", s.Alice.Address), "<** 451 4.3.0 cannot give it back")
