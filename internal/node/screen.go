@@ -26,7 +26,7 @@ type strangers struct {
 	store  *remember.Store
 	policy atomic.Pointer[strangerPolicy]
 	live   sync.Map // trialOf a connection → *trial, of clients whose tests are not over
-	warned sync.Map // domain of a DNS list → when its trouble was logged
+	warned sync.Map // domain of a DNS list, or table → when its trouble was logged
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -135,10 +135,10 @@ func (s *strangers) stop(ctx context.Context) error {
 // acquaintances hears of outcomes: whom we sent mail to, and where our users log in, is no stranger.
 type acquaintances struct{ node *Node }
 
-// Emit notes a network.
+// Emit notes a network, whether or not clients are tested: greylisting asks too.
 func (a acquaintances) Emit(e obs.Event) {
 	s := a.node.strangers
-	if s == nil || !a.node.config.Load().Screen.Enabled {
+	if s == nil {
 		return
 	}
 	switch e := e.(type) {

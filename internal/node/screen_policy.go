@@ -150,7 +150,7 @@ func (p *strangerPolicy) permission(ctx context.Context, n *Node, a netip.Addr) 
 		word := rule.text
 		if rule.tables != nil {
 			value, _, found, err := rule.tables.First(ctx, table.Client(a))
-			if err != nil {
+			if err != nil && n.strangers.complain(rule.text) {
 				n.log.Warn("postscreen_access_list: a table cannot be asked", "table", rule.text, obs.KeyError, err)
 			}
 			if !found || err != nil {
@@ -170,6 +170,9 @@ func (p *strangerPolicy) permission(ctx context.Context, n *Node, a netip.Addr) 
 		case "dunno":
 			return screen.Unlisted, ""
 		default:
+			if !n.strangers.complain(rule.text) {
+				continue
+			}
 			n.log.Warn("postscreen_access_list: a table answers something else than permit, reject or dunno", "table", rule.text, "answer", word)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/dns/dnstest"
+	"github.com/postrider/postrider/internal/obs"
 )
 
 // screenZone has two lists: 127.0.0.11 is bad, 127.0.0.12 a little, 127.0.0.13 good.
@@ -161,6 +163,7 @@ func TestGreylist(t *testing.T) {
 	}
 	dir, log := t.TempDir(), &logBuffer{}
 	c := screenConfig(t, dir, "greylist.enabled = true", `greylist.delay = "1s"`, `screen.postscreen_greet_wait = "0s"`,
+		`access.smtp.smtpd_recipient_restrictions = ["reject_unauth_destination", "permit"]`, // says nothing of who sends
 		fmt.Sprintf(`greylist.exempt_recipients = ["texthash:%s"]`, table))
 	n, stop := startLogging(t, c, log)
 	var clients crowd
@@ -270,6 +273,19 @@ func TestBadScreenSettings(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%s: %v", set, wrong)
+		}
+	}
+}
+
+// TestAcquaintances: where our users log in, and whom we sent mail to, is no stranger to greylisting either, whether or not clients
+// are tested before the greeting.
+func TestAcquaintances(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), "screen.enabled = false", "greylist.enabled = true"))
+	n.events.Emit(obs.Login{Peer: obs.Peer{Addr: netip.MustParseAddrPort("198.51.100.7:1")}})
+	n.events.Emit(obs.Delivery{Relay: "mx.example[203.0.113.7]:25", Outcome: obs.Sent, Transport: "smtp"})
+	for _, a := range []string{"198.51.100.8", "203.0.113.9"} {
+		if !n.strangers.screen.Knows(n.opt.Now(), netip.MustParseAddr(a)) {
+			t.Errorf("the network of %s is not known", a)
 		}
 	}
 }
