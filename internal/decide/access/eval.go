@@ -24,11 +24,13 @@ type outcome struct {
 	verdict verdict
 	err     *status.Error // of refuses
 	reason  obs.Reason
+	anybody bool // of permits: whoever sends to this recipient may; nothing is said of who that is
 }
 
 var (
-	pass   = outcome{}
-	permit = outcome{verdict: permits}
+	pass          = outcome{}
+	permit        = outcome{verdict: permits}
+	permitAnybody = outcome{verdict: permits, anybody: true}
 )
 
 // eval is one evaluation: the lists of one stage, for one recipient if it is RCPT.
@@ -106,7 +108,7 @@ func (e *eval) refuse(reason obs.Reason, err *status.Error) outcome {
 	if e.ifReject != nil && err.Class == status.Permanent {
 		err = e.ifReject
 	}
-	return outcome{refuses, err, reason}
+	return outcome{verdict: refuses, err: err, reason: reason}
 }
 
 // deferIfPermit remembers a refusal for now, for the end.
@@ -176,7 +178,14 @@ func (e *eval) lookupFailed(r *rule, name string, err error) outcome {
 	return e.refuse(obs.ReasonLocal, status.Temp(451, 3, 0, printable(name+": Temporary lookup failure")).With(r.text, err))
 }
 
-func runPermit(*eval, *rule) outcome  { return permit }
+// runPermit permits anybody, but in the answer of a table those whom the table has.
+func runPermit(e *eval, _ *rule) outcome {
+	if e.within != nil {
+		return permit
+	}
+	return permitAnybody
+}
+
 func runNothing(*eval, *rule) outcome { return pass }
 func runClass(e *eval, r *rule) outcome {
 	if e.depth++; e.depth > maxNesting {

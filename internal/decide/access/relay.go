@@ -32,7 +32,7 @@ func runOwnAddress(e *eval, _ *rule) outcome {
 func runAuthDestination(e *eval, r *rule) outcome {
 	ours, o := e.authorized(r)
 	if ours {
-		return permit
+		return permitAnybody
 	}
 	return o
 }
@@ -67,7 +67,7 @@ func (e *eval) unauthorized(r *rule, code int) outcome {
 func runMXBackup(e *eval, r *rule) outcome {
 	ours, o := e.authorized(r)
 	if ours {
-		return permit
+		return permitAnybody
 	}
 	if e.rcpt == nil || o.verdict == refuses || e.policy.opt.Ours == nil {
 		return o

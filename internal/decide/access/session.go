@@ -88,13 +88,19 @@ func (s *session) Rcpt(ctx context.Context, tx *gate.Transaction, r *envelope.Re
 		if o.verdict == refuses {
 			return refusal(o)
 		}
-		may = may || o.verdict == permits
+		may = may || o.verdict == permits && (!o.anybody || e.elsewhere())
 	}
 	if err := e.forced(); err != nil {
 		return err
 	}
 	tx.MayRelay = tx.MayRelay || may
 	return nil
+}
+
+// elsewhere tells a recipient that not everybody may send to: who was permitted to is one of ours, for greylisting too.
+func (e *eval) elsewhere() bool {
+	ours, err := e.policy.opt.Destinations.Authorized(e.ctx, e.rcpt.To)
+	return err != nil || !ours
 }
 
 // forced turns a permission into a refusal for now where an earlier restriction could not find out whether to refuse.
