@@ -47,11 +47,14 @@ func (r *Router) Class(ctx context.Context, a address.Address) (Class, error) {
 	if err != nil || directory || c == LocalDomain {
 		return c, err
 	}
-	if strings.ContainsAny(a.Local, "@%!") { // Postfix's RESOLVE_FLAG_ROUTED
+	if routed(a) {
 		return Default, nil
 	}
 	return c, nil
 }
+
+// routed tells whether a local part may name a way that some host behind us follows; Postfix's RESOLVE_FLAG_ROUTED.
+func routed(a address.Address) bool { return strings.ContainsAny(a.Local, "@%!") }
 
 // Listed tells whether an address of ours exists as far as the tables of its class tell, as reject_unlisted_recipient and
 // reject_unlisted_sender ask; every address of class Default, and of a class that has no table, is. class is that of the

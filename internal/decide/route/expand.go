@@ -248,6 +248,9 @@ func (x *walk) final(ctx context.Context, n *node, d decision, class Class) erro
 			return status.Perm(550, code.Subject, code.Detail, strings.TrimSpace(text))
 		}
 	}
+	if d.transport == flow.SMTP && !x.query.MayRelay && routed(x.query.To.To) && routed(n.address) {
+		return ErrRelay // the next host may follow the way: whoever trusts us would be made an open relay
+	}
 	r := flow.Recipient{To: n.address, Transport: d.transport, NextHop: d.nextHop, Sender: n.sender}
 	if class == Default && n.ours && (d.transport == flow.SMTP || d.transport == flow.LMTP) {
 		if err := x.forwarded(ctx, &r); err != nil {

@@ -387,3 +387,25 @@ func TestFails(t *testing.T) {
 		}
 	}
 }
+
+// A stranger's way in the local part is not passed on to a host that may follow it because it trusts us.
+func TestWaysAreNotPassedOn(t *testing.T) {
+	everybody, _ := table.PCRE("/^(.*)@host\\.example$/ $1@relay.example\n")
+	for _, local := range []string{"victim@evil.example", "victim%evil.example", "evil.example!victim"} {
+		for name, rules := range map[string]Rules{
+			"local_transport":    {LocalTransport: "smtp:[inner.example]", LocalRecipientMaps: inline(t, "@host.example=x")},
+			"transport_maps":     {TransportMaps: inline(t, "host.example=smtp:[inner.example]"), LocalRecipientMaps: inline(t, "@host.example=x")},
+			"virtual_alias_maps": {VirtualAliasMaps: table.List{everybody}, RelayDomains: names("relay.example")},
+		} {
+			rules.HostDomain, rules.MyOrigin = "host.example", "host.example"
+			r := &Router{Directory: site{}, Rules: rules}
+			to := envelope.Recipient{To: addr(local, "host.example")}
+			if got, err := r.Recipient(t.Context(), Query{To: to}); err != ErrRelay {
+				t.Errorf("%s, %s: %s", name, local, show(got, err))
+			}
+			if _, err := r.Recipient(t.Context(), Query{To: to, MayRelay: true}); err != nil {
+				t.Errorf("%s, %s, with permission: %v", name, local, err)
+			}
+		}
+	}
+}
