@@ -92,19 +92,27 @@ func (a *app) tables(c *config.Config) (wrong, doubtful []problem) {
 	}
 	bad, warnings := node.CheckTables(c, folder)
 	for _, p := range bad {
-		wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
+		wrong = append(wrong, said(p.Key, p.Text))
 	}
 	if len(bad) == 0 { // else the lists that name these tables would say the same again
 		more, dubious := node.CheckAccess(c, folder)
 		bad, warnings = more, append(warnings, dubious...)
 		for _, p := range bad {
-			wrong = append(wrong, problem{Key: p.Key, Text: p.Text})
+			wrong = append(wrong, said(p.Key, p.Text))
 		}
 	}
 	for _, p := range warnings {
-		doubtful = append(doubtful, problem{Key: p.Key, Text: p.Text})
+		doubtful = append(doubtful, said(p.Key, p.Text))
 	}
 	return wrong, doubtful
+}
+
+// said has the key once, and as exactly as the text has it: "access: access.smtp.KEY: …" is of access.smtp.KEY.
+func said(key, text string) problem {
+	if exact, rest, ok := strings.Cut(text, ": "); ok && (exact == key || strings.HasPrefix(exact, key+".")) {
+		key, text = exact, rest
+	}
+	return problem{Key: key, Text: text}
 }
 
 // limits looks whether the system lets the server do what the configuration admits.
