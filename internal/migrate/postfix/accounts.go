@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -208,10 +209,19 @@ func (m *move) systemUsers(p *param) verdict {
 		if err != nil || uid < 1000 || uid >= 60000 || strings.HasSuffix(f[6], "nologin") || strings.HasSuffix(f[6], "/false") || !addressForm.MatchString(address) {
 			continue
 		}
+		m.forwards(f[0], f[5])
 		m.script.account("--system " + shell(address))
 		v = verdict{fate: Translated, keys: []string{"import.sh"}}
 	}
 	return v
+}
+
+// forwards tells of a user's .forward: none is read here until the operator says so.
+func (m *move) forwards(user, home string) {
+	if path := filepath.Join(home, ".forward"); !m.IsSet("forward_path") && strings.HasPrefix(home, "/") && m.exists(path) {
+		m.lines = append(m.lines, Line{File: path, Fate: Unsupported,
+			Text: "mail for " + clip(user) + " is not sent on: set routing.forward_path and helper.enabled, if you want that (docs/aliases.md)"})
+	}
 }
 
 // firstLine is a name that may stand in a file, as Debian's /etc/mailname.

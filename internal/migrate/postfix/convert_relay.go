@@ -117,6 +117,24 @@ func saslPasswords(m *move, p *param) verdict {
 	return v
 }
 
+// others tells of the passwords that are for somebody else than the relay: transports may lead there.
+func (m *move) others(p *param, t table.Table, item, taken string) {
+	f, ok := t.(*table.Fixed)
+	if !ok {
+		return
+	}
+	n := 0
+	f.All(func(key, _ string) bool {
+		if key != taken {
+			n++
+		}
+		return true
+	})
+	if by, _ := m.Value("smtp_sender_dependent_authentication", nil); n > 0 && by != "yes" {
+		p.doubt("%s has %d more: a password is sent to the relay only, so other hosts that transports lead to get none", item, n)
+	}
+}
+
 // password asks the tables for the relay as it is written, and for its host alone.
 func (m *move) password(p *param, written string, r relay) (secret string, found bool) {
 	items, _ := table.Split(p.value)
@@ -153,6 +171,7 @@ func (m *move) password(p *param, written string, r relay) (secret string, found
 		}
 		for _, key := range []string{written, r.host, "[" + r.host + "]"} {
 			if secret, found, err := t.Lookup(context.Background(), key); found && err == nil {
+				m.others(p, t, item, key)
 				return secret, true
 			}
 		}

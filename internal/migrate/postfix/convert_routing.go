@@ -25,6 +25,28 @@ func deliverTo(m *move, p *param) verdict {
 	return meaningless("mail is kept here; what %s leads to is replaced (--keep-mailboxes would keep it)", clip(p.value))
 }
 
+// mydestination tells of a host whose own name it leaves out: mail for that went on to the relay, and is local here.
+func mydestination(m *move, p *param) verdict {
+	v := m.named(p, m.byName[p.name])
+	names, err := m.members(&param{}, p.value, 0)
+	relay, _ := m.Value("relayhost", nil)
+	host, _ := m.Value("myhostname", nil)
+	if relay != "" && p.file != "" && err == nil && !slices.Contains(names, host) && m.localDomain() == host {
+		p.doubt("mail for %s itself went to the relay, and is local here: an alias or routing.virtual_alias_maps can send it on", host)
+	}
+	return v
+}
+
+// noDomain stands for none: nobody's name, RFC 6761 §6.4.
+const noDomain = "none.invalid"
+
+func aliasDomains(m *move, p *param) verdict {
+	if maps, _ := m.Value("virtual_alias_maps", nil); p.value == "" && maps != "" {
+		return m.put(p, "routing.virtual_alias_domains", []string{noDomain}).with("no domain; empty would mean those that virtual_alias_maps have as keys")
+	}
+	return m.named(p, m.byName[p.name])
+}
+
 // localDomain is the domain of the host's own users: that of myorigin, if mail for it is local.
 func (m *move) localDomain() string {
 	origin, _ := m.Value("myorigin", nil)

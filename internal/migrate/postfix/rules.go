@@ -103,6 +103,8 @@ func convertRules() []rule {
 		{names: "smtpd_sasl_auth_enable", do: saslServer, text: "AUTH is offered on submission and submissions, under TLS"},
 		{names: "compatibility_level", fate: Meaningless, text: "the values that it stands for are written out"},
 		{names: "smtpd_restriction_classes", keys: "access.restriction_classes", do: restrictionClasses, text: "the classes with their lists"},
+		{names: "mydestination", keys: "routing.mydestination", do: mydestination, text: "the host's own domain is local in any case"},
+		{names: "virtual_alias_domains", keys: "routing.virtual_alias_domains", do: aliasDomains, text: "none at all is none.invalid, since empty means the keys of virtual_alias_maps"},
 		{names: "myorigin", keys: "domain routing.myorigin", do: myorigin, text: "the host's own domain, if mydestination has it; files such as /etc/mailname are read"},
 		{names: "dovecot_destination_recipient_limit virtual_destination_recipient_limit local_destination_recipient_limit local_destination_concurrency_limit " +
 			"virtual_destination_concurrency_limit lmtp_destination_recipient_limit lmtp_destination_concurrency_limit", fate: Meaningless, text: ownMail},

@@ -15,12 +15,30 @@ func (m *move) smtpd() *Service {
 	if s := m.service("smtpd", "pass"); s != nil && m.postscreen() != nil {
 		return s
 	}
+	return m.first("smtp", 25)
+}
+
+// first is the service of a listener whose settings count: the one with its own port, not of this host alone; else the first
+// of master.cf. A panel's service on loopback may stand before port 25's, and have no restrictions.
+func (m *move) first(listener string, port int) (found *Service) {
+	best := -1
 	for i, s := range m.Services {
-		if s.Type == "inet" && s.Command == "smtpd" && m.listener(s) == "smtp" {
-			return &m.Services[i]
+		if s.Type != "inet" || s.Command != "smtpd" || m.listener(s) != listener {
+			continue
+		}
+		host, name := splitService(s.Name)
+		rank := 0
+		if n, _ := namedPort(name); n == port {
+			rank += 2
+		}
+		if !isLoopback(host) {
+			rank++
+		}
+		if rank > best {
+			found, best = &m.Services[i], rank
 		}
 	}
-	return nil
+	return found
 }
 
 func (m *move) postscreen() *Service {
@@ -33,18 +51,11 @@ func (m *move) postscreen() *Service {
 }
 
 // submission is the service of our users: port 587's, else 465's.
-func (m *move) submission() (found *Service) {
-	for i, s := range m.Services {
-		if s.Type == "inet" && s.Command == "smtpd" {
-			switch m.listener(s) {
-			case "submission":
-				return &m.Services[i]
-			case "submissions":
-				found = &m.Services[i]
-			}
-		}
+func (m *move) submission() *Service {
+	if s := m.first("submission", 587); s != nil {
+		return s
 	}
-	return found
+	return m.first("submissions", 465)
 }
 
 // listener tells which of our listeners a service of type inet is; "" for none, "reinject" for where mail comes back from a
