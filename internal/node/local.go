@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,13 +208,14 @@ func (f localFiles) Forward(ctx context.Context, user, extension string) (string
 	return text, found, err
 }
 
-// Include implements aliases.Files. What everybody may read this process reads, where it can; all else is for the helper, who
+// Include implements aliases.Files. A file that is missing may be back soon (an editor's, a job's that writes it anew), so that
+// is temporary, as in Postfix. What everybody may read this process reads, where it can; all else is for the helper, who
 // reads as the user concerned.
 func (f localFiles) Include(ctx context.Context, l aliasing.Local) (string, error) {
 	path := strings.TrimPrefix(l.Text, ":include:")
 	if l.Source == aliasing.FromAlias {
 		text, err := readPublic(path)
-		if err == nil || errors.Is(err, aliasing.ErrUnusable) {
+		if err == nil || errors.Is(err, aliasing.ErrUnusable) || errors.Is(err, fs.ErrNotExist) && !f.config.Helper.Enabled {
 			return text, f.unusable(path, err)
 		}
 	}
@@ -225,9 +227,9 @@ func (f localFiles) Include(ctx context.Context, l aliasing.Local) (string, erro
 	}
 	text, err := helperOf(f.config).Include(ctx, sourceOf(l))
 	if errors.Is(err, privhelper.ErrRefused) {
-		err = f.unusable(path, fmt.Errorf("%w: %w", aliasing.ErrUnusable, err))
+		err = fmt.Errorf("%w: %w", aliasing.ErrUnusable, err)
 	}
-	return text, err
+	return text, f.unusable(path, err)
 }
 
 func (f localFiles) unusable(path string, err error) error {
@@ -298,6 +300,15 @@ func printable(text string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
+}
+
+// lineOf is the route key of a delivery: a user has one, whatever extensions a sender thinks of; each command and file of
+// aliases(5) has one.
+func lineOf(l aliasing.Local) string {
+	if l.Source == aliasing.FromForward {
+		return l.User
+	}
+	return l.Text
 }
 
 // localWorkers is how many commands and files are delivered to at once.

@@ -1,13 +1,18 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/config"
 	aliasing "github.com/postrider/postrider/internal/decide/aliases"
+	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/obs"
 )
 
 func TestForwardsAreRememberedForAMoment(t *testing.T) {
@@ -49,5 +54,30 @@ func TestReadPublic(t *testing.T) {
 	}
 	if text, err := readPublic(link); err == nil {
 		t.Errorf("through a link: %q", text)
+	}
+}
+
+func TestCommandsShareTheirUsersLine(t *testing.T) {
+	n := &Node{}
+	for _, c := range []struct {
+		l    aliasing.Local
+		want string
+	}{
+		{aliasing.Local{Source: aliasing.FromForward, User: "al", Extension: "x", Text: "|/bin/a"}, "al"},
+		{aliasing.Local{Source: aliasing.FromForward, User: "al", Extension: "y", Text: "/box"}, "al"},
+		{aliasing.Local{Source: aliasing.FromAlias, Path: "/etc/aliases", Extension: "y", Text: "|/bin/a"}, "|/bin/a"},
+	} {
+		if got := n.routeOf(&flow.Recipient{Transport: flow.Pipe, NextHop: c.l.String()}); got != c.want {
+			t.Errorf("%+v: %q", c.l, got)
+		}
+	}
+}
+
+// A list that is missing for a moment bounces nobody's mail.
+func TestIncludeThatIsMissing(t *testing.T) {
+	f := localFiles{node: &Node{log: &obs.Log{Logger: slog.New(slog.DiscardHandler)}}, config: &config.Config{}}
+	l := aliasing.Local{Source: aliasing.FromAlias, Path: "/etc/aliases", Text: ":include:" + filepath.Join(t.TempDir(), "list")}
+	if _, err := f.Include(t.Context(), l); err == nil || errors.Is(err, aliasing.ErrUnusable) {
+		t.Errorf("%v", err)
 	}
 }

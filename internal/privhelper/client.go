@@ -73,7 +73,7 @@ func (c *Client) Forward(ctx context.Context, user, extension string) (text stri
 	return string(m.Get("data")), err == nil, string(m.Get("notes")), err
 }
 
-// Include returns a :include: file; ErrRefused when it cannot be used.
+// Include returns a :include: file; ErrRefused when it cannot be used, fs.ErrNotExist when it is not there.
 func (c *Client) Include(ctx context.Context, s Source) (string, error) {
 	m, err := c.ask(ctx, message(opInclude, s.pairs()...))
 	return string(m.Get("data")), err

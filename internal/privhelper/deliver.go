@@ -71,7 +71,9 @@ func (h *Helper) include(m Message) Message {
 
 func included(content string, err error) Message {
 	switch {
-	case errors.Is(err, errUnsafe), errors.Is(err, errUntrusted), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, unix.ELOOP):
+	case errors.Is(err, fs.ErrNotExist):
+		return message(replyMissing, "text", err.Error())
+	case errors.Is(err, errUnsafe), errors.Is(err, errUntrusted), errors.Is(err, fs.ErrPermission), errors.Is(err, unix.ELOOP):
 		return refused(err.Error())
 	case err != nil:
 		return failed(err)

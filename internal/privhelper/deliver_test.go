@@ -259,6 +259,10 @@ func TestDeliverAliases(t *testing.T) {
 	if _, err := h.Include(t.Context(), include); !errors.Is(err, ErrRefused) {
 		t.Errorf("include of what default_privs may not read: %v", err)
 	}
+	must(t, os.Remove(members))
+	if _, err := h.Include(t.Context(), include); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("include of what is not there: %v", err)
+	}
 	// A user's other files are no lists of his.
 	h.write(t, alID, 0o600, "bo\n", "home", "al", ".forward")
 	secret := h.write(t, alID, 0o600, "secret\n", "home", "al", "secret")

@@ -20,7 +20,7 @@ type Unit struct {
 
 // Limits bound what runs at once.
 type Limits struct {
-	PerRoute int // units of one SMTP or LMTP route in flight
+	PerRoute int // units of one SMTP or LMTP route in flight; of commands and files at most localPerRoute
 	Total    int // units of all SMTP and LMTP routes in flight
 	Mailbox  int // mailbox units in flight
 }
@@ -79,7 +79,13 @@ func (s *Scheduler) enqueue(r *route) {
 	}
 }
 
+// localPerRoute leaves workers for others when commands or locks of one user take long: local_destination_concurrency_limit.
+const localPerRoute = 2
+
 func (s *Scheduler) perRoute(r *route) int {
+	if r.key.transport == flow.Pipe || r.key.transport == flow.File {
+		return min(localPerRoute, s.limits.PerRoute)
+	}
 	if r.key.transport == flow.Mailbox || r.key.transport == flow.Drop {
 		return s.limits.Mailbox
 	}

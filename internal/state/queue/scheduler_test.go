@@ -140,3 +140,24 @@ func TestRetryWait(t *testing.T) {
 		t.Errorf("jitter from %v to %v", lo, hi)
 	}
 }
+
+// A user whose commands take long keeps no other's from running.
+func TestCommandsTakeTurns(t *testing.T) {
+	s := NewScheduler(Limits{PerRoute: 20, Total: 200, Mailbox: 8})
+	for i := range 30 {
+		u := unit(i, RouteOf(&flow.Recipient{Transport: flow.Pipe, NextHop: "slow"}), start)
+		u.Transport = flow.Pipe
+		s.Add(u)
+	}
+	u := unit(500, RouteOf(&flow.Recipient{Transport: flow.Pipe, NextHop: "quick"}), start)
+	u.Transport = flow.Pipe
+	s.Add(u)
+	s.Tick(start)
+	flying := map[string]int{}
+	for u, ok := s.Ready(); ok; u, ok = s.Ready() {
+		flying[u.Route]++
+	}
+	if flying["slow"] != localPerRoute || flying["quick"] != 1 {
+		t.Errorf("in flight: %v", flying)
+	}
+}
