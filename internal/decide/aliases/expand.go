@@ -122,10 +122,10 @@ func (x *expansion) add(t Target, f frame) error {
 	return nil
 }
 
-// fail notes a target that cannot be delivered.
+// fail notes a target that cannot be delivered. The text is for strangers: names, but no commands, paths or contents of files.
 func (x *expansion) fail(e *status.Error, f frame, format string, args ...any) error {
 	public := *e
-	public.Public = fmt.Sprintf(format, args...)
+	public.Public = plain(fmt.Sprintf(format, args...))
 	return x.add(Target{Kind: Failed, Address: f.name, Err: &public}, f)
 }
 
@@ -177,7 +177,7 @@ func (x *expansion) alias(a address.Address, name, extension string, m Map, valu
 	}
 	list, problem := table.Destinations(value)
 	if problem != "" {
-		return x.fail(errTooMany, f, "the alias %s cannot be used: %s", name, problem)
+		return x.fail(errTooMany.With("", errors.New(problem)), f, "the alias %s cannot be used", name)
 	}
 	return x.destinations(list, f)
 }
@@ -227,16 +227,16 @@ func (x *expansion) destination(d table.Destination, f frame) error {
 	case table.AliasInclude:
 		return x.include(d.Text, f)
 	case table.AliasCommand:
-		return x.special(Command, "|"+d.Text, x.Commands, "allow_mail_to_commands", f)
+		return x.special(Command, "|"+d.Text, f)
 	case table.AliasFile:
 		if d.Text == "/dev/null" {
 			return x.add(Target{Kind: Discard, Address: f.name}, f)
 		}
-		return x.special(File, d.Text, x.Write, "allow_mail_to_files", f)
+		return x.special(File, d.Text, f)
 	}
 	a, plain, err := parseAddress(d.Text, x.Origin)
 	if err != nil {
-		return x.fail(status.Perm(550, 1, 3, ""), f, "bad address %.100q in the expansion of %s", d.Text, f.name.Local)
+		return x.fail(status.Perm(550, 1, 3, "").With("", fmt.Errorf("%.100q: %w", d.Text, err)), f, "bad address in the expansion of %s", f.name.Local)
 	}
 	switch local, err := x.IsLocal(x.ctx, a.Domain); {
 	case err != nil:
@@ -253,20 +253,26 @@ func (x *expansion) destination(d table.Destination, f frame) error {
 
 // special takes a command or file, if it may stand where it does. The setting is Postfix's; there, too, :include: files may
 // name none by default, and here never, since the helper could not see who wrote that.
-func (x *expansion) special(kind Kind, text string, allowed []string, setting string, f frame) error {
+func (x *expansion) special(kind Kind, text string, f frame) error {
+	what, allowed, why := "command", x.Commands, "allow_mail_to_commands"
+	if kind == File {
+		what, allowed, why = "file", x.Write, "allow_mail_to_files"
+	}
 	switch {
 	case f.included:
-		return x.fail(status.Perm(550, 7, 1, ""), f, "mail to %.60q is restricted: it stands in an :include: file", text)
+		why = "it stands in an :include: file"
 	case !slices.Contains(allowed, f.source.Source):
-		return x.fail(status.Perm(550, 7, 1, ""), f, "mail to %.60q is restricted (%s)", text, setting)
 	case f.source.Source == FromAlias && f.source.Path == "":
-		return x.fail(status.Perm(550, 7, 1, ""), f, "mail to %.60q is restricted: only text files may name it", text)
+		why = "only text files may name it"
 	case controls(text):
-		return x.fail(status.Perm(550, 7, 1, ""), f, "mail to %.60q is restricted: it has control characters", text)
+		why = "it has control characters"
+	default:
+		local := f.source
+		local.Text = text
+		return x.add(Target{Kind: kind, Address: f.name, Local: local}, f)
 	}
-	local := f.source
-	local.Text = text
-	return x.add(Target{Kind: kind, Address: f.name, Local: local}, f)
+	e := status.Perm(550, 7, 1, "").With("", fmt.Errorf("%.200q", text))
+	return x.fail(e, f, "mail to %s is restricted in the expansion of %s (%s)", what, f.name.Local, why)
 }
 
 // keys are those that the alias of a local part is looked up by.
@@ -292,8 +298,27 @@ func (x *expansion) lookup(name string) (m Map, value string, found bool, err er
 }
 
 func arrows(path []string) string {
-	if n := len(path); n > 12 {
-		path = append(append(path[:6:6], "…"), path[n-5:]...)
+	path = slices.Clone(path)
+	for i, name := range path {
+		if strings.HasPrefix(name, includeMark) {
+			path[i] = includeMark
+		}
 	}
-	return strings.Join(path, " → ")
+	if n := len(path); n > 12 {
+		path = append(append(path[:6:6], "..."), path[n-5:]...)
+	}
+	return strings.Join(path, " -> ")
 }
+
+// plain makes a text fit for a reply: of ASCII, and short enough for a line, RFC 5321 §4.5.3.1.5.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxReply)]
+}
+
+const maxReply = 400

@@ -3,7 +3,9 @@ package aliases
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/decide/table"
@@ -32,25 +34,28 @@ type Files interface {
 // forwardMark begins the entry of a .forward in a path; a colon is in no name.
 const forwardMark = ".forward:"
 
+// includeMark begins that of a :include: file.
+const includeMark = ":include:"
+
 // include expands a :include: file.
 func (x *expansion) include(name string, f frame) error {
-	bad := status.Perm(550, 2, 4, "")
+	bad := status.Perm(550, 2, 4, "").With("", fmt.Errorf(":include:%.200s", name))
 	switch {
 	case !path.IsAbs(name) || path.Clean(name) != name || controls(name):
-		return x.fail(bad, f, ":include:%.200s in the expansion of %s is no plain absolute path", name, f.name.Local)
+		return x.fail(bad, f, "a list in the expansion of %s has no plain absolute path", f.name.Local)
 	case f.included && f.source.Source == FromForward:
-		return x.fail(bad, f, ":include:%.200s stands in a file that a .forward includes; name it in the .forward", name)
+		return x.fail(bad, f, "a list in the expansion of %s stands in a file that a .forward includes; name it in the .forward", f.name.Local)
 	}
-	mark := ":include:" + name
+	mark := includeMark + name
 	if x.done[mark] {
 		return nil // being expanded, or expanded: its members are there
 	}
 	if x.files++; x.files > maxFiles || len(f.path) > maxDepth {
-		return x.fail(bad, f, ":include:%.200s is one of more than %d files", name, maxFiles)
+		return x.fail(bad, f, "the expansion of %s has more than %d files", f.name.Local, maxFiles)
 	}
 	x.done[mark] = true
 	if x.Files == nil {
-		return x.fail(bad, f, ":include:%.200s cannot be read here", name)
+		return x.fail(bad, f, "a list in the expansion of %s cannot be read here", f.name.Local)
 	}
 	l := f.source
 	l.Text = mark
@@ -86,9 +91,12 @@ func (x *expansion) user(a address.Address, f frame) error {
 		extension = ""
 	}
 	mark := forwardMark + user + "+" + extension
-	// A user who is among those he forwards to gets his copy into his mailbox.
-	if user == "" || x.done[mark] {
+	// A user who is among those he forwards to gets his copy into his mailbox; one who is named again does not.
+	if user == "" || slices.Contains(f.path, mark) {
 		return x.add(mailbox, f)
+	}
+	if x.done[mark] {
+		return nil
 	}
 	text, found, err := x.Files.Forward(x.ctx, user, extension)
 	if err != nil {
@@ -130,7 +138,8 @@ func (x *expansion) text(text string, f frame) error {
 		if i == 3 {
 			break
 		}
-		if err := x.fail(errTooMany, f, "%s: %s", f.path[len(f.path)-1], p); err != nil {
+		e := errTooMany.With(f.path[len(f.path)-1], errors.New(p.String()))
+		if err := x.fail(e, f, "line %d of a file in the expansion of %s cannot be used", p.Line, f.name.Local); err != nil {
 			return err
 		}
 	}
