@@ -54,6 +54,14 @@ func Long(t testing.TB, why string) {
 	}
 }
 
+// Amount is how many of something generated a test takes: short in `make check`, long in `make check-long`.
+func Amount(short, long int) int {
+	if os.Getenv("POSTRIDER_LONG") == "1" {
+		return long
+	}
+	return short
+}
+
 // Quick skips a test that does not fit in `make test`, which passes -short; why names what takes the time.
 func Quick(t testing.TB, why string) {
 	t.Helper()
