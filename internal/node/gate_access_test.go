@@ -198,5 +198,14 @@ func TestClientNamesAreNotWaitedFor(t *testing.T) {
 			t.Errorf("%v, %v", took, conn.NameErr)
 		}
 		s.Close()
+		// Nobody is asked where a host in front of us said that there is no name.
+		conn, began = &gate.Conn{NameTold: true, Client: conn.Client}, time.Now()
+		if s, err = g.Connect(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Mail(t.Context(), &gate.Transaction{Transaction: &flow.Transaction{}, Conn: conn}); err != nil || conn.NameErr != nil || time.Since(began) != 0 {
+			t.Errorf("%v, %v, %v", err, conn.NameErr, time.Since(began))
+		}
+		s.Close()
 	})
 }

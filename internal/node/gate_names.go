@@ -54,7 +54,7 @@ func (g namesGate) Connect(ctx context.Context, c *gate.Conn) (gate.Session, err
 	s := &namesSession{conn: c, wait: g.wait}
 	addr := c.Client.Addr.Addr().Unmap()
 	switch {
-	case c.Client.Name != "" || c.Reverse != "" || !addr.IsValid(): // told by a proxy, or by who explains
+	case c.NameTold || c.Client.Name != "" || c.Reverse != "" || !addr.IsValid(): // told by a proxy, or by who explains; "none" is told too
 		return s, nil
 	case addr.IsLoopback():
 		c.Client.Name, c.Reverse = "localhost", "localhost"
