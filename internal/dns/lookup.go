@@ -44,7 +44,7 @@ func (r *Resolver) LookupMX(ctx context.Context, domain string) ([]MX, Meta, err
 	if err != nil {
 		return nil, Meta{}, err
 	}
-	var mxs []MX
+	mxs := make([]MX, 0, len(res.records))
 	for _, rr := range res.records {
 		mx, ok := rr.(*wire.MX)
 		if !ok {
@@ -65,7 +65,8 @@ func (r *Resolver) LookupMX(ctx context.Context, domain string) ([]MX, Meta, err
 // LookupIP returns the addresses of a host, IPv6 before IPv4. With AnyIP both are asked for; if one kind is there, the
 // other's failure does not count; if neither is, a temporary failure of one is the answer, since it might be there.
 func (r *Resolver) LookupIP(ctx context.Context, host string, want IPVersions) ([]netip.Addr, Meta, error) {
-	if name, ok := canonical(host); ok && isLocalhost(name) {
+	name, ok := canonical(host)
+	if ok && isLocalhost(name) {
 		return localhost(name, want)
 	}
 	switch want {
@@ -79,13 +80,21 @@ func (r *Resolver) LookupIP(ctx context.Context, host string, want IPVersions) (
 		meta  Meta
 		err   error
 	}
-	four := make(chan answer, 1)
-	go func() {
-		addrs, meta, err := r.addresses(ctx, host, wire.TypeA)
-		four <- answer{addrs, meta, err}
-	}()
+	var v4 answer
+	var four chan answer
+	if _, known := r.cache.get(question{name, wire.TypeA}, r.now()); known { // nothing to wait for
+		v4.addrs, v4.meta, v4.err = r.addresses(ctx, host, wire.TypeA)
+	} else {
+		four = make(chan answer, 1)
+		go func(four chan<- answer) {
+			addrs, meta, err := r.addresses(ctx, host, wire.TypeA)
+			four <- answer{addrs, meta, err}
+		}(four)
+	}
 	addrs, meta, err := r.addresses(ctx, host, wire.TypeAAAA)
-	v4 := <-four
+	if four != nil {
+		v4 = <-four
+	}
 	switch {
 	case err != nil && v4.err != nil:
 		return nil, Meta{}, worse(err, v4.err)
@@ -112,7 +121,7 @@ func (r *Resolver) addresses(ctx context.Context, host string, qtype uint16) ([]
 	if err != nil {
 		return nil, Meta{}, err
 	}
-	var addrs []netip.Addr
+	addrs := make([]netip.Addr, 0, len(res.records))
 	for _, rr := range res.records {
 		var raw []byte
 		switch rr := rr.(type) {

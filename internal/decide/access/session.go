@@ -22,6 +22,13 @@ type session struct {
 	added    []string                  // fields that rules have put in front of the message
 	tx       *gate.Transaction
 	keys     sessionKeys
+	now      eval // the evaluation under way: there is one at a time
+}
+
+// begin begins an evaluation.
+func (s *session) begin(ctx context.Context, stage gate.Stage, tx *gate.Transaction) *eval {
+	s.now = eval{policy: s.policy, session: s, ctx: ctx, stage: stage, tx: tx}
+	return &s.now
 }
 
 // Connect judges the client, unless that waits for a recipient.
@@ -37,7 +44,7 @@ func (p *Policy) Connect(ctx context.Context, c *gate.Conn) (gate.Session, error
 
 // early judges one of the first three lists at its own stage.
 func (s *session) early(ctx context.Context, stage gate.Stage, tx *gate.Transaction, k Kind) error {
-	e := &eval{policy: s.policy, session: s, ctx: ctx, stage: stage, tx: tx}
+	e := s.begin(ctx, stage, tx)
 	if k > Client {
 		e.ifPermit = s.ifPermit[k-1]
 	}
@@ -69,7 +76,8 @@ func (s *session) Mail(ctx context.Context, tx *gate.Transaction) error {
 // Rcpt judges a recipient, and whether mail for it may go elsewhere: somebody must have said so in the relay or the recipient
 // list.
 func (s *session) Rcpt(ctx context.Context, tx *gate.Transaction, r *envelope.Recipient) error {
-	e := &eval{policy: s.policy, session: s, ctx: ctx, stage: gate.AtRcpt, tx: tx, rcpt: r, ifPermit: s.ifPermit[Sender]}
+	e := s.begin(ctx, gate.AtRcpt, tx)
+	e.rcpt, e.ifPermit = r, s.ifPermit[Sender]
 	if s.policy.opt.Lists.SmtpdDelayReject {
 		e.ifPermit = nil
 		for _, k := range []Kind{Client, Helo, Sender} {
@@ -126,7 +134,8 @@ func (s *session) late(ctx context.Context, stage gate.Stage, tx *gate.Transacti
 	if len(s.policy.lists[k]) == 0 {
 		return nil
 	}
-	e := &eval{policy: s.policy, session: s, ctx: ctx, stage: stage, tx: tx, size: size}
+	e := s.begin(ctx, stage, tx)
+	e.size = size
 	if o := e.judge(k); o.verdict == refuses {
 		return refusal(o)
 	}

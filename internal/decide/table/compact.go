@@ -33,7 +33,7 @@ func (b *builder) add(key, value string) (fresh bool, err error) {
 	if uint64(len(t.text))+uint64(len(key))+uint64(len(value))+20 >= 1<<32-1 {
 		return false, ErrLarge
 	}
-	if t.count*4 >= len(t.slots)*3 {
+	if t.count*2 >= len(t.slots) { // most keys that are looked up are not there, and every slot on the way costs a look into text
 		t.grow()
 	}
 	slot, _, found := t.find(key)

@@ -34,7 +34,7 @@ func Address(a address.Address, parts Parts, delims string, dotted bool) []Key {
 		return []Key{{Text: "<>"}}
 	}
 	whole := a.String()
-	keys := []Key{{Text: whole}}
+	keys := append(make([]Key, 0, usualKeys), Key{Text: whole})
 	base, ext, extended := address.SplitDelimiter(a.Local, delims)
 	if extended {
 		ext = a.Local[len(base):]
@@ -53,9 +53,9 @@ func Address(a address.Address, parts Parts, delims string, dotted bool) []Key {
 		keys = append(keys, Key{Text: "@" + a.Domain, Partial: true})
 	}
 	if parts&Domain != 0 {
-		for _, k := range Host(a.Domain, parts&Parents != 0, dotted) {
-			keys = append(keys, Key{Text: k.Text, Partial: true})
-		}
+		first := len(keys)
+		keys = appendHost(keys, a.Domain, parts&Parents != 0, dotted)
+		keys[first].Partial = true
 	}
 	if parts&UserAt != 0 {
 		keys = append(keys, Key{Text: strings.TrimSuffix(whole, a.Domain), Partial: true})
@@ -66,12 +66,19 @@ func Address(a address.Address, parts Parts, delims string, dotted bool) []Key {
 	return keys
 }
 
+// usualKeys are as many as most names and addresses have.
+const usualKeys = 6
+
 // maxParents bounds the parent domains that are tried.
 const maxParents = 127
 
 // Host lists the keys for a host or domain name: the name, then its parents, with a leading dot or without.
 func Host(name string, parents, dotted bool) []Key {
-	keys := []Key{{Text: name}}
+	return appendHost(make([]Key, 0, usualKeys), name, parents, dotted)
+}
+
+func appendHost(keys []Key, name string, parents, dotted bool) []Key {
+	keys = append(keys, Key{Text: name})
 	if !parents || strings.HasPrefix(name, "[") {
 		return keys
 	}
@@ -95,7 +102,7 @@ func Host(name string, parents, dotted bool) []Key {
 func Client(a netip.Addr) []Key {
 	a = a.Unmap().WithZone("")
 	text := a.String()
-	keys := []Key{{Text: text}}
+	keys := append(make([]Key, 0, usualKeys), Key{Text: text})
 	if a.Is4() {
 		for i := strings.LastIndexByte(text, '.'); i > 0; i = strings.LastIndexByte(text, '.') {
 			text = text[:i]
