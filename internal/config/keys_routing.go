@@ -56,7 +56,7 @@ type Routing struct {
 	TransportMaps []string `toml:"transport_maps"`
 	// Addresses that have moved, and where to; mail for them is refused with that, relocated(5).
 	RelocatedMaps []string `toml:"relocated_maps"`
-	// Addresses for other addresses, canonical(5): of senders and recipients, in envelopes and in headers of local mail.
+	// Addresses for other addresses, canonical(5): of senders and recipients, in envelopes and in headers of our own mail.
 	CanonicalMaps []string `toml:"canonical_maps"`
 	// The same for senders only, and first.
 	SenderCanonicalMaps []string `toml:"sender_canonical_maps"`

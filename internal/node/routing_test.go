@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/postrider/postrider/internal/config"
@@ -52,5 +53,21 @@ func TestRoutingSettingsAreChecked(t *testing.T) {
 		if err == nil || !regexp.MustCompile(regexp.QuoteMeta(want)).MatchString(err.Error()) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
+	}
+}
+
+// Canonical and masquerading rules change the headers of our own mail: by port 25 from this host, and by the submission port.
+func TestHeadersAreRewritten(t *testing.T) {
+	here, _ := start(t, testConfig(t, t.TempDir(), `routing.sender_canonical_maps = "inline:{web@here.example=alice@here.example}"`,
+		`routing.masquerade_domains = "here.example"`))
+	addUser(t, here, "alice", "secret password")
+	if err := send(t, here, "alice@here.example", "From: Shop <web@here.example>\r\nTo: a@pc.here.example\r\nSubject: x\r\n\r\nweb@here.example\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	c := login(t, here, "alice@here.example", "secret password")
+	arrived(t, c, "INBOX", 1)
+	want := "From: Shop <alice@here.example>\r\nTo: a@here.example\r\nSubject: x\r\n\r\nweb@here.example\r\n"
+	if got := bodyOf(t, c, 1); !strings.Contains(string(got), want) {
+		t.Errorf("%s", got)
 	}
 }

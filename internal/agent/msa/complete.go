@@ -3,6 +3,7 @@ package msa
 import (
 	"context"
 
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/repair"
@@ -27,6 +28,9 @@ func (s *session) complete(ctx context.Context, m *gate.Message) (obs.Reason, er
 	if err := m.Apply(repair.Complete(m.Header, repair.Message{ID: s.tx.ID, Now: s.agent.Now(), Hostname: s.agent.Settings.Hostname,
 		From: header.Mailbox{Local: from.Local, Domain: from.Domain}})); err != nil {
 		return obs.ReasonContent, err
+	}
+	if err := accept.Rewrite(ctx, s.agent.Settings.Router, m); err != nil {
+		return obs.ReasonLocal, err
 	}
 	return "", nil
 }

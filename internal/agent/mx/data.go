@@ -30,6 +30,11 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	draft := &accept.Message{Tx: s.tx, Plan: &s.plan, Message: gate.NewMessage(m, m.Head(), m.Header, m.HeaderComplete() == nil, m.Size()), Index: m.Index,
 		Trace: intake.Trace(s.tx.Transaction, s.agent.Settings.Hostname, s.agent.Now())}
 	s.tx.Client = s.peer.Forwarded.Client(s.tx.Client) // the trace names who has connected
+	if s.local() {
+		if err := accept.Rewrite(ctx, s.agent.Settings.Router, draft.Message); err != nil {
+			return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
+		}
+	}
 	job, reason, err := s.judges().Job(ctx, draft)
 	if err != nil {
 		return "", s.rejected("DATA", e, "", reason, err)
@@ -45,6 +50,11 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	s.gate.Reset(ctx)
 	s.tx = nil
 	return "Ok: queued as " + job.ID.String(), nil
+}
+
+// local tells whether the message is one of a program of this host, and comes for the first time.
+func (s *session) local() bool {
+	return s.agent.Settings.Service == "smtp" && !s.agent.Settings.Filtered && s.conn.Client.Addr.Addr().IsLoopback()
 }
 
 // proxied gives the message to a filter before the queue, whose answer is ours. It is not kept here.

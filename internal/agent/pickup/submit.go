@@ -251,7 +251,7 @@ func (m *message) judge(ctx context.Context, in *intake.Message) (*flow.Job, err
 			return job, err
 		}
 	}
-	return m.returned(in, err)
+	return m.returned(ctx, in, err)
 }
 
 // draft is the message as those who judge it see it.
@@ -268,7 +268,7 @@ func (m *message) draft(in *intake.Message) *accept.Message {
 
 func (m *message) accepted(ctx context.Context, in *intake.Message) (*flow.Job, error) {
 	d := m.draft(in)
-	if err := m.complete(d.Message); err != nil {
+	if err := m.complete(ctx, d.Message); err != nil {
 		return nil, err
 	}
 	g, err := m.gates(ctx, d.Tx)
@@ -321,9 +321,9 @@ func (m *message) gates(ctx context.Context, tx *gate.Transaction) (gate.Session
 }
 
 // returned is the job of a message that goes back, as it came if it cannot be completed.
-func (m *message) returned(in *intake.Message, reason error) (*flow.Job, error) {
+func (m *message) returned(ctx context.Context, in *intake.Message, reason error) (*flow.Job, error) {
 	d := m.draft(in)
-	_ = m.complete(d.Message) // if it cannot be, so be it
+	_ = m.complete(ctx, d.Message) // if it cannot be, so be it
 	content, index, err := d.Message.Finish(d.Trace, d.Index)
 	if err != nil {
 		return nil, err
@@ -341,13 +341,16 @@ func (m *message) returned(in *intake.Message, reason error) (*flow.Job, error) 
 }
 
 // complete adds what is missing in the header.
-func (m *message) complete(d *gate.Message) error {
+func (m *message) complete(ctx context.Context, d *gate.Message) error {
 	if err := d.Complete(); err != nil {
 		return err
 	}
 	edit := repair.Complete(d.Header, repair.Message{ID: m.id, Now: m.id.Time(), Hostname: m.settings.Hostname, From: m.author()})
 	repair.Qualify(&edit, d.Header, m.settings.Domain)
-	return d.Apply(edit)
+	if err := d.Apply(edit); err != nil {
+		return err
+	}
+	return accept.Rewrite(ctx, m.settings.Router, d)
 }
 
 // author is the From field of a message without one.

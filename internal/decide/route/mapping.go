@@ -112,20 +112,47 @@ func sameIgnoringCase(a, b address.Address) bool {
 	return a.Domain == b.Domain && strings.EqualFold(a.Local, b.Local)
 }
 
-// canonical applies a table of one side (sender or recipient), then the one for both, and masquerading.
+// canonical applies a table of one side (sender or recipient), then the one for both, and masquerading, to an address of an
+// envelope.
 func (r *Router) canonical(ctx context.Context, q *Query, a address.Address, sender bool) (address.Address, error) {
-	rules := &r.Rules
-	rule, list, both := "recipient_canonical_maps", rules.RecipCanonicalMaps, rules.CanonicalClasses.EnvelopeRecipient
-	masquerade := rules.MasqueradeClasses.EnvelopeRecipient
+	c, m := r.Rules.CanonicalClasses, r.Rules.MasqueradeClasses
 	if sender {
-		rule, list, both = "sender_canonical_maps", rules.SenderCanonicalMaps, rules.CanonicalClasses.EnvelopeSender
-		masquerade = rules.MasqueradeClasses.EnvelopeSender
+		return r.mapped(ctx, q, a, side{true, c.EnvelopeSender, m.EnvelopeSender})
+	}
+	return r.mapped(ctx, q, a, side{false, c.EnvelopeRecipient, m.EnvelopeRecipient})
+}
+
+// Header applies them to an address in the header of a message of ours. The error is a temporary one.
+func (r *Router) Header(ctx context.Context, a address.Address, sender bool) (address.Address, error) {
+	c, m := r.Rules.CanonicalClasses, r.Rules.MasqueradeClasses
+	if sender {
+		return r.mapped(ctx, &Query{}, a, side{true, c.HeaderSender, m.HeaderSender})
+	}
+	return r.mapped(ctx, &Query{}, a, side{false, c.HeaderRecipient, m.HeaderRecipient})
+}
+
+// RewritesHeaders tells whether Header may change anything.
+func (r *Router) RewritesHeaders() bool {
+	rules, c, m := &r.Rules, r.Rules.CanonicalClasses, r.Rules.MasqueradeClasses
+	return len(rules.SenderCanonicalMaps) > 0 || len(rules.RecipCanonicalMaps) > 0 ||
+		len(rules.CanonicalMaps) > 0 && (c.HeaderSender || c.HeaderRecipient) ||
+		len(rules.MasqueradeDomains) > 0 && (m.HeaderSender || m.HeaderRecipient)
+}
+
+// side says which rules an address meets.
+type side struct{ sender, canonical, masquerade bool }
+
+func (r *Router) mapped(ctx context.Context, q *Query, a address.Address, s side) (address.Address, error) {
+	rules := &r.Rules
+	rule, list := "recipient_canonical_maps", rules.RecipCanonicalMaps
+	if s.sender {
+		rule, list = "sender_canonical_maps", rules.SenderCanonicalMaps
 	}
 	a, err := r.one(ctx, q, rule, list, a)
-	if err == nil && both {
+	if err == nil && s.canonical {
 		a, err = r.one(ctx, q, "canonical_maps", rules.CanonicalMaps, a)
 	}
-	if err == nil && masquerade {
+	if err == nil && s.masquerade {
 		a = rules.masquerade(q, a)
 	}
 	return a, err
