@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,7 +40,8 @@ func command(c *config.Config, m Message, who identity, line string) error {
 	}
 	var out tail
 	// A pipe, not the file itself: it is of the user's own, so that a program can open /dev/stdin again.
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = struct{ io.Reader }{m.File}, &out, &out
+	input := &input{r: m.File}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &out, &out
 	// A group of its own, so that what it starts ends with it; and it ends with us. The signal is the thread's.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -49,6 +51,9 @@ func command(c *config.Config, m Message, who identity, line string) error {
 	err := cmd.Run()
 	if ctx.Err() != nil && !(cmd.ProcessState != nil && cmd.ProcessState.Exited()) {
 		return undelivered("5.3.0", "Command time limit exceeded: %q%s", line, out.said())
+	}
+	if input.broken.Load() {
+		return undelivered("4.3.0", "The message could not be read to its end")
 	}
 	if cmd.ProcessState != nil && cmd.ProcessState.Success() {
 		return nil // whatever became of those that it left in the background
@@ -154,6 +159,20 @@ func isStatus(s string) bool {
 	subject, detail, ok := strings.Cut(s[2:], ".")
 	digits := func(s string) bool { return s != "" && len(s) <= 3 && strings.Trim(s, "0123456789") == "" }
 	return ok && digits(subject) && digits(detail)
+}
+
+// input is the message, and remembers that it could not be read: a command cannot tell that from its end.
+type input struct {
+	r      io.Reader
+	broken atomic.Bool
+}
+
+func (i *input) Read(p []byte) (int, error) {
+	n, err := i.r.Read(p)
+	if err != nil && err != io.EOF {
+		i.broken.Store(true)
+	}
+	return n, err
 }
 
 // tail keeps the beginning of an output, and takes the rest so that nobody hangs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/postrider/postrider/test/needs"
@@ -352,6 +354,88 @@ func TestDeliveriesLeaveRoom(t *testing.T) {
 	close(enough)
 	for range maxDeliveries {
 		must(t, <-answers)
+	}
+}
+
+// So have the files of users: a home that hangs keeps no password from being checked.
+func TestReadsLeaveRoom(t *testing.T) {
+	enough, arrived := make(chan struct{}), make(chan struct{}, maxConnections)
+	c, _ := start(t, func(_ context.Context, m Message) (Message, error) {
+		if m.Op == opForward {
+			arrived <- struct{}{}
+			<-enough
+		}
+		return message(replyOK), nil
+	}, func(s *Server) { s.Log = slog.New(slog.DiscardHandler) })
+	answers := make(chan error, maxReads)
+	ask := func() error {
+		_, _, _, err := c.Forward(context.Background(), "al", "")
+		return err
+	}
+	for range maxReads {
+		go func() { answers <- ask() }()
+	}
+	for range maxReads {
+		<-arrived
+	}
+	for range maxConnections {
+		if err := ask(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "too many files") {
+			t.Fatalf("one too many: %v", err)
+		}
+	}
+	if ok, err := c.Verify(t.Context(), "al", "x"); !ok || err != nil {
+		t.Error(ok, err)
+	}
+	close(enough)
+	for range maxReads {
+		must(t, <-answers)
+	}
+}
+
+// A helper that is told to end lets a delivery end first, for a while.
+func TestDeliveriesEndBeforeTheHelper(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(filepath.Join(dir, "s"), os.Geteuid())
+	must(t, err)
+	arrived, goOn, whole := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	s := &Server{Peers: []uint32{uint32(os.Geteuid())}, Log: slog.New(slog.DiscardHandler), Run: func(ctx context.Context, _ Message) (Message, error) {
+		close(arrived)
+		<-goOn
+		whole <- ctx.Err()
+		return message(replyOK), nil
+	}}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, l) }()
+	f, err := os.Create(filepath.Join(dir, "m"))
+	must(t, err)
+	defer f.Close()
+	answer := make(chan error)
+	go func() {
+		answer <- (&Client{Socket: filepath.Join(dir, "s")}).Deliver(context.Background(), Source{}, Envelope{}, f, 0)
+	}()
+	<-arrived
+	cancel()
+	close(goOn)
+	must(t, <-whole, <-answer, <-served)
+}
+
+// What a crash has left of a message does not swallow the next one.
+func TestMboxAfterACrash(t *testing.T) {
+	h := helping(t, "")
+	box := h.write(t, alID, 0o600, "From x\n\nhalf a li", "home", "al", "box")
+	h.write(t, alID, 0o600, box+"\n", "home", "al", ".forward")
+	must(t, h.deliver(t, Source{Kind: "forward", User: "al", Text: box}, "From y\n\ntwo\n\n"))
+	if text, err := os.ReadFile(box); string(text) != "From x\n\nhalf a li\n\nFrom y\n\ntwo\n\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A message that cannot be read to its end was not delivered, whatever the command says.
+func TestInputThatBreaks(t *testing.T) {
+	i := &input{r: iotest.TimeoutReader(strings.NewReader("half"))}
+	if _, err := io.ReadAll(iotest.OneByteReader(i)); err == nil || !i.broken.Load() {
+		t.Errorf("%v", err)
 	}
 }
 

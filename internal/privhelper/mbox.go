@@ -62,7 +62,10 @@ func appendTo(f, message *os.File, path string, limit int64) error {
 	if before+info.Size() > limit {
 		return undelivered("5.2.2", "%s would become larger than %d bytes", path, limit)
 	}
-	_, err = io.Copy(f, message)
+	err = endLine(f, before)
+	if err == nil {
+		_, err = io.Copy(f, message)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -70,6 +73,19 @@ func appendTo(f, message *os.File, path string, limit int64) error {
 		return fileFailure(path, errors.Join(err, f.Truncate(before)))
 	}
 	return nil
+}
+
+// endLine ends what a crash has cut off in the middle of a line, or the next message would be a part of that one.
+func endLine(f *os.File, size int64) error {
+	if size == 0 {
+		return nil
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, size-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err := f.WriteString("\n\n")
+	return err
 }
 
 // lock takes path.lock and the lock of fcntl(2). Where no file can be made beside path, the second alone counts, as in

@@ -23,12 +23,14 @@ const (
 	maxChecks = 2
 	// Deliveries may take long, and must leave room for the others.
 	maxDeliveries = 20
+	// Files of users may hang (a folder of FUSE's), and must leave room for the others, too.
+	maxReads = 40
 	// maxDelivery is more than routing.command_time_limit may be.
 	maxDelivery = 65 * time.Minute
 )
 
 // lanes bound the requests of some kinds.
-type lanes struct{ checks, deliveries chan struct{} }
+type lanes struct{ checks, deliveries, reads chan struct{} }
 
 // Server accepts requests and has each answered by Run.
 type Server struct {
@@ -48,7 +50,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	slots := make(chan struct{}, maxConnections)
-	lanes := lanes{make(chan struct{}, maxChecks), make(chan struct{}, maxDeliveries)}
+	lanes := lanes{make(chan struct{}, maxChecks), make(chan struct{}, maxDeliveries), make(chan struct{}, maxReads)}
 	for {
 		conn, err := l.AcceptUnix()
 		if ctx.Err() != nil {
@@ -116,6 +118,15 @@ func (s *Server) serve(whole context.Context, conn *net.UnixConn, lanes lanes) {
 		}
 		return
 	}
+	if m.Op == opForward || m.Op == opInclude {
+		select {
+		case lanes.reads <- struct{}{}:
+			defer func() { <-lanes.reads }()
+		default: // who waits takes room, too
+			s.reply(conn, message(replyBusy, "text", "too many files are being read"))
+			return
+		}
+	}
 	if m.Op == opVerify {
 		select {
 		case lanes.checks <- struct{}{}:
@@ -135,10 +146,13 @@ func (s *Server) serve(whole context.Context, conn *net.UnixConn, lanes lanes) {
 	s.reply(conn, answer)
 }
 
-// serveDelivery has a message delivered, for as long as a command may take. Who asked may go away meanwhile: it goes on.
-func (s *Server) serveDelivery(ctx context.Context, conn *net.UnixConn, m Message) {
-	ctx, cancel := context.WithTimeout(ctx, maxDelivery)
+// serveDelivery has a message delivered, for as long as a command may take. Who asked may go away meanwhile: it goes on. At the
+// end of the helper it gets a moment more, so that no file is left with half a message.
+func (s *Server) serveDelivery(whole context.Context, conn *net.UnixConn, m Message) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(whole), maxDelivery)
 	defer cancel()
+	stop := context.AfterFunc(whole, func() { time.AfterFunc(s.Timeout, cancel) })
+	defer stop()
 	began := time.Now()
 	answer, err := s.Run(ctx, m)
 	if err != nil {
