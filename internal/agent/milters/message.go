@@ -98,8 +98,8 @@ func (f *filter) body(ctx context.Context, body *recipe.Reader) (r milter.Respon
 		if rerr == io.EOF || rerr == io.ErrUnexpectedEOF {
 			return r, nil
 		}
-		if rerr != nil {
-			return r, rerr
+		if rerr != nil { // not the filter's failure: its default action is not for this
+			return milter.Response{Verdict: milter.TempFail, Err: status.Of(rerr)}, nil
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/header"
 	"github.com/postrider/postrider/internal/mail/mime"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/recipe"
@@ -166,6 +167,30 @@ func TestDefaultAction(t *testing.T) {
 				t.Errorf("%s, %q: changed by half: %q", action, script, b)
 			}
 		}
+	}
+}
+
+// broken is a record whose body cannot be read back.
+type broken struct{ record }
+
+func (*broken) ReadAt([]byte, int64) (int, error) { return 0, errors.New("input/output error") }
+
+// A disk that fails is not the filter's failure: with the default action accept the message would pass unseen.
+func TestOwnFailure(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go serve(theirs, nil)
+	ctx := t.Context()
+	conn := &gate.Conn{Client: flow.Client{Addr: netip.MustParseAddrPort("192.0.2.1:4025")}}
+	s, err := New(&Settings{Log: slog.New(slog.DiscardHandler), Milters: []Milter{{Connect: time.Minute, Command: time.Minute, Content: time.Minute, Version: 6, Default: Accept}},
+		Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}).Connect(ctx, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	tx := &gate.Transaction{Transaction: &flow.Transaction{}, Conn: conn, Envelope: &envelope.Envelope{}}
+	m := gate.NewMessage(&broken{record(text)}, nil, &header.Header{}, true, int64(len(text)))
+	if err := s.Message(ctx, tx, m); !status.IsTemporary(err) {
+		t.Errorf("%v", err)
 	}
 }
 

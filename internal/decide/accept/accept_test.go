@@ -168,3 +168,17 @@ func TestPrependedBeforeGates(t *testing.T) {
 		t.Errorf("%v %q", err, b)
 	}
 }
+
+// A message whose recipients were all removed is not offered to the filter before the queue.
+func TestProxyOfNobody(t *testing.T) {
+	job, _, m, err := accept(t, letter, func(tx *gate.Transaction, _ *gate.Message) error {
+		tx.Changes.Remove = []address.Address{at("a"), at("b")}
+		return nil
+	})
+	if err != nil || len(job.Recipients) != 0 {
+		t.Fatal(job, err)
+	}
+	if text, err := m.Pass(t.Context(), nil, job, nil); err != nil || text != "Ok: discarded" {
+		t.Errorf("%q %v", text, err)
+	}
+}

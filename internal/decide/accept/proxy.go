@@ -21,7 +21,11 @@ type Proxy interface {
 // Pass gives a judged message to the filter, with the recipients as the client named them: what comes back from the filter is
 // expanded then, once. src has the bytes that the job's recipe refers to.
 func (m *Message) Pass(ctx context.Context, p Proxy, job *flow.Job, src recipe.Source) (text string, err error) {
-	return p.Pass(ctx, job, m.recipients(), recipe.NewReader(src, job.Message))
+	to := m.recipients()
+	if len(to) == 0 { // a milter has removed them all
+		return "Ok: discarded", nil
+	}
+	return p.Pass(ctx, job, to, recipe.NewReader(src, job.Message))
 }
 
 func (m *Message) recipients() (to []envelope.Recipient) {
