@@ -42,7 +42,10 @@ func (n *Node) milterGate(c *config.Config, service string) gate.Chain {
 		milter.AtEndOfHeader: f.MilterEndOfHeaderMacros, milter.AtEnd: f.MilterEndOfDataMacros} {
 		set.Macros[stage] = names
 	}
-	return gate.Chain{milters.New(set)}
+	if service == "sendmail" { // its recipients have their ways already
+		return gate.Chain{milters.New(set)}
+	}
+	return gate.Chain{listed{n.router()}, milters.New(set)}
 }
 
 // parseMilters reads a setting. An item may name several milters, as in Postfix.

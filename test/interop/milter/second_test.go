@@ -148,6 +148,12 @@ func TestSecondOpinion(t *testing.T) {
 	contains(t, log.take(), "connect [127.0.0.1] tcp4 127.0.0.1 j="+s.Hostname, "helo client.far.example", "mail a@far.example i=true mail_addr=a@far.example",
 		"rcpt "+s.Alice.Address, "header From: a@far.example", "header Subject: plain", "body 8")
 
+	// Who does not exist is refused, and the filter does not hear of them.
+	swaks(t, s, "smtp", 24, "--from", "a@far.example", "--to", "nobody-here@"+strings.SplitN(s.Alice.Address, "@", 2)[1])
+	if heard := log.take(); strings.Contains(heard, "nobody-here") {
+		t.Errorf("a refused recipient was told: %s", heard)
+	}
+
 	send(sent, "a@far.example", "all")
 	text := last(t, s, s.Bob, "INBOX", 1)
 	contains(t, text, "Return-Path: <list-owner@far.example>", "\r\nX-First: 2\r\nFrom: a@far.example\r\nSubject: changed\r\nX-Added: 1\r\n\r\nanother body\r\n")
