@@ -104,7 +104,7 @@ func (a *app) checkMigration(dir string, r *postfix.Result) error {
 	wrong, _ := certificates(conf, nil)
 	tables, _ := there.tables(conf)
 	for _, p := range append(wrong, tables...) {
-		r.Lines = append(r.Lines, postfix.Line{File: configName, Fate: postfix.Unsupported, Text: p.Key + ": " + p.Text})
+		r.Lines = append(r.Lines, postfix.Line{File: configName, Fate: postfix.Unsupported, Text: p.Key + ": " + strings.ReplaceAll(p.Text, "\n", "; ")})
 	}
 	return nil
 }

@@ -50,6 +50,10 @@ func (m *move) named(p *param, keys []string) verdict {
 			}
 			q.value, _ = m.Value(p.name, s)
 		}
+		if strings.HasPrefix(key, ofSMTP) {
+			auth, _ := m.Value("smtpd_sasl_auth_enable", s)
+			q.noAuth = auth != "yes"
+		}
 		v := m.convert(&q, m.schema[key])
 		for _, d := range q.doubts {
 			if !slices.Contains(p.doubts, d) {
@@ -123,6 +127,9 @@ func (m *move) list(p *param) ([]string, error) {
 	}
 	out := []string{}
 	for _, item := range items {
+		if p.noAuth && strings.HasSuffix(item, "_sender_login_mismatch") {
+			continue
+		}
 		if item = m.item(p, item); item != "" {
 			out = append(out, item)
 		}

@@ -237,16 +237,23 @@ func loginMaps(m *move, p *param) verdict {
 	if !m.checksLogin() {
 		return merge(v, meaningless("no restriction asks for it"))
 	}
-	return merge(v, m.put(p, "submission.require_sender_ownership", true)).with("an account may use its own address and its aliases; add the others as aliases")
+	if p.value == "" || !m.compares(m.submission()) {
+		return merge(v, m.put(p, "submission.require_sender_ownership", true)).with("an account may use its own address and its aliases; add the others as aliases")
+	}
+	// The restriction asks the tables there, and more senders are in them than the directory's.
+	return merge(v, m.put(p, "submission.require_sender_ownership", false)).with("the names in it are those that users log in with: addresses of accounts")
 }
 
 // checksLogin tells whether a sender's address is compared with who logged in.
 func (m *move) checksLogin() bool {
-	for _, s := range []*Service{nil, m.submission()} {
-		for _, name := range []string{"smtpd_sender_restrictions", "smtpd_recipient_restrictions", "smtpd_client_restrictions", "smtpd_relay_restrictions"} {
-			if v, _ := m.Value(name, s); strings.Contains(v, "login_mismatch") {
-				return true
-			}
+	return m.compares(nil) || m.compares(m.submission())
+}
+
+// compares tells whether a service does.
+func (m *move) compares(s *Service) bool {
+	for _, name := range []string{"smtpd_sender_restrictions", "smtpd_recipient_restrictions", "smtpd_client_restrictions", "smtpd_relay_restrictions"} {
+		if v, _ := m.Value(name, s); strings.Contains(v, "login_mismatch") {
+			return true
 		}
 	}
 	return false

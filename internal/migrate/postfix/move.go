@@ -86,6 +86,7 @@ type param struct {
 	service          *Service // whose -o it is; nil: main.cf's
 	file             string
 	line             int
+	noAuth           bool     // no AUTH on the service: Postfix passes over reject_sender_login_mismatch and its relatives
 	doubts           []string // what the operator must see to, though the rest was translated
 }
 

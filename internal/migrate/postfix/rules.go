@@ -93,7 +93,7 @@ func convertRules() []rule {
 		{names: "relayhost", keys: "routing.relayhost mta.smart_host.host mta.smart_host.port mta.smart_host.tls", do: relayhost, text: "mta.smart_host where it wants a password or its certificate is verified"},
 		{names: "smtp_sasl_auth_enable", do: saslEnable, text: "with smtp_sasl_password_maps"},
 		{names: "smtp_sasl_password_maps", keys: "mta.smart_host.user mta.smart_host.password_file", do: saslPasswords, text: "name and password for the relay of relayhost; the password goes to a file of its own"},
-		{names: "smtpd_sender_login_maps", keys: "access.smtpd_sender_login_maps submission.require_sender_ownership", do: loginMaps, text: "an account may use its own address and its aliases"},
+		{names: "smtpd_sender_login_maps", keys: "access.smtpd_sender_login_maps submission.require_sender_ownership", do: loginMaps, text: "who logs in may use the senders that the tables give to their name"},
 		{names: "virtual_mailbox_domains", keys: "import.sh routing.virtual_mailbox_domains", do: mailboxDomains, text: "import.sh adds them; with --keep-mailboxes they go to the key"},
 		{names: "virtual_mailbox_maps", keys: "import.sh routing.virtual_mailbox_maps", do: mailboxes, text: "import.sh adds the accounts; with --keep-mailboxes the tables go to the key"},
 		{names: "local_recipient_maps", keys: "import.sh routing.local_recipient_maps", do: localRecipients, text: "import.sh adds the users of the system"},

@@ -13,6 +13,7 @@ func TestNothingIsLostSilently(t *testing.T) {
 	for _, c := range []struct {
 		name, main, master string
 		files              map[string]string
+		table              string // what maps/transport must be
 		config, report     string // what must stand there; "!" in front: must not
 	}{
 		{name: "a service on loopback before port 25's",
@@ -36,6 +37,21 @@ func TestNothingIsLostSilently(t *testing.T) {
 			config: `virtual_alias_domains = ["none.invalid"]`},
 		{name: "the host's own mail went to the relay", master: ports, main: "myhostname = web.example\nmydestination =\nrelayhost = [r.example]\n",
 			report: "mail for web.example itself went to the relay, and is local here"},
+		{name: "no AUTH on port 25, so nothing there compares senders with logins", master: ports,
+			main:   "smtpd_sender_restrictions = reject_sender_login_mismatch, reject_unknown_sender_domain\nsmtpd_sender_login_maps = static:joe@x.example\n",
+			config: `smtpd_sender_restrictions = ["reject_unknown_sender_domain"]`, report: "!no restriction compares senders"},
+		{name: "senders of the tables are not refused for being nobody's", master: ports,
+			main:   "smtpd_sender_restrictions = reject_sender_login_mismatch\nsmtpd_sender_login_maps = static:joe@x.example\n",
+			config: "require_sender_ownership = false"},
+		{name: "accounts keep to their addresses where submission did not ask", master: ports + " -o smtpd_sender_restrictions=\n",
+			main:   "smtpd_sender_restrictions = reject_sender_login_mismatch\nsmtpd_sender_login_maps = static:joe@x.example\n",
+			config: "!require_sender_ownership = false"},
+		{name: "a socket in a table of transports", master: ports + "lmtp unix - - n - - lmtp\n", main: "transport_maps = hash:/etc/postfix/transport\n",
+			files:  map[string]string{"etc/postfix/transport": "a.example lmtp:unix:private/dovecot\n"},
+			report: "!unsupported: tables", table: "a.example lmtp:unix:/var/spool/postfix/private/dovecot\n"},
+		{name: "programs that a database of transports may name", master: ports + "dovecot unix - n n - - pipe argv=/deliver\n",
+			main: "transport_maps = proxy:mysql:/etc/postfix/t.cf\n", files: map[string]string{"etc/postfix/t.cf": "query = x\n"},
+			report: "must not answer with transports that run programs (dovecot)"},
 		{name: ".forward", master: ports, main: "myhostname = mail.example\nmydestination = mail.example\n",
 			files: map[string]string{"etc/passwd": "joe:x:1000:1000::/home/joe:/bin/sh\nann:x:1001:1001::/home/ann:/bin/sh\n", "home/joe/.forward": "joe@else.example\n",
 				"home/ann/mail": ""},
@@ -67,6 +83,9 @@ func TestNothingIsLostSilently(t *testing.T) {
 			}
 			var report strings.Builder
 			r.WriteReport(&report)
+			if got := string(r.Files["maps/transport"]); c.table != "" && got != c.table {
+				t.Errorf("the table is %q", got)
+			}
 			for want, in := range map[string]string{c.config: r.Config, c.report: report.String()} {
 				text, not := strings.CutPrefix(want, "!")
 				if strings.Contains(in, text) == not && want != "" {

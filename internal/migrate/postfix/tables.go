@@ -109,6 +109,9 @@ func (m *move) table(p *param, kind, rest string) string {
 		p.doubt("tables of the type %s are not there; put its content into a file", kind)
 		return ""
 	}
+	if (isDatabase(kind) || kind == "tcp" || kind == "socketmap") && strings.HasSuffix(p.name, "transport_maps") {
+		m.answers(p, kind+":"+rest)
+	}
 	switch {
 	case kind == "unionmap" || kind == "pipemap" || kind == "inline" || kind == "randmap":
 		if kind != "unionmap" && kind != "pipemap" {
@@ -128,6 +131,19 @@ func (m *move) table(p *param, kind, rest string) string {
 		return ""
 	}
 	return kind + ":" + path
+}
+
+// answers tells of programs that a database may name as transports: nobody can look whether it does.
+func (m *move) answers(p *param, table string) {
+	var programs []string
+	for _, s := range m.Services {
+		if s.Type == "unix" && s.Command == "pipe" {
+			programs = append(programs, s.Name)
+		}
+	}
+	if len(programs) > 0 {
+		p.doubt("%s must not answer with transports that run programs (%s): they are not there", table, clip(strings.Join(programs, ", ")))
+	}
 }
 
 // oldDatabase writes the file of a database whose settings stand in main.cf: ldap:source with source_server_host.
@@ -285,20 +301,23 @@ func (m *move) transport(p *param, name string) string {
 	return name
 }
 
-// renamed gives the transports in a table of transports our names: a copy of smtp in master.cf is smtp here. Of those that run
-// programs it tells.
+// renamed gives the transports in a table of transports our names: a copy of smtp in master.cf is smtp here. Sockets get their
+// full path. Of transports that run programs it tells.
 func (m *move) renamed(path string, text []byte) []byte {
 	lines := strings.SplitAfter(string(text), "\n")
 	told := map[string]bool{}
 	for i, line := range lines {
 		start := strings.LastIndexAny(strings.TrimRight(line, blanks+"\n"), blanks) + 1
-		name, _, ok := strings.Cut(line[start:], ":")
+		name, hop, ok := strings.Cut(line[start:], ":")
 		if start == 0 || !ok || strings.HasPrefix(strings.TrimLeft(line, blanks), "#") || !m.isTransport(name) {
 			continue
 		}
 		p := &param{name: "transport_maps"}
 		ours := m.transport(p, name)
-		lines[i] = line[:start] + ours + line[start+len(name):]
+		if path, socket := strings.CutPrefix(hop, "unix:"); socket && !strings.HasPrefix(path, "/") { // lmtp:unix:private/lmtp
+			hop = "unix:" + m.socket(p, path)
+		}
+		lines[i] = line[:start] + ours + ":" + hop
 		if len(p.doubts) > 0 && !told[name] {
 			told[name] = true
 			m.lines = append(m.lines, Line{File: path, Line: i + 1, Fate: Unsupported, Text: strings.Join(p.doubts, "; ")})
