@@ -334,7 +334,7 @@ func (w *restorer) delivery(ctx context.Context, job *flow.Job, to *flow.Recipie
 	}
 	email := newEmail(job.Record, job.Size(), job.Index)
 	email.Received = job.Received
-	email.Literals = received.AppendDeliveredTo(received.AppendReturnPath(nil, job.From), to.To)
+	email.Literals = received.AppendDeliveredTo(received.AppendReturnPath(nil, job.Sender(to)), to.To)
 	email.Size += int64(len(email.Literals))
 	return w.put(ctx, mailstore.Restored{QueueID: job.ID, Recipient: to.No, Account: to.Account, Mailbox: folder(to.Folder), Email: email}, copies, done)
 }

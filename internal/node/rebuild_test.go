@@ -375,3 +375,21 @@ func TestRebuildNamesLostAliases(t *testing.T) {
 		t.Errorf("%q", lost)
 	}
 }
+
+// A copy that had a sender of its own, a list's owner, has it again.
+func TestRebuildKeepsTheCopysSender(t *testing.T) {
+	s := &sample{dir: t.TempDir()}
+	c := onSQLite(t, s.dir)
+	c.Routing.AliasMaps = []string{"inline:{list=alice, owner-list=alice}"}
+	n, stop := start(t, c)
+	addSilentUser(t, n, "alice")
+	must(t, send(t, n, "list@here.example", "Subject: to the list\r\n\r\nx\r\n"))
+	mailboxes(t, n, 1, "alice")
+	stop()
+	s.removeDatabase(t)
+	for subject, text := range s.rebuild(t).mail {
+		if !bytes.HasPrefix(text, []byte("Return-Path: <owner-list@here.example>\r\n")) {
+			t.Errorf("%s:\n%s", subject, text)
+		}
+	}
+}
