@@ -87,6 +87,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 		Client: tx.Client, Recipients: recipients, Message: content, Index: index.Encode()}
 	if changes.From != nil {
 		job.From = *changes.From
+		j.Router.Resend(recipients, job.From)
 	}
 	return job, "", nil
 }

@@ -409,3 +409,34 @@ func TestWaysAreNotPassedOn(t *testing.T) {
 		}
 	}
 }
+
+// A milter that changes the sender changes that of forwarded copies; a list's owner stays.
+func TestResend(t *testing.T) {
+	r := rich(t)
+	rs, err := r.Recipient(t.Context(), Query{From: addr("old", "far.example"), To: envelope.Recipient{To: addr("team", "hosted.example")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := addr("owner-list", "host.example")
+	rs = append(rs, flow.Recipient{To: addr("member", "far.example"), Transport: flow.SMTP, Sender: &owner})
+	forwarded := func() *address.Address {
+		for i := range rs {
+			if rs[i].To == addr("x", "far.example") {
+				return rs[i].Sender
+			}
+		}
+		return nil
+	}
+	if s := forwarded(); s == nil || !strings.HasSuffix(s.Local, "=far.example=old") {
+		t.Fatalf("%v", s)
+	}
+	if r.Resend(rs, addr("new", "far.example")); forwarded() == nil || !strings.HasSuffix(forwarded().Local, "=far.example=new") {
+		t.Errorf("%v", forwarded())
+	}
+	if *rs[len(rs)-1].Sender != owner {
+		t.Error("the owner was changed")
+	}
+	if r.Resend(rs, address.Address{}); forwarded() != nil { // the null one stays as it is
+		t.Errorf("%v", forwarded())
+	}
+}

@@ -39,3 +39,16 @@ func (x *walk) forwarded(ctx context.Context, r *flow.Recipient) error {
 	r.Sender = &out
 	return nil
 }
+
+// Resend gives copies that are forwarded the reverse-path that another sender of the message leads to: what fails must not go
+// back to the old one. Owners of lists stay.
+func (r *Router) Resend(rs []flow.Recipient, from address.Address) {
+	for i := range rs {
+		if to := &rs[i]; to.Sender != nil && r.Rules.SRS.Ours(*to.Sender) {
+			to.Sender = nil
+			if out, ok := r.Rules.SRS.Forward(from); ok {
+				to.Sender = &out
+			}
+		}
+	}
+}
