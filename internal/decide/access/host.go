@@ -56,7 +56,10 @@ func (e *eval) helo() (name string, literal, valid bool) {
 
 func runInvalidHelo(e *eval, _ *rule) outcome {
 	name, literal, valid := e.helo()
-	if _, err := netip.ParseAddr(name); name == "" || valid || err == nil { // an address without brackets passes, as with Postfix
+	if name == "" || valid {
+		return pass
+	}
+	if _, err := netip.ParseAddr(name); err == nil { // an address without brackets passes, as with Postfix
 		return pass
 	}
 	text := "Invalid name"

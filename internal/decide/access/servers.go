@@ -128,7 +128,8 @@ func (e *eval) servers(r *rule, name string, about subjectOf, which find) outcom
 
 // server asks for one server, by its name and then by each of its addresses.
 func (e *eval) server(r *rule, host string, left *int) (value string, found bool, err error) {
-	if value, _, found, err = r.tables.First(e.ctx, e.policy.host(host)); found || err != nil {
+	k := &e.session.keys
+	if value, _, found, err = r.tables.First(e.ctx, k.server.of(e.policy, host)); found || err != nil {
 		return value, found, err
 	}
 	addrs, _, err := e.policy.opt.Resolver.LookupIP(e.ctx, host, dns.AnyIP)
@@ -139,7 +140,10 @@ func (e *eval) server(r *rule, host string, left *int) (value string, found bool
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	for _, a := range addrs[:min(len(addrs), *left)] {
 		*left--
-		if value, _, found, err = r.tables.First(e.ctx, table.Client(a)); found || err != nil {
+		if k.address == nil || k.at != a {
+			k.at, k.address = a, table.Client(a)
+		}
+		if value, _, found, err = r.tables.First(e.ctx, k.address); found || err != nil {
 			return value, found, err
 		}
 	}

@@ -18,14 +18,30 @@ type keys struct{ recipient []table.Key }
 
 // sessionKeys are those that a session keeps from one evaluation to the next, with what they were made from.
 type sessionKeys struct {
-	name   string
-	addr   netip.Addr
-	label  string // name[address]
-	client []table.Key
-	helo   string
-	hello  []table.Key
-	from   address.Address
-	sender []table.Key
+	name    string
+	addr    netip.Addr
+	label   string // name[address]
+	client  []table.Key
+	reverse hostKeys
+	hello   hostKeys
+	from    address.Address
+	sender  []table.Key
+	server  hostKeys // the one asked for last; mostly a domain has one
+	at      netip.Addr
+	address []table.Key // of an address of it
+}
+
+// hostKeys are the keys of a host's name.
+type hostKeys struct {
+	name string
+	keys []table.Key
+}
+
+func (h *hostKeys) of(p *Policy, name string) []table.Key {
+	if h.keys == nil || h.name != name {
+		h.name, h.keys = name, p.host(name)
+	}
+	return h.keys
 }
 
 // ofClient brings the client's keys up to date.
@@ -70,7 +86,7 @@ func runReverseAccess(e *eval, r *rule) outcome {
 		name = unknown
 	}
 	about := subjectOf{text: name, class: "Unverified Client host", reason: obs.ReasonClient}
-	return e.access(r, about, e.policy.host(name))
+	return e.access(r, about, e.session.keys.reverse.of(e.policy, name))
 }
 
 func runHeloAccess(e *eval, r *rule) outcome {
@@ -78,11 +94,7 @@ func runHeloAccess(e *eval, r *rule) outcome {
 	if name == "" {
 		return pass
 	}
-	k := &e.session.keys
-	if k.hello == nil || k.helo != name {
-		k.helo, k.hello = name, e.policy.host(name)
-	}
-	return e.access(r, subjectOf{text: name, class: Helo.class(), reason: obs.ReasonHelo}, k.hello)
+	return e.access(r, subjectOf{text: name, class: Helo.class(), reason: obs.ReasonHelo}, e.session.keys.hello.of(e.policy, name))
 }
 
 func runSenderAccess(e *eval, r *rule) outcome {

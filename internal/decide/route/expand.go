@@ -77,7 +77,9 @@ func (x *walk) admit(ctx context.Context, a address.Address) (ours bool, to addr
 	if err != nil {
 		return false, a, err
 	}
-	x.query.tell("class", a.String(), class.String())
+	if x.query.Note != nil {
+		x.query.tell("class", a.String(), class.String())
+	}
 	if class == Default && !x.query.MayRelay {
 		return false, a, ErrRelay
 	}

@@ -35,8 +35,10 @@ func (r *Router) form(ctx context.Context, a address.Address) (address.Address, 
 
 // plain is the form in which tables are asked for an address: ways in the local part are followed behind them.
 func (r *Router) plain(a address.Address) address.Address {
-	if ip, err := netip.ParseAddr(a.Domain); err == nil && r.Rules.ResolveNumericDomain {
-		a.Domain = address.Literal(ip)
+	if r.Rules.ResolveNumericDomain {
+		if ip, err := netip.ParseAddr(a.Domain); err == nil {
+			a.Domain = address.Literal(ip)
+		}
 	}
 	if a.IsPostmaster() && r.Rules.HostDomain != "" {
 		a.Domain = r.Rules.HostDomain

@@ -55,14 +55,18 @@ func (x *walk) hop(ctx context.Context, a address.Address, class Class) (decisio
 	}
 	if !named && (way.Name == "smtp" || way.Name == "relay") {
 		// Which host that is the transfer agent decides at each attempt: a smart host of today takes the mail of yesterday too.
-		x.query.tell("transport", a.String(), "smtp")
+		if x.query.Note != nil {
+			x.query.tell("transport", a.String(), "smtp")
+		}
 		return decision{flow.SMTP, ""}, nil
 	}
 	t, hop, err := way.plan(a.Domain)
 	if err != nil {
 		return decision{}, status.Temp(451, 3, 5, "Mail transport unavailable").With("transport for "+a.String(), err)
 	}
-	x.query.tell("transport", a.String(), strings.TrimSpace(t.String()+" "+hop))
+	if x.query.Note != nil {
+		x.query.tell("transport", a.String(), strings.TrimSpace(t.String()+" "+hop))
+	}
 	return decision{t, hop}, nil
 }
 

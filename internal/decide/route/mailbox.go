@@ -23,7 +23,9 @@ func (x *walk) mailbox(ctx context.Context, n node, a address.Address, class Cla
 		return err
 	}
 	for _, t := range targets {
-		x.query.tell("directory", a.String(), t.Address.String())
+		if x.query.Note != nil {
+			x.query.tell("directory", a.String(), t.Address.String())
+		}
 		if t.Account == 0 {
 			m := n
 			m.address = a

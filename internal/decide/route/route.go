@@ -99,6 +99,7 @@ type Note struct {
 	Result string // what came of it
 }
 
+// tell notes a rule. Where every recipient comes by, the caller looks first whether there is a Note to make texts for.
 func (q *Query) tell(rule, key, result string) {
 	if q.Note != nil {
 		q.Note(Note{rule, key, result})
