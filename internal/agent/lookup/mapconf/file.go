@@ -185,6 +185,11 @@ func (f *File) Refuse(reason string, names ...string) {
 	}
 }
 
+// Doubt notes that the value of a parameter can be used, and should not be.
+func (f *File) Doubt(name, text string) {
+	f.bad = append(f.bad, table.Problem{Line: f.Line(name), Text: name + ": " + text})
+}
+
 // Wrong notes that the value of a parameter cannot be used.
 func (f *File) Wrong(name, format string, args ...any) {
 	reason := fmt.Sprintf(format, args...)

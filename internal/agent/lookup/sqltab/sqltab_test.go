@@ -120,6 +120,37 @@ func TestOldForm(t *testing.T) {
 	}
 }
 
+// TestUnquoted: a place that quoting does not protect is told.
+func TestUnquoted(t *testing.T) {
+	for _, c := range []struct {
+		query       string
+		pgsql, mine bool // a problem with PostgreSQL and SQLite, with MySQL
+	}{
+		{"SELECT a FROM b WHERE c = '%s' AND d = '%u@%d'", false, false},
+		{"SELECT a FROM b WHERE c = %s", true, true},
+		{`SELECT a FROM b WHERE c = "%s"`, true, false},
+		{"SELECT a FROM `%d` WHERE c = '%s'", true, true},
+		{`SELECT a FROM b WHERE c = E'%s'`, true, false},
+		{`SELECT a FROM b WHERE c = E'\'' AND d = '%s'`, false, false},
+		{"SELECT a FROM b WHERE c = $$%s$$", true, true},
+		{"SELECT 'it''s' FROM b WHERE c = '%s'", false, false},
+		{`SELECT 'it\'s' FROM b WHERE c = '%s'`, true, false},
+		{"SELECT a FROM b WHERE c LIKE '5%%' AND d = '%1'", false, false},
+		{"SELECT a FROM b WHERE c LIKE 5%%", false, false},
+	} {
+		if got := unquoted(c.query, false); got != c.pgsql {
+			t.Errorf("%s: %v", c.query, got)
+		}
+		if got := unquoted(c.query, true); got != c.mine {
+			t.Errorf("%s with backslashes: %v", c.query, got)
+		}
+	}
+	_, bad, err := MySQL("dbname = x\nquery = SELECT a FROM b WHERE c = %s\n", env())
+	if err != nil || len(bad) != 1 || bad[0].Line != 2 {
+		t.Errorf("%v, %v", bad, err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for word, want := range map[string]string{"h": "tcp h:1", "h:2": "tcp h:2", "inet:h": "tcp h:1", "inet:h:3": "tcp h:3", "inet:[::1]:3": "tcp [::1]:3", "[::1]": "tcp [::1]:1",
 		"unix:/run/s": "unix /run/s", "unix:s": "-", "inet:": "-"} {

@@ -4,14 +4,14 @@
 // standard_conforming_strings, which is demanded of it; SQLite), or escaped with backslashes (MySQL and MariaDB, whose mode
 // NO_BACKSLASH_ESCAPES is switched off for our sessions). All connections speak UTF-8, and keys that are no UTF-8 are not asked
 // for. So a key cannot end the string that it stands in; a %s outside of quotes in the administrator's query is not defended,
-// as it is not in Postfix.
+// as it is not in Postfix; the file's problems name it.
 //
 // What it never does: change a database; SQLite's are opened for reading only.
 //
 // Failures: whatever keeps the database from answering in time is an error, which is a temporary failure; a host that failed
 // is left alone for retry_interval.
 //
-// Map: table.go what all have in common · pgsql.go · mysql.go · sqlite.go.
+// Map: table.go what all have in common · quotes.go unprotected places · pgsql.go · mysql.go · sqlite.go.
 package sqltab
 
 import (
@@ -103,6 +103,9 @@ func common(kind string, f *mapconf.File, env mapconf.Env) *Table {
 	var old string
 	switch {
 	case f.Has("query"):
+		if unquoted(f.Text("query", ""), kind == "mysql") {
+			f.Doubt("query", "a part of the key is not inside of '…', where alone it is protected: whoever sends mail could write SQL there")
+		}
 		return t
 	case function != "":
 		old = "SELECT " + function + "('%s')"
