@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,8 +156,8 @@ type forward struct {
 }
 
 const (
-	forwardLife = 2 * time.Second
-	maxForwards = 1000
+	forwardLife = 10 * time.Second
+	maxForwards = aliasing.MaxTargets
 )
 
 func (f *forwards) get(key [2]string) (forward, bool) {
@@ -190,6 +191,33 @@ func (f localFiles) User(ctx context.Context, a address.Address) (string, error)
 		return "", nil
 	}
 	return user, err
+}
+
+// Expect implements aliases.Files: a request costs a process, and most users have no .forward. What fails here fails again
+// where it matters.
+func (f localFiles) Expect(ctx context.Context, list []address.Address) {
+	var users []string
+	for _, a := range list {
+		user, err := f.User(ctx, a)
+		if err != nil {
+			return
+		}
+		if _, known := f.forwards.get([2]string{user, ""}); user != "" && !known {
+			users = append(users, user)
+		}
+	}
+	for len(users) > 1 {
+		have, asked, err := helperOf(f.config).Have(ctx, users)
+		if err != nil || asked == 0 {
+			return
+		}
+		for _, user := range users[:asked] {
+			if !slices.Contains(have, user) {
+				f.forwards.put([2]string{user, ""}, forward{})
+			}
+		}
+		users = users[asked:]
+	}
 }
 
 // Forward implements aliases.Files.

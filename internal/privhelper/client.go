@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +72,18 @@ func (c *Client) Forward(ctx context.Context, user, extension string) (text stri
 		return "", false, string(m.Get("notes")), nil
 	}
 	return string(m.Get("data")), err == nil, string(m.Get("notes")), err
+}
+
+// Have returns those of some users who seem to have a .forward: of the others Forward would find none. It asks for no more
+// than a request has room for, and returns how many it asked for.
+func (c *Client) Have(ctx context.Context, users []string) (have []string, asked int, err error) {
+	size := 0
+	for asked < len(users) && size+len(users[asked])+1 <= maxRequest/2 {
+		size += len(users[asked]) + 1
+		asked++
+	}
+	m, err := c.ask(ctx, message(opHave, "users", strings.Join(users[:asked], "\n")))
+	return strings.Fields(string(m.Get("data"))), asked, err
 }
 
 // Include returns a :include: file; ErrRefused when it cannot be used, fs.ErrNotExist when it is not there.

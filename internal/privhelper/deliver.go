@@ -49,6 +49,44 @@ func (h *Helper) forward(m Message) Message {
 	return reply
 }
 
+// have tells which of many users seem to have a .forward, so that a list of a thousand who have none is one request. It looks
+// at names only, opens nothing, and is root meanwhile: what cannot be looked at may be there.
+func (h *Helper) have(m Message) Message {
+	c, err := h.configuration()
+	if err != nil {
+		return failed(err)
+	}
+	wanted := map[string]bool{}
+	for name := range strings.SplitSeq(string(m.Get("users")), "\n") {
+		wanted[name] = true
+	}
+	var names []string
+	err = h.eachIdentity(func(who identity) bool {
+		if wanted[who.name] {
+			wanted[who.name] = false // of two lines of a name the first counts
+			if h.isPerson(who) && seemsForwarded(c, who) {
+				names = append(names, who.name)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return failed(err)
+	}
+	return message(replyOK, "data", strings.Join(names, "\n"))
+}
+
+func seemsForwarded(c *config.Config, who identity) bool {
+	for _, form := range c.Routing.ForwardPath {
+		if path, ok := forwardPath(form, who, "", c.Delivery.RecipientDelimiter); ok {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // include hands out a :include: file, read as the user who names it.
 func (h *Helper) include(m Message) Message {
 	c, err := h.configuration()

@@ -128,6 +128,24 @@ func TestForwardFiles(t *testing.T) {
 	}
 }
 
+// One request finds out who of many users has a .forward, even one that cannot be used.
+func TestWhoHasForward(t *testing.T) {
+	h := helping(t, "")
+	h.write(t, alID, 0o666, "bo\n", "home", "al", ".forward")
+	users := []string{"zoe", "al", "bo", "root", "daemon", "al"}
+	for i := range 2000 {
+		users = append(users, fmt.Sprint("user", i))
+	}
+	have, asked, err := h.Have(t.Context(), users)
+	if err != nil || fmt.Sprint(have) != "[al]" || asked < 500 || asked >= len(users) {
+		t.Errorf("%v of %d, %v", have, asked, err)
+	}
+	must(t, os.Remove(h.path("home", "al", ".forward")), os.Symlink("/nonexistent", h.path("home", "bo", ".forward")))
+	if have, _, err := h.Have(t.Context(), users); err != nil || fmt.Sprint(have) != "[bo]" {
+		t.Errorf("%v, %v", have, err)
+	}
+}
+
 func TestDeliverFiles(t *testing.T) {
 	h := helping(t, "mailbox_size_limit = \"1MiB\"\n")
 	box, dir := h.path("home", "al", "box"), h.path("home", "al", "Mail dir")+"/"

@@ -8,7 +8,8 @@
 // One connection carries one request and one reply, both a frame (frame.go). The helper itself only checks the peer,
 // bounds size, time and number, and starts a child of its own program for the request: whatever goes wrong in there,
 // runs away or takes memory ends with that child. The message of a delivery is a descriptor that rides with the frame's
-// first byte (SCM_RIGHTS). For whatever is a user's, the child becomes that user, for good, before it opens anything; and it
+// first byte (SCM_RIGHTS). For whatever is a user's, the child becomes that user, for good, before it opens anything (whether
+// there is a .forward at all it sees as root, without opening it); and it
 // delivers only to what it finds written, with its own eyes, in that user's .forward or in an alias file of the
 // configuration. A server that was taken over can have a command run again, with other mail; no other command.
 //

@@ -18,9 +18,24 @@ type identity struct {
 
 // identities finds the user of a line that fits.
 func (h *Helper) identity(fits func(identity) bool) (identity, error) {
+	var found identity
+	err := h.eachIdentity(func(one identity) bool {
+		if fits(one) {
+			found = one
+		}
+		return found.name == ""
+	})
+	if err == nil && found.name == "" {
+		err = errNobody
+	}
+	return found, err
+}
+
+// eachIdentity goes through the users of the system, until next returns false.
+func (h *Helper) eachIdentity(next func(identity) bool) error {
 	passwd, err := readWhole(h.Shadow.Passwd, "/etc/passwd")
 	if err != nil {
-		return identity{}, err
+		return err
 	}
 	for line := range strings.Lines(passwd) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
@@ -29,11 +44,11 @@ func (h *Helper) identity(fits func(identity) bool) (identity, error) {
 		}
 		uid, err1 := strconv.ParseUint(f[2], 10, 31)
 		gid, err2 := strconv.ParseUint(f[3], 10, 31)
-		if one := (identity{f[0], int(uid), int(gid), f[5], f[6]}); err1 == nil && err2 == nil && fits(one) {
-			return one, nil
+		if one := (identity{f[0], int(uid), int(gid), f[5], f[6]}); err1 == nil && err2 == nil && !next(one) {
+			break
 		}
 	}
-	return identity{}, errNobody
+	return nil
 }
 
 var errNobody = errors.New("no such user")
@@ -41,10 +56,14 @@ var errNobody = errors.New("no such user")
 // person is the system user who may have a .forward: never one of the system's own.
 func (h *Helper) person(name string) (identity, error) {
 	who, err := h.identity(func(i identity) bool { return i.name == name })
-	if err == nil && (who.uid < h.Shadow.MinUID || who.uid > maxUID || who.uid == 0) {
+	if err == nil && !h.isPerson(who) {
 		err = fmt.Errorf("%w: the user id %d of %q is not that of a person (--min-uid)", errNobody, who.uid, name)
 	}
 	return who, err
+}
+
+func (h *Helper) isPerson(who identity) bool {
+	return who.uid >= h.Shadow.MinUID && who.uid <= maxUID && who.uid != 0
 }
 
 // become gives up all rights but those of a user, for good and in all threads: uid, gid, no other group, no capability.

@@ -11,6 +11,7 @@ const (
 	opReadFile = "read-file" // path → data
 	opVerify   = "verify"    // user, password
 	opForward  = "forward"   // user, extension → data, notes
+	opHave     = "have"      // users, one a line → data: those of them that seem to have a .forward, one a line
 	// Who asks is source ("alias", "forward"), path (of the alias file), user, extension; text is what stands there.
 	opInclude = "include" // text ":include:/path" → data
 	opDeliver = "deliver" // text "|command", "/file", "/folder/"; size, sender, recipient, original; the message's descriptor
@@ -46,6 +47,8 @@ func (h *Helper) Answer(m Message) Message {
 		return h.verify(m)
 	case opForward:
 		return h.forward(m)
+	case opHave:
+		return h.have(m)
 	case opInclude:
 		return h.include(m)
 	case opDeliver:

@@ -118,7 +118,7 @@ func (s *Server) serve(whole context.Context, conn *net.UnixConn, lanes lanes) {
 		}
 		return
 	}
-	if m.Op == opForward || m.Op == opInclude {
+	if m.Op == opForward || m.Op == opHave || m.Op == opInclude {
 		select {
 		case lanes.reads <- struct{}{}:
 			defer func() { <-lanes.reads }()

@@ -208,6 +208,9 @@ func hasOwnerForm(name string) bool {
 
 // destinations expands the right side of an alias, or what a file has.
 func (x *expansion) destinations(list []table.Destination, f frame) error {
+	if err := x.expect(list); err != nil {
+		return err
+	}
 	for _, d := range list {
 		if x.steps++; x.steps > maxSteps {
 			return errTooMany.With("", fmt.Errorf("more than %d destinations", maxSteps))

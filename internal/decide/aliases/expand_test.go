@@ -19,6 +19,7 @@ type disk struct {
 	users            []string
 	fail             error
 	reads            int
+	expected         []string
 }
 
 func (d *disk) User(_ context.Context, a address.Address) (string, error) {
@@ -36,6 +37,12 @@ func (d *disk) Forward(_ context.Context, user, extension string) (string, bool,
 	}
 	text, ok := d.forward[user]
 	return text, ok, d.fail
+}
+
+func (d *disk) Expect(_ context.Context, users []address.Address) {
+	for _, a := range users {
+		d.expected = append(d.expected, a.Local)
+	}
 }
 
 func (d *disk) Include(_ context.Context, l Local) (string, error) {
@@ -310,6 +317,20 @@ func TestForwardOnce(t *testing.T) {
 		if got := show(targets); err != nil || got != want {
 			t.Errorf("%s: %s, %v; want %s", local, got, err, want)
 		}
+	}
+}
+
+// Of the users of a list, in a file or not, one question can be asked.
+func TestForwardsAreExpected(t *testing.T) {
+	d := &disk{include: map[string]string{"/l": "al\nbo@mx.host.test\nx@far.test\ncy+ext\n"}}
+	e := expander(t, "list: di, :include:/l, /box, Eve\none: al\n", d)
+	for _, local := range []string{"list", "one"} {
+		if _, _, err := e.Expand(t.Context(), address.Address{Local: local, Domain: "host.test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(d.expected, " "); got != "di Eve al bo" {
+		t.Errorf("expected are %s", got)
 	}
 }
 

@@ -24,6 +24,9 @@ var ErrUnusable = errors.New("cannot be used")
 type Files interface {
 	// User returns the system user whose account has an address; "" when it is none's.
 	User(ctx context.Context, a address.Address) (user string, err error)
+	// Expect is told whose .forward is asked for next, where they are many, so that one question can be asked for all. It
+	// answers nothing and may do nothing.
+	Expect(ctx context.Context, users []address.Address)
 	// Forward returns the .forward of a system user; found is false when there is none. It says in a log which file cannot
 	// be used, and why; that one is as if it were not there, as in local(8).
 	Forward(ctx context.Context, user, extension string) (text string, found bool, err error)
@@ -118,6 +121,35 @@ func (x *expansion) user(a address.Address, f frame) error {
 	}
 	if len(x.targets) == before && !x.someLed(text) {
 		return x.add(mailbox, f) // an empty file, or one of comments only: as if it were not there
+	}
+	return nil
+}
+
+// expect tells Files of the users among a list's destinations.
+func (x *expansion) expect(list []table.Destination) error {
+	if !x.Forward || x.Files == nil || len(list) < 2 {
+		return nil
+	}
+	var users []address.Address
+	for _, d := range list[:min(len(list), MaxTargets)] {
+		if d.Kind != table.AliasAddress {
+			continue
+		}
+		a, _, err := parseAddress(d.Text, x.Origin)
+		if err != nil {
+			continue
+		}
+		local, err := x.IsLocal(x.ctx, a.Domain)
+		if err != nil {
+			return err
+		}
+		if _, _, split := address.SplitDelimiter(a.Local, x.Delimiter); local && !split {
+			a.Domain = x.domain
+			users = append(users, a)
+		}
+	}
+	if len(users) > 1 {
+		x.Files.Expect(x.ctx, users)
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ null: /dev/null
 mixed: al, "|cat > DIR/out/mixed", DIR/out/mixed.mbox, far@far.test, al, AL
 quoted: \bo
 dup: al, al@here.example, team
+twice: bo+inc, bo+inc@here.example, again
+again: bo+inc
 forwarder: cy
 list-request: bo
 owned: DIR/out/owned.mbox, "|cat > DIR/out/owned"
@@ -84,7 +86,7 @@ var files = []struct {
 
 // recipients get one message each.
 var recipients = []string{"al", "root", "postmaster", "team", "nested", "self", "loop1", "members", "writable", "command", "plain", "env+extra",
-	"nouser", "text", "odd", "killed", "ownstatus", "mbox", "maildir", "executable", "null", "mixed", "quoted", "dup", "forwarder", "list-request",
+	"nouser", "text", "odd", "killed", "ownstatus", "mbox", "maildir", "executable", "null", "mixed", "quoted", "dup", "twice", "forwarder", "list-request",
 	"owned", "ownfail", "bo", "bo+cmd", "bo+box", "bo+dir", "bo+inc", "bo+fail", "bo+other", "cy", "di", "tempfail"}
 
 func newWorld(t testing.TB, dir string) *world {
