@@ -47,8 +47,23 @@ func (m *move) implicit() {
 			m.tell(p, v.with("Postfix's default, which no line sets"))
 		}
 	}
+	m.relaying()
 	m.ownership()
 	m.screening()
+}
+
+// relaying leaves smtpd_relay_restrictions empty where Postfix had none (compatibility_level below 1): the lists for
+// recipients said who may send elsewhere, and may have let in clients by a table.
+func (m *move) relaying() {
+	value, err := m.Value("smtpd_relay_restrictions", m.smtpd())
+	lists, _ := m.Value("smtpd_recipient_restrictions", m.smtpd())
+	if m.IsSet("smtpd_relay_restrictions") || m.smtpd() == nil || err != nil || value != "" || lists == "" {
+		return
+	}
+	p := &param{name: "smtpd_relay_restrictions"}
+	if v := m.put(p, "access.smtp.smtpd_relay_restrictions", []string{}); v.fate == Translated {
+		m.tell(p, v.with("Postfix's default without compatibility_level: smtpd_recipient_restrictions alone say who may send elsewhere"))
+	}
 }
 
 // screening is off where no postscreen was in front: nobody was made to wait there.

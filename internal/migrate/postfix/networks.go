@@ -101,9 +101,13 @@ func (m *move) members(p *param, text string, depth int) ([]string, error) {
 				out = append(out, more...)
 			}
 		case isTable && isText(kind) && strings.HasPrefix(path, "/"):
-			keys, ok := m.keysOf(p, kind, path)
-			if ok {
-				out = append(out, keys...)
+			keys, _ := m.keysOf(p, kind, path)
+			for _, key := range keys {
+				if kind != "cidr" && strings.Contains(key, "/") { // mynetworks: such a table is asked for the whole address
+					p.doubt("%s: %s never was a network there: Postfix finds whole addresses in tables of the type %s", item, clip(key), kind)
+					continue
+				}
+				out = append(out, key)
 			}
 		case isTable && strings.IndexByte(kind, '[') < 0 && !strings.Contains(path, ":") && !isHex(kind):
 			p.doubt("the table %s cannot be asked here; write what it holds", item)
