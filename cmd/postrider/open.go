@@ -70,7 +70,11 @@ func (a *app) openDir(ctx context.Context, c *config.Config, fn func(context.Con
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Version: version})
+	folder, err := a.folder() // tables have relative paths
+	if err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, node.Options{Config: c, Log: log, Version: version, Folder: folder})
 	if err != nil {
 		return err
 	}
