@@ -42,8 +42,8 @@ type facts struct {
 	utf8 bool // SMTPUTF8, whoever the recipients are
 }
 
-func newAttempt(a *Agent, t *queue.Task) *attempt {
-	x := &attempt{Agent: a, set: a.settings.Load(), task: t, later: map[int]flow.Outcome{}, started: a.opt.Now()}
+func newAttempt(a *Agent, set *Settings, t *queue.Task) *attempt {
+	x := &attempt{Agent: a, set: set, task: t, later: map[int]flow.Outcome{}, started: a.opt.Now()}
 	x.pending = append(x.pending, t.Recipients...)
 	x.facts = factsOf(t.Job)
 	// Those of one sender together: a transaction has one.

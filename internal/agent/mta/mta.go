@@ -113,7 +113,35 @@ func (a *Agent) Deliver(ctx context.Context, tasks []*queue.Task) [][]flow.Outco
 		if ctx.Err() != nil {
 			break
 		}
-		out[i] = newAttempt(a, t).run(ctx)
+		set := a.settings.Load()
+		for _, one := range ways(set, t) {
+			out[i] = append(out[i], newAttempt(a, set, one).run(ctx)...)
+		}
+	}
+	return out
+}
+
+// ways splits a task by next hops. The queue puts together what has one route, but a route is a name, given when the job was
+// accepted: since then a smart host may have come or gone, and a host may have the name of a domain.
+func ways(set *Settings, t *queue.Task) []*queue.Task {
+	type way struct{ hop, domain string }
+	of := func(r *flow.Recipient) way {
+		if r.NextHop == "" && r.Transport == flow.SMTP && set.SmartHost.Host == "" && set.Relayhost == "" {
+			return way{domain: r.To.Domain}
+		}
+		return way{hop: r.NextHop}
+	}
+	var out []*queue.Task
+	at := map[way]*queue.Task{}
+	for i := range t.Recipients {
+		r := &t.Recipients[i]
+		one := at[of(r)]
+		if one == nil {
+			part := *t
+			one, part.Recipients = &part, nil
+			at[of(r)], out = one, append(out, one)
+		}
+		one.Recipients = append(one.Recipients, *r)
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,4 +118,38 @@ func TestLMTPOverUnixSocket(t *testing.T) {
 	if (hop{name: "x", addr: netip.MustParseAddrPort("192.0.2.1:25")}).String() != "x[192.0.2.1]:25" {
 		t.Error("hop")
 	}
+}
+
+// Recipients that the queue has put together go each their own way: it knows routes by names, which may be those of yesterday.
+func TestWaysApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := zone{mx: map[string][]dns.MX{"a.example": {{Host: "ma"}}, "b.example": {{Host: "mb"}}},
+			ip: map[string][]string{"ma": {"192.0.2.1"}, "mb": {"192.0.2.2"}, "r": {"192.0.2.3"}}}
+		servers := map[string]*script{"192.0.2.1:25": {}, "192.0.2.2:25": {}, "192.0.2.3:25": {}}
+		for _, c := range []struct{ relayhost, hop, want string }{
+			{"", "", "192.0.2.1:25 192.0.2.2:25"},             // the smart host of yesterday is gone
+			{"[r]", "b.example", "192.0.2.3:25 192.0.2.2:25"}, // one of them has a next hop of its own
+			{"[r]", "", "192.0.2.3:25"},                       // together, as they are meant to be
+			{"", "a.example", "192.0.2.1:25"},                 // the same host, on one connection or another
+		} {
+			w := &world{zone: z, servers: servers}
+			a := start(t, w, func(s *Settings, _ *Options) { s.Relayhost = c.relayhost })
+			tk := task("x@a.example", "y@b.example")
+			tk.Recipients[1].NextHop = c.hop
+			for no, got := range deliver(t, a, tk) {
+				if !strings.HasPrefix(got, "relayed") {
+					t.Errorf("%+v, %d: %s", c, no, got)
+				}
+			}
+			var hosts []string
+			for _, line := range w.log {
+				if to, ok := strings.CutPrefix(line, "connect "); ok && !slices.Contains(hosts, to) {
+					hosts = append(hosts, to)
+				}
+			}
+			if got := strings.Join(hosts, " "); got != c.want {
+				t.Errorf("%+v: %s", c, got)
+			}
+		}
+	})
 }
