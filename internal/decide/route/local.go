@@ -110,6 +110,16 @@ func (x *walk) follow(ctx context.Context, n node, alias address.Address) error 
 	return x.localName(ctx, n, false)
 }
 
+// tame replaces what would end a local part: who writes "victim@elsewhere"@here must not choose where luser_relay leads.
+func tame(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`@"\<>()[],:;`, r) {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
 // luser sends mail for a local name that does not exist to luser_relay.
 func (x *walk) luser(ctx context.Context, n node, a address.Address, err error) error {
 	if !status.IsPermanent(err) || x.Rules.LuserRelay == "" || slices.ContainsFunc(n.path, a.Equal) {
@@ -119,7 +129,7 @@ func (x *walk) luser(ctx context.Context, n node, a address.Address, err error) 
 	if extension == "" {
 		user = a.Local
 	}
-	text := strings.NewReplacer("$user", user, "$extension", extension, "$local", a.Local, "$domain", n.address.Domain,
+	text := strings.NewReplacer("$user", tame(user), "$extension", tame(extension), "$local", tame(a.Local), "$domain", n.address.Domain,
 		"$recipient", a.String(), "$recipient_delimiter", x.Rules.Delimiter).Replace(x.Rules.LuserRelay)
 	to, perr := x.parse(text)
 	if perr != nil {

@@ -440,3 +440,21 @@ func TestResend(t *testing.T) {
 		t.Errorf("%v", forwarded())
 	}
 }
+
+// A quoted local part does not choose where luser_relay leads.
+func TestLuserRelayIsNotLed(t *testing.T) {
+	for _, c := range []struct{ setting, local, want string }{
+		{"$local", "victim@evil.example", "550 5.1.1"},
+		{"$user", "victim@evil.example", "550 5.1.1"},
+		{"catchall+$local@far.example", "x, victim@evil.example", "smtp catchall+x__victim_evil.example@far.example"},
+		{"$local@far.example", `x"@evil.example> y`, "smtp x__evil.example__y@far.example"},
+		{"$local@far.example", "nobody", "smtp nobody@far.example"},
+		{"alice+$local", "no body", "mailbox alice@host.example"},
+	} {
+		r := &Router{Directory: site{}, Rules: Rules{HostDomain: "host.example", MyOrigin: "host.example", AppendAtMyOrigin: true, Delimiter: "+", LuserRelay: c.setting}}
+		got := show(r.Recipient(t.Context(), Query{From: addr("s", "x.example"), To: envelope.Recipient{To: addr(c.local, "host.example")}}))
+		if got != c.want {
+			t.Errorf("%s for %q: %s, not %s", c.setting, c.local, got, c.want)
+		}
+	}
+}
