@@ -1,18 +1,24 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	aliasing "github.com/postrider/postrider/internal/decide/aliases"
+	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/obs"
+	"github.com/postrider/postrider/internal/privhelper"
+	"github.com/postrider/postrider/internal/state/directory"
 )
 
 func TestForwardsAreRememberedForAMoment(t *testing.T) {
@@ -79,5 +85,51 @@ func TestIncludeThatIsMissing(t *testing.T) {
 	l := aliasing.Local{Source: aliasing.FromAlias, Path: "/etc/aliases", Text: ":include:" + filepath.Join(t.TempDir(), "list")}
 	if _, err := f.Include(t.Context(), l); err == nil || errors.Is(err, aliasing.ErrUnusable) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A list of many users who have no .forward costs one request to the helper, and none again for a moment.
+func TestListOfUsersAsksOnce(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir()))
+	var list strings.Builder
+	for i := range 50 {
+		name := fmt.Sprint("user", i)
+		fmt.Fprintln(&list, name)
+		if _, err := n.directory.AddAccount(t.Context(), directory.NewAccount{Address: mustAddress(t, name+"@here.example"), System: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := privhelper.Listen(socket, os.Geteuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]int{}
+	var mu sync.Mutex
+	helper := &privhelper.Server{Peers: []uint32{uint32(os.Geteuid())}, Log: n.log.Logger, Run: func(_ context.Context, m privhelper.Message) (privhelper.Message, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[m.Op]++
+		return privhelper.Message{Op: "ok", Fields: []privhelper.Field{{Name: "data", Value: []byte("user7")}}}, nil
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- helper.Serve(ctx, l) }()
+	c := &config.Config{}
+	c.Helper.Enabled, c.Helper.Socket = true, socket
+	aliases, _, err := table.Aliases("all: " + strings.Join(strings.Fields(list.String()), ", "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &aliasing.Expander{Maps: []aliasing.Map{{Table: aliases}}, Origin: "here.example", IsLocal: func(context.Context, string) (bool, error) { return true, nil },
+		Files: localFiles{n, c, &forwards{now: n.opt.Now}}, Forward: true}
+	for range 2 {
+		if targets, _, err := e.Expand(t.Context(), mustAddress(t, "all@here.example")); err != nil || len(targets) != 50 {
+			t.Errorf("%d targets, %v", len(targets), err)
+		}
+	}
+	cancel()
+	if err := <-served; err != nil || fmt.Sprint(asked) != "map[forward:1 have:1]" {
+		t.Errorf("%v, %v", asked, err)
 	}
 }
