@@ -157,7 +157,11 @@ func clientTLS(m *move, p *param) verdict {
 		return unsupported("%q is no level", clip(p.value))
 	}
 	if relay != "" && m.smartHost() { // told with relayhost
-		return m.put(p, "mta.smart_host.tls", m.relayTLS())
+		v := m.put(p, "mta.smart_host.tls", m.relayTLS())
+		if level == "encrypt" { // for the hosts that transports lead to
+			v = merge(v, m.put(p, "mta.tls", level))
+		}
+		return v
 	}
 	if p.value == "dane" || p.value == "dane-only" || p.value == "verify" || p.value == "secure" || p.value == "fingerprint" {
 		p.doubt("certificates of mail exchangers are not verified: %s became %s", p.value, level)
@@ -199,7 +203,7 @@ func oldClientTLS(m *move, p *param) verdict {
 	switch {
 	case p.value == "no":
 		return same("as Postfix's own default")
-	case relay != "" && m.smartHost():
+	case relay != "" && m.smartHost() && p.name != "smtp_enforce_tls":
 		return meaningless("with relayhost: mta.smart_host.tls")
 	case p.name == "smtp_enforce_tls":
 		return m.put(p, "mta.tls", "encrypt")
