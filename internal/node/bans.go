@@ -104,6 +104,10 @@ func spares(c *config.Config) []struct {
 	key  string
 	nets config.Networks
 } {
+	askers := c.Edges.AuthNetworks
+	if !c.Listeners.Auth.Enabled {
+		askers = nil
+	}
 	return []struct {
 		key  string
 		nets config.Networks
@@ -111,7 +115,8 @@ func spares(c *config.Config) []struct {
 		{"bans.exempt_networks", c.Bans.ExemptNetworks}, {"limits.exempt_networks", c.Limits.ExemptNetworks},
 		{"access.mynetworks", c.Access.Mynetworks}, {"submission.trusted_networks", c.Submission.TrustedNetworks},
 		{"edges.proxy_networks", c.Edges.ProxyNetworks}, {"edges.smtpd_authorized_xclient_hosts", c.Edges.XclientHosts},
-		{"http.trusted_proxies", c.HTTP.TrustedProxies},
+		{"http.trusted_proxies", c.HTTP.TrustedProxies}, {"edges.auth_networks", askers},
+		{"filters.reinject_networks", c.Filters.ReinjectNetworks},
 	}
 }
 

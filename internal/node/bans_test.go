@@ -106,7 +106,9 @@ func TestBansOfEveryService(t *testing.T) {
 
 // TestAutomaticBans: they end sessions that have not logged in, never touch who is exempt, and end by themselves.
 func TestAutomaticBans(t *testing.T) {
-	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.0/26"]`))
+	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.0/26"]`, "listeners.auth.enabled = true", `listeners.auth.addresses = ["127.0.0.1:0"]`,
+		`edges.auth_networks = ["198.51.100.1"]`,
+		`filters.reinject_networks = ["198.51.100.2"]`))
 	in := dialFrom(t, n, "127.0.0.70", "smtp")
 	if _, err := in.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
@@ -114,6 +116,8 @@ func TestAutomaticBans(t *testing.T) {
 	n.ban(netip.MustParsePrefix("127.0.0.1/32"), "exempt", time.Hour)
 	n.ban(netip.MustParsePrefix("127.0.0.0/24"), "partly exempt", time.Hour)
 	n.ban(netip.Prefix{}, "nobody", time.Hour)
+	n.ban(netip.MustParsePrefix("198.51.100.1/32"), "a server of ours", time.Hour)
+	n.ban(netip.MustParsePrefix("198.51.100.2/32"), "a filter of ours", time.Hour)
 	n.ban(netip.MustParsePrefix("172.17.0.1/32"), "a gateway", time.Hour)
 	n.ban(netip.MustParsePrefix("fd00::/64"), "private", time.Hour)
 	if list, _ := n.API().Bans(t.Context()); len(list) != 0 {
@@ -145,7 +149,7 @@ func TestAutomaticBans(t *testing.T) {
 // TestBansOfRareServices: a listener that is off as shipped turns the banned away as well, and goes on.
 func TestBansOfRareServices(t *testing.T) {
 	n, _ := start(t, testConfig(t, t.TempDir(), `bans.exempt_networks = ["127.0.0.1"]`, "listeners.auth.enabled = true", `listeners.auth.addresses = ["127.0.0.1:0"]`,
-		`filters.reinject_networks = ["127.0.0.1/32"]`, "listeners.reinject.enabled = true", `listeners.reinject.addresses = ["127.0.0.1:0"]`))
+		"edges.auth_networks = []", `filters.reinject_networks = ["127.0.0.1/32"]`, "listeners.reinject.enabled = true", `listeners.reinject.addresses = ["127.0.0.1:0"]`))
 	n.ban(netip.MustParsePrefix("127.0.0.70/32"), "test", time.Hour)
 	for _, service := range []string{"auth", "reinject"} {
 		for range 2 {
