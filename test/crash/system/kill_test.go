@@ -47,7 +47,7 @@ func TestKill(t *testing.T) {
 	k.server = Server{Bin: bin, Dir: filepath.Join(t.TempDir(), "data"), Accounts: killAccounts, Forward: "reader@remote.example",
 		Sets: []string{`mta.smart_host.host = "[127.0.0.1]"`, fmt.Sprintf("mta.smart_host.port = %d", sink.Port()),
 			`mta.smart_host.tls = "none"`, `mta.retry = ["1s"]`, `store.keep_expunged = "1h"`, `store.upkeep_interval = "5s"`,
-			`store.compact_after = "0s"`}}
+			`store.compact_after = "0s"`, rewriting(t)}}
 	for !t.Failed() && (kills > 0 && k.model.Report.Kills < kills || kills == 0 && time.Now().Before(end)) {
 		k.round()
 	}

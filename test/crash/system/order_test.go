@@ -83,7 +83,8 @@ func TestOrderOfSyncs(t *testing.T) {
 // traced runs a build of the server under strace in a directory of its own, with clients on it, and loads the trace.
 func traced(t *testing.T, tag string, clients func(addr map[string]string, book *ledger.Book) error) *crash.Run {
 	t.Helper()
-	return tracedIn(t, Server{Bin: build(t, tag), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts, Checkpoint: 128 << 10}, "", clients)
+	return tracedIn(t, Server{Bin: build(t, tag), Dir: filepath.Join(realDir(t), "data"), Accounts: accounts, Checkpoint: 128 << 10,
+		Sets: []string{rewriting(t)}}, "", clients)
 }
 
 // realDir is a directory of the test without symbolic links in its name.

@@ -73,7 +73,7 @@ func tracedUpkeep(t *testing.T, tag string) *crash.Run {
 	t.Helper()
 	dir := realDir(t)
 	s := Server{Bin: build(t, tag), Dir: filepath.Join(dir, "data"), Accounts: accounts, Pack: 48 << 10, Fill: -1, Checkpoint: 64 << 10,
-		Sets: []string{`store.keep_expunged = "1h"`}}
+		Sets: []string{`store.keep_expunged = "1h"`, rewriting(t)}}
 	before := past(t, s)
 	initial := filepath.Join(dir, "initial")
 	err := os.RemoveAll(filepath.Join(s.Dir, "run")) // sockets
