@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -219,6 +220,7 @@ func (s *session) become(next *Original, local netip.AddrPort, login attr) {
 	p := &s.peer
 	p.Remote, p.Local, p.Told = next.Addr, local, next
 	p.Hello, p.Extended, p.Identity, p.Mechanism, p.Early, p.Forwarded = "", false, sasl.Identity{}, "", false, nil
+	p.TLS = withoutCertificate(p.TLS)
 	s.cfg.Register.Connected(p, s.kick)
 	if !who.IsZero() {
 		p.Identity, p.Mechanism = who, "XCLIENT"
@@ -229,6 +231,17 @@ func (s *session) become(next *Original, local netip.AddrPort, login attr) {
 		}
 	}
 	s.welcome()
+}
+
+// withoutCertificate is TLS as the client has it that the host in front speaks for: the certificate is the host's own, and may let
+// it relay, or log it in.
+func withoutCertificate(t *tls.ConnectionState) *tls.ConnectionState {
+	if t == nil {
+		return nil
+	}
+	bare := *t
+	bare.PeerCertificates, bare.VerifiedChains = nil, nil
+	return &bare
 }
 
 // xforward notes the client that the next message came from, for log and content filters: Postfix's XFORWARD_README.

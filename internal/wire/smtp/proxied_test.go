@@ -1,6 +1,8 @@
 package smtp
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -42,6 +44,24 @@ S-close`
 		}
 		if f := b.got[1].peer.Forwarded; f != nil {
 			t.Errorf("the second message is forwarded for %+v too", f)
+		}
+	})
+}
+
+// The certificate of a host in front of us is not that of the client for which it speaks by XCLIENT.
+func TestXClientHasNoCertificate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var states []*tls.ConnectionState
+		b := &backend{connect: func(p *Peer) error {
+			if len(states) == 0 {
+				p.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, PeerCertificates: []*x509.Certificate{{}}, VerifiedChains: [][]*x509.Certificate{{{}}}}
+			}
+			states = append(states, p.TLS)
+			return nil
+		}}
+		play(t, testServer(t, "xclient", b, nil), TLSStart, "S: 220 mx.example.test ESMTP\nC: XCLIENT ADDR=198.51.100.7\nS: 220 mx.example.test ESMTP\nC: QUIT\nS: 221 2.0.0 Bye\nS-close")
+		if len(states) != 2 || len(states[1].PeerCertificates) != 0 || len(states[1].VerifiedChains) != 0 || states[1].Version != tls.VersionTLS13 {
+			t.Errorf("%+v", states)
 		}
 	})
 }
