@@ -85,7 +85,7 @@ func accessOptions(c *config.Config, section string, tables *lookup.Opener) acce
 	o := access.Options{Config: c.Access, Lists: c.Access.SMTP, Section: "access." + section, Mynetworks: c.Access.Mynetworks,
 		Domain: c.Domain, Delimiters: c.Delivery.RecipientDelimiter, Tables: tables.List, Servers: newPolicyServers(c.Access.PolicyService, nil)}
 	if section == "submission" {
-		o.Lists = c.Access.Submission
+		o.Lists, o.Certificates = c.Access.Submission, c.TLS.ClientCA != ""
 		o.Mynetworks = append(slices.Clone(o.Mynetworks), c.Submission.TrustedNetworks...)
 	}
 	return o

@@ -156,6 +156,7 @@ func TestOpenRelay(t *testing.T) {
 		"recipient: check_recipient_access regexp:class, reject_unauth_destination":           "lets every client relay",
 		"recipient: check_helo_access regexp:any, reject_unauth_destination":                  "lets every client relay",
 		"recipient: check_sender_access regexp:any, reject_unauth_destination":                "lets every client relay",
+		"relay: permit_tls_clientcerts, reject_unauth_destination":                            "doubtful: no client is asked for a certificate",
 		"recipient: permit_mx_backup, reject_unauth_destination":                              "doubtful: permit_mx_backup_networks",
 		"": "doubtful: no list says",
 	} {

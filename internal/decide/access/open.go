@@ -18,6 +18,12 @@ func (p *Policy) Open() (wrong, doubtful []string) {
 		wrong = append(wrong, reason)
 	}
 	j := &judge{p: p}
+	for k, list := range p.lists {
+		if !p.opt.Certificates && usesAny(list, func(name string) bool { return strings.Contains(name, "cert") }) {
+			j.doubtful = append(j.doubtful, fmt.Sprintf("%s.%s: no client is asked for a certificate here, so what judges by certificates finds none. "+
+				"They are asked for on the submission services, with tls.client_ca", p.opt.Section, Kind(k).Setting()))
+		}
+	}
 	relay := j.stranger(p.lists[Relay], Relay, false)
 	if relay.verdict == refuses {
 		return wrong, j.doubtful

@@ -76,6 +76,8 @@ type Options struct {
 	Mynetworks config.Networks
 	Domain     string // of addresses without one
 	Delimiters string // of address extensions
+	// Certificates tells that clients are asked for one; without, restrictions about certificates find none.
+	Certificates bool
 
 	Tables       func(setting string) (table.List, error)
 	Destinations Destinations
