@@ -15,6 +15,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
+	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/wire/smtp"
@@ -197,7 +198,13 @@ func (x *explaining) recipient(ctx context.Context, e *envelope.Envelope, r enve
 	}
 	from, err := x.router.Sender(ctx, e.From, note)
 	if err == nil {
-		copies, cerr := x.router.Recipient(ctx, route.Query{From: from, To: r, MayRelay: true, Note: note})
+		query := route.Query{From: from, To: r, MayRelay: true, Note: note}
+		copies, cerr := x.router.Recipient(ctx, query)
+		if cerr == nil {
+			var more []flow.Recipient
+			more, cerr = x.router.Copies(ctx, query)
+			copies = append(copies, more...)
+		}
 		for _, c := range copies {
 			shown := admin.ExplainedCopy{Address: c.To.String(), Transport: c.Transport.String(), NextHop: c.NextHop}
 			if c.Sender != nil {

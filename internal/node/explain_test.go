@@ -160,3 +160,25 @@ func TestExplainTellsTheRules(t *testing.T) {
 		}
 	}
 }
+
+// Who gets a copy by always_bcc and its like is among the copies, with the rule.
+func TestExplainTellsOfCopies(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), `routing.recipient_bcc_maps = "inline:{alice@here.example=archive@far.example}"`, `access.smtpd_peername_lookup = false`))
+	addUser(t, n, "alice", "alice's password")
+	name := ""
+	x, err := n.API().Explain(t.Context(), admin.ExplainQuery{Client: "127.0.7.9", Name: &name, Helo: "h.example", From: "a@far.example", To: []string{"alice@here.example"}})
+	if err != nil || len(x.Recipients) != 1 {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	r := x.Recipients[0]
+	if len(r.Copies) != 2 || r.Copies[1] != (admin.ExplainedCopy{Address: "archive@far.example", Transport: "smtp"}) {
+		t.Errorf("copies %+v", r.Copies)
+	}
+	told := false
+	for _, rule := range r.Routes {
+		told = told || strings.HasPrefix(rule.Rule, "recipient_bcc_maps")
+	}
+	if !told {
+		t.Errorf("routes %+v", r.Routes)
+	}
+}
