@@ -70,6 +70,9 @@ func (m *Message) parse() error {
 }
 
 func (m *Message) edit(e Edit) {
+	if e.Kind != Drop && len(field(e.Name, "")) == len(":\r\n") {
+		return // nothing of the name can be in a header, and a line without one would end it for many readers
+	}
 	switch e.Kind {
 	case Append:
 		m.insert(len(m.fields), e)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,7 @@ func TestEdit(t *testing.T) {
 		{"without", []Edit{{Without, "SUBJECT", "", 0}}, "TOP: x\r\n" + strings.NewReplacer("Subject: one\r\n", "", "Subject: two\r\n", "").Replace(sample)},
 		{"folds stay, other line ends become such", []Edit{{Insert, "X-A", " 1\n\t2\nBcc: x\r\n\r\nbody\r", 0}},
 			"TOP: x\r\nX-A: 1\r\n\t2\r\n\tBcc: x\r\n\t\r\n\tbody\r\n" + sample},
+		{"a name of which nothing is left", []Edit{{Insert, " \r\n", " 1", 0}, {Append, "ü", " 2", 0}, {Above, ":", " 3", 0}}, "TOP: x\r\n" + sample},
 		{"a name that is none", []Edit{{Insert, "X A:\r\nB", " 1", 0}}, "TOP: x\r\nXAB: 1\r\n" + sample},
 	} {
 		m, index, rec := begin(sample)
@@ -210,7 +212,7 @@ func TestManyFields(t *testing.T) {
 		t.Error("not as it came")
 	}
 	m, _, _ = begin(sample)
-	grow := make([]Edit, 3*maxFields)
+	grow := slices.Repeat([]Edit{{Name: "X"}}, 3*maxFields)
 	if err := m.Edit(grow...); err == nil {
 		t.Error("fields without bound")
 	}
