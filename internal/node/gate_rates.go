@@ -217,8 +217,8 @@ func (s *rateSession) take(ctx context.Context, e event) error {
 			ask = table.Fits
 		}
 		if !ask(key, e.n, r.limit, now) {
-			for _, c := range s.claims[before:] {
-				s.giveBack(c)
+			if !e.peek && !s.conn.Dry {
+				s.takeBack(ctx, s.rules[:i], &e, now)
 			}
 			s.claims = s.claims[:before]
 			return s.refuse(r, &e, now)
@@ -228,6 +228,19 @@ func (s *rateSession) take(ctx context.Context, e event) error {
 		}
 	}
 	return nil
+}
+
+// takeBack takes an event back that was counted against some limits before another refused it.
+func (s *rateSession) takeBack(ctx context.Context, rules []rateRule, e *event, now time.Time) {
+	for i := range rules {
+		r := &rules[i]
+		if r.what != e.what {
+			continue
+		}
+		if table, key, err := s.key(ctx, r, e); err == nil && table != nil {
+			table.Add(key, -e.n, r.limit, now)
+		}
+	}
 }
 
 // key says whom an event counts for; no table: nobody whom the limit is for.

@@ -262,3 +262,24 @@ func TestEveryRateHasItsKey(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedCountsNowhere: what one limit refuses does not use up another, that was asked before.
+func TestRefusedCountsNowhere(t *testing.T) {
+	n, _ := start(t, testConfig(t, t.TempDir(), `rates.smtpd_client_message_rate_limit = 5`, `rates.network_message_rate_limit = 1`))
+	conn := &gate.Conn{Client: flow.Client{Addr: netip.MustParseAddrPort("198.51.100.7:1")}}
+	s, err := n.rateGate(n.config.Load(), "smtp").Connect(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		tx := &gate.Transaction{Conn: conn, Envelope: &envelope.Envelope{}}
+		if err := s.Mail(t.Context(), tx); (err == nil) != (i == 0) {
+			t.Errorf("message %d: %v", i+1, err)
+		}
+	}
+	for _, u := range n.rates.clients.Usages(n.opt.Now()) {
+		if u.Used != 1 {
+			t.Errorf("%+v is counted for one message", u)
+		}
+	}
+}
