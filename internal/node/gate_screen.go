@@ -19,6 +19,7 @@ import (
 type trial struct {
 	client *screen.Client
 	rule   string        // of the access list, that decided
+	denied bool          // by it
 	scored chan struct{} // closed when the lists have answered; nil: they are not asked
 	cancel context.CancelFunc
 	end    sync.Once
@@ -62,7 +63,7 @@ func (s *strangers) trial(ctx context.Context, peer obs.Peer, dry bool) *trial {
 		return nil
 	}
 	permission, rule := p.permission(ctx, s.node, peer.Addr.Addr())
-	v := &trial{rule: rule, client: s.screen.Begin(s.node.opt.Now(), peer, permission, dry)}
+	v := &trial{rule: rule, denied: permission == screen.Denied, client: s.screen.Begin(s.node.opt.Now(), peer, permission, dry)}
 	if !v.client.Tested() && !dry {
 		return nil
 	}
@@ -209,7 +210,7 @@ func (g screenGate) explain(c *gate.Conn, v *trial) {
 		return
 	}
 	if v.rule != "" {
-		c.Tell(gate.AtConnect, "postscreen_access_list "+v.rule, "")
+		c.Tell(gate.AtConnect, "postscreen_access_list "+v.rule, map[bool]string{true: "reject", false: "permit"}[v.denied])
 	}
 	if wait := v.client.Pause(); wait > 0 {
 		c.Tell(gate.AtConnect, "postscreen_greet_wait", wait.String())

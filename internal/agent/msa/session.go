@@ -64,6 +64,7 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 			return s.rejected("MAIL", e, "", obs.ReasonLocal, err)
 		}
 		if !owns {
+			s.conn.Tell(gate.AtMail, "submission.require_sender_ownership", "reject")
 			return s.rejected("MAIL", e, "", obs.ReasonSender, ErrSender)
 		}
 	}
