@@ -35,7 +35,8 @@ func TestServerTakesWhatIsMade(t *testing.T) {
 			t.Errorf("%s: nothing is translated", site)
 		}
 		for _, l := range answer.Lines {
-			if l.File == "postrider.toml" && !strings.HasPrefix(l.Text, "tls.") {
+			told := site == "mistakes" && strings.HasPrefix(l.Text, `routing.mydestination: "-x.example"`) // a mistake of its own
+			if l.File == "postrider.toml" && !told && !strings.HasPrefix(l.Text, "tls.") {
 				t.Errorf("%s: %s", site, l.Text)
 			}
 		}
