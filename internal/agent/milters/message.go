@@ -77,7 +77,18 @@ func (f *filter) message(ctx context.Context, m *gate.Message, w *wishes) (milte
 		}
 	}
 	w.body = m.ReplaceBody()
-	return c.End(ctx, w.add)
+	var own error // of our disk
+	r, err = c.End(ctx, func(mod milter.Modification) error {
+		err := w.add(mod)
+		if err != milter.ErrTooMuch {
+			own = err
+		}
+		return err
+	})
+	if own != nil { // the filter still talks: its connection is of no use any more
+		return milter.Response{Verdict: milter.Shutdown, Err: status.Of(own)}, nil
+	}
+	return r, err
 }
 
 // over tells whether an answer ends the message for a filter.

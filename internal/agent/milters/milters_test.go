@@ -175,20 +175,32 @@ type broken struct{ record }
 
 func (*broken) ReadAt([]byte, int64) (int, error) { return 0, errors.New("input/output error") }
 
-// A disk that fails is not the filter's failure: with the default action accept the message would pass unseen.
+// full is a record that takes nothing more.
+type full struct{ record }
+
+func (*full) Append([]byte) (int64, error) { return 0, status.ErrNoSpace }
+
+// A disk that fails is not the filter's failure: with the default action accept the message would pass unseen, with reject it
+// would be refused for good.
 func TestOwnFailure(t *testing.T) {
+	for action, b := range map[Action]gate.Bytes{Accept: &broken{record(text)}, Reject: &full{record(text)}} {
+		ownFailure(t, action, b)
+	}
+}
+
+func ownFailure(t *testing.T, action Action, b gate.Bytes) {
 	ours, theirs := net.Pipe()
-	go serve(theirs, nil)
+	go serve(theirs, map[byte][]string{'E': {"bnew body\r\n", "c"}})
 	ctx := t.Context()
 	conn := &gate.Conn{Client: flow.Client{Addr: netip.MustParseAddrPort("192.0.2.1:4025")}}
-	s, err := New(&Settings{Log: slog.New(slog.DiscardHandler), Milters: []Milter{{Connect: time.Minute, Command: time.Minute, Content: time.Minute, Version: 6, Default: Accept}},
+	s, err := New(&Settings{Log: slog.New(slog.DiscardHandler), Milters: []Milter{{Connect: time.Minute, Command: time.Minute, Content: time.Minute, Version: 6, Default: action}},
 		Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}).Connect(ctx, conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	tx := &gate.Transaction{Transaction: &flow.Transaction{}, Conn: conn, Envelope: &envelope.Envelope{}}
-	m := gate.NewMessage(&broken{record(text)}, nil, &header.Header{}, true, int64(len(text)))
+	m := gate.NewMessage(b, nil, &header.Header{}, true, int64(len(text)))
 	if err := s.Message(ctx, tx, m); !status.IsTemporary(err) {
 		t.Errorf("%v", err)
 	}
