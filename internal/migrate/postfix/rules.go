@@ -178,7 +178,7 @@ func meaninglessRules() []rule {
 			"smtpd_history_flush_threshold smtpd_junk_command_limit smtpd_soft_error_limit smtpd_error_sleep_time smtpd_recipient_overshoot_limit", fate: Meaningless, text: "we have limits of our own"},
 		{names: "smtpd_banner postscreen_greet_banner", fate: Meaningless, text: "the greeting names the host, and nothing else"},
 		{names: "append_at_myorigin append_dot_mydomain local_header_rewrite_clients remote_header_rewrite_domain always_add_missing_headers", fate: Meaningless,
-			text: "addresses in mail from users and programs are completed with our domain; others are left as they are"},
+			text: "addresses in mail from users and programs are completed with our domain, and mapped by canonical and masquerading rules; others are left as they are"},
 		{names: "proxy_interfaces", fate: Meaningless, text: "loops are seen by address and port"},
 		{names: "lmtp_* qmqpd_*", fate: Meaningless, text: "mail is delivered to our own mailboxes; LMTP to others has the settings of [mta]"},
 		{names: "error_notice_recipient notify_classes bounce_notice_recipient 2bounce_notice_recipient delay_notice_recipient", fate: Meaningless,
