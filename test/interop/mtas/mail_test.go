@@ -171,7 +171,7 @@ func (w *world) smartHost(t *testing.T) {
 	}
 	send(token)
 	got := strings.Join(strings.Fields(w.postfix.mail(t, "bob", token)), " ")
-	for _, want := range []string{"from mx.a.example (mx.a.example [", "from host.c.example (unknown [" + customerIPv4 + "]) by mx.a.example with ESMTPSA id"} {
+	for _, want := range []string{"from mx.a.example (mx.a.example [", "from host.c.example (host.c.example [" + customerIPv4 + "]) by mx.a.example with ESMTPSA id"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
