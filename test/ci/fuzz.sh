@@ -14,11 +14,23 @@ each=$((total / count))
 [ $each -ge 1 ] || each=1
 echo "$count targets, $each s each"
 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+log=$work/log
+built=
 while IFS=: read -r file name; do
+	dir=$(dirname "$file")
+	if [ "$dir" != "$built" ]; then # once for all targets of a package
+		if ! go test -c -fuzz "^$name\$" -o "$work/fuzz.test" "./$dir" >"$log" 2>&1; then
+			echo "FAIL $dir does not build"
+			cat "$log"
+			failed=1
+			continue
+		fi
+		built=$dir
+	fi
 	for try in 1 2 3; do
-		if go test -run '^$' -fuzz "^$name\$" -fuzztime "${each}s" "./$(dirname "$file")" >"$log" 2>&1; then
+		if (cd "$dir" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "${each}s" -test.fuzzcachedir "$work/cache") >"$log" 2>&1; then
 			echo "ok   $name $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
 			break
 		fi
