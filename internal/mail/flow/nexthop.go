@@ -50,8 +50,9 @@ func parseNextHop(t Transport, s string) (NextHop, error) {
 		return NextHop{}, fmt.Errorf("next hop %.100q: %s; expected is host, host:port, [host] or [host]:port", s, why)
 	}
 	if path, ok := strings.CutPrefix(s, "unix:"); ok && t == LMTP {
-		if len(path) < 2 || path[0] != '/' || len(path) > 100 { // sun_path
-			return NextHop{}, fmt.Errorf("next hop %.100q: a socket's path begins with / and has at most 100 bytes", s)
+		control := strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f })
+		if len(path) < 2 || path[0] != '/' || len(path) > 100 || control { // sun_path
+			return NextHop{}, fmt.Errorf("next hop %.100q: a socket's path begins with /, has at most 100 bytes, and no control characters", s)
 		}
 		return NextHop{Unix: path}, nil
 	}
