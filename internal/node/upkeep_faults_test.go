@@ -218,7 +218,7 @@ func TestUpkeepRacesWithTheQueue(t *testing.T) {
 	work.Wait()
 	for i, id := range a.n.queue.IDs() {
 		must(t, errors.Join(a.n.queue.Hold(id, false), a.n.queue.Hold(id, true)))
-		if i%2 == 0 {
+		if i < 10 { // every other one could leave one in each pack
 			must(t, a.n.queue.Delete(a.ctx(), id))
 		}
 	}
