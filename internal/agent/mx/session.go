@@ -2,7 +2,6 @@ package mx
 
 import (
 	"context"
-	"errors"
 
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
@@ -12,9 +11,6 @@ import (
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
-
-// errNotTold is XCLIENT's [TEMPUNAVAIL].
-var errNotTold = errors.New("the host in front of us could not look up its client's name")
 
 // session is one connection.
 type session struct {
@@ -40,10 +36,7 @@ func (s *session) known(utf8 bool) {
 	c := &s.conn.Client
 	c.Addr, c.Helo, c.Protocol, c.TLS = addrPort(s.peer.Remote), s.peer.Hello, s.peer.Protocol(utf8), s.peer.TLSText()
 	if told := s.peer.Told; told != nil && told.NameTold {
-		s.conn.NameTold, s.conn.Reverse, c.Name = true, told.Name, told.Name
-		if told.NameErr {
-			s.conn.NameErr = errNotTold
-		}
+		s.conn.TakeName(told.Name, told.NameErr)
 	}
 	s.conn.TLS, s.conn.Extended = s.peer.TLS, s.peer.Extended
 }

@@ -15,6 +15,7 @@ package gate
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/netip"
 
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -40,6 +41,17 @@ type Conn struct {
 	Dry bool
 	// Note hears of each rule that was looked at, for explanation and trace. nil: nobody listens.
 	Note func(Note)
+}
+
+// errNotTold is XCLIENT's [TEMPUNAVAIL].
+var errNotTold = errors.New("the host in front of us could not look up its client's name")
+
+// TakeName takes a host's word, in front of us, for the client's name; failed: that host could not look it up.
+func (c *Conn) TakeName(name string, failed bool) {
+	c.NameTold, c.Reverse, c.Client.Name = true, name, name
+	if failed {
+		c.NameErr = errNotTold
+	}
 }
 
 // Note is a rule that was looked at, and what came of it.
