@@ -69,17 +69,18 @@ func AppendJob(b []byte, j *Job) []byte {
 			return b
 		})
 	}
-	b = element(b, tagRecipients, func(b []byte) []byte {
+	if j.Hold != "" {
+		b = element(b, tagHold, func(b []byte) []byte { return append(b, j.Hold...) })
+	}
+	b = appendSenders(b, j.Recipients)
+	// Last stands an element that every job has, so that a trailer cut between two elements is refused.
+	return element(b, tagRecipients, func(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(j.Recipients)))
 		for i := range j.Recipients {
 			b = appendRecipient(b, &j.Recipients[i])
 		}
 		return b
 	})
-	if j.Hold != "" {
-		b = element(b, tagHold, func(b []byte) []byte { return append(b, j.Hold...) })
-	}
-	return appendSenders(b, j.Recipients)
 }
 
 // appendSenders adds the recipients that have a sender of their own, if any has.
