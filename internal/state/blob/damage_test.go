@@ -208,6 +208,26 @@ func TestTornGroup(t *testing.T) {
 	}
 }
 
+// TestTornPiece: of a large record's second write the first sector is missing, which the first write filled in part. All the
+// rest is there, so that no sector is all zeros; nothing was acknowledged.
+func TestTornPiece(t *testing.T) {
+	for _, size := range []int{pieceSize - headerSize - 20, pieceSize, pieceSize + 9000} { // the border in the trailer, in the body
+		r := newRig(t)
+		ref := r.put(1, bytes.Repeat([]byte{'x'}, size))
+		b := r.bytes(ref.Pack)
+		border := ref.Offset + pieceSize
+		if border%sectorSize == 0 {
+			t.Fatal("the pieces share no sector")
+		}
+		clear(b[border:min(int64(len(b)-1), (border/sectorSize+1)*sectorSize)])
+		r.set(ref.Pack, b)
+		ids, bad, tail, err := r.scan(ref.Pack)
+		if err != nil || len(ids) != 0 || len(bad) != 0 || tail.Torn != ref.Offset {
+			t.Fatalf("%d: %v %+v %+v %v", size, ids, bad, tail, err)
+		}
+	}
+}
+
 // TestForgedRecord: a body that holds a record copied from another pack is not taken for one behind damage.
 func TestForgedRecord(t *testing.T) {
 	other := newRig(t)

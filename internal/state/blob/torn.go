@@ -32,7 +32,8 @@ func (sc *scanner) judgeTail(ctx context.Context) error {
 }
 
 // complete tells whether every sector of a bad stretch was written, its last byte among them. A body with a sector of zeros
-// of its own is taken for one with a gap.
+// of its own is taken for one with a gap. A large body is written in pieces: of a sector that two of them share the disk may
+// have the first alone, so it counts as two.
 func (sc *scanner) complete(ctx context.Context, d Damage) (bool, error) {
 	end, err := sc.writtenEnd(d)
 	if err != nil || end-d.From < overhead {
@@ -47,7 +48,7 @@ func (sc *scanner) complete(ctx context.Context, d Damage) (bool, error) {
 			return false, err
 		}
 		for len(b) > 0 {
-			n := min(sectorSize-at%sectorSize, int64(len(b)))
+			n := min(sectorSize-at%sectorSize, pieceSize-(at-d.From)%pieceSize, int64(len(b)))
 			if allZero(b[:n]) {
 				return false, nil
 			}
