@@ -121,6 +121,26 @@ type Delivery struct {
 	Text      string // the remote's reply or our reason
 }
 
+// Attempt: a host was tried for recipients of a message, or could not be. The Delivery events of the recipients that it
+// decided follow.
+type Attempt struct {
+	ID         queueid.ID
+	Recipients []address.Address
+	Site       string        // what shares limits with the host
+	Relay      string        // "mx.example.test[192.0.2.1]:25"; "none" if no host could be named
+	Local      netip.Addr    // our end of the connection
+	Helo       string        // our name there
+	TLS        string        // version and cipher; empty without TLS
+	Trust      string        // with TLS: "verified", "fingerprint", "unverified"
+	Account    string        // the name that we logged in with
+	Reused     bool          // the connection had carried another message before
+	Phase      string        // the last one reached: smtp.Phase's words; "dns", "connect"
+	Replies    []string      // what the host answered to MAIL, RCPT, DATA and the end, each in full; bounded
+	Error      string        // what broke it, in our words
+	Connect    time.Duration // until the connection was ready for MAIL
+	Duration   time.Duration
+}
+
 // Removed: a message left the queue; every recipient has its final outcome.
 type Removed struct{ ID queueid.ID }
 
@@ -221,6 +241,7 @@ func (Accepted) event()   {}
 func (Submitted) event()  {}
 func (Queued) event()     {}
 func (Delivery) event()   {}
+func (Attempt) event()    {}
 func (Removed) event()    {}
 func (Rejected) event()   {}
 func (Screened) event()   {}

@@ -3,7 +3,11 @@
 // not the header of the message (RFC 5322).
 package envelope
 
-import "github.com/postrider/postrider/internal/mail/address"
+import (
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/address"
+)
 
 // Body is the BODY parameter of MAIL, RFC 6152 and RFC 3030.
 type Body uint8
@@ -45,7 +49,14 @@ type Envelope struct {
 	Size       int64  // SIZE as declared, bytes; 0 when not given
 	Ret        Ret    // RFC 3461 §4.3
 	EnvID      string // RFC 3461 §4.4, decoded from xtext; at most 100 bytes
-	Recipients []Recipient
+	RequireTLS bool   // RFC 8689 §3
+	// HoldUntil is HOLDUNTIL, or HOLDFOR counted from MAIL (RFC 4865 §4); zero: not given.
+	HoldUntil time.Time
+	Priority  int8 // MT-PRIORITY (RFC 6710 §4.1), -9 to 9; 0 when not given
+	// DeliverBy is BY counted from MAIL (RFC 2852 §4), zero: not given; with Return it fails then, else the sender is warned.
+	DeliverBy       time.Time
+	DeliverByReturn bool
+	Recipients      []Recipient
 }
 
 // Recipient is one forward-path with its DSN parameters.

@@ -26,6 +26,8 @@ const (
 	tagRecord     = 7
 	tagHold       = 8
 	tagSenders    = 9 | tagCritical // who does not know it would send from the wrong address
+	tagOptions    = 10
+	tagRequireTLS = 11 | tagCritical // who does not know it would send in the clear
 	tagCritical   = 0x8000
 )
 
@@ -73,6 +75,15 @@ func AppendJob(b []byte, j *Job) []byte {
 		b = element(b, tagHold, func(b []byte) []byte { return append(b, j.Hold...) })
 	}
 	b = appendSenders(b, j.Recipients)
+	if !j.NotBefore.IsZero() || !j.DeliverBy.IsZero() || j.Priority != 0 || j.Bulk {
+		b = element(b, tagOptions, func(b []byte) []byte {
+			b = appendTime(appendTime(b, j.NotBefore), j.DeliverBy)
+			return append(b, byte(j.Priority), flag(j.Bulk), flag(j.DeliverByReturn))
+		})
+	}
+	if j.RequireTLS {
+		b = element(b, tagRequireTLS, func(b []byte) []byte { return b })
+	}
 	// Last stands an element that every job has, so that a trailer cut between two elements is refused.
 	return element(b, tagRecipients, func(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(j.Recipients)))
@@ -152,6 +163,14 @@ func appendAddress(b []byte, a address.Address) []byte {
 	return appendString(appendString(b, a.Local), a.Domain)
 }
 
+// appendTime writes microseconds since 1970, 0 for no time.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendUvarint(b, uint64(max(t.UnixMicro(), 1)))
+}
+
 func flag(v bool) byte {
 	if v {
 		return 1
@@ -218,6 +237,10 @@ func DecodeJob(b []byte) (*Job, error) {
 			j.Hold = string(d.rest())
 		case tagSenders:
 			senders = d.senders()
+		case tagOptions:
+			d.options(j)
+		case tagRequireTLS:
+			j.RequireTLS = true
 		default:
 			return false
 		}
@@ -226,7 +249,7 @@ func DecodeJob(b []byte) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	const may = 1<<tagRecord | 1<<tagHold | 1<<(tagSenders&^tagCritical)
+	const may = 1<<tagRecord | 1<<tagHold | 1<<(tagSenders&^tagCritical) | 1<<tagOptions | 1<<(tagRequireTLS&^tagCritical)
 	if want := 1<<tagJob | 1<<tagClient | 1<<tagMessage | 1<<tagIndex | 1<<tagRecipients; seen&^may != want {
 		return nil, fmt.Errorf("%w: elements missing", ErrCorrupt)
 	}
@@ -433,6 +456,19 @@ func (d *decoder) senders() map[int]address.Address {
 	}
 	d.bad = d.bad || len(m) == 0 // it is left out then
 	return m
+}
+
+func (d *decoder) options(j *Job) {
+	j.NotBefore, j.DeliverBy = d.time(), d.time()
+	j.Priority, j.Bulk, j.DeliverByReturn = int8(d.byte()), d.byte() == 1, d.byte() == 1
+}
+
+// time reads what appendTime wrote.
+func (d *decoder) time() time.Time {
+	if at := d.int64(); at != 0 {
+		return time.UnixMicro(at)
+	}
+	return time.Time{}
 }
 
 func (d *decoder) recipients(j *Job) {

@@ -37,6 +37,11 @@ func drawJob(t *rapid.T) *Job {
 	if rapid.Bool().Draw(t, "held") {
 		j.Hold = "looks odd"
 	}
+	if rapid.Bool().Draw(t, "options") {
+		j.NotBefore, j.DeliverBy = time.UnixMicro(rapid.Int64Range(1, 1<<52).Draw(t, "not before")), time.UnixMicro(5)
+		j.Priority, j.Bulk, j.DeliverByReturn = rapid.Int8().Draw(t, "priority"), rapid.Bool().Draw(t, "bulk"), rapid.Bool().Draw(t, "return")
+	}
+	j.RequireTLS = rapid.Bool().Draw(t, "require tls")
 	for i := range rapid.IntRange(1, 5).Draw(t, "recipients") {
 		j.Recipients = append(j.Recipients, Recipient{No: i, To: drawAddress(t), Original: drawAddress(t),
 			Notify: envelope.NotifyFailure, ORcpt: "rfc822;x@y", Transport: Mailbox, Account: int64(i) + 1,

@@ -84,6 +84,17 @@ type Job struct {
 	Cause queueid.ID
 	// Hold is why the job shall be on hold from the start, for an operator to look at; empty: it is delivered.
 	Hold string
+	// NotBefore is the time before which nothing is tried (FUTURERELEASE, RFC 4865); zero: at once.
+	NotBefore time.Time
+	// Priority is MT-PRIORITY (RFC 6710), -9 to 9.
+	Priority int8
+	// Bulk: a list's or a newsletter's, by its header or its number of recipients.
+	Bulk bool
+	// RequireTLS: every hop has verified TLS and promises as much, or it fails (RFC 8689).
+	RequireTLS bool
+	// DeliverBy is the time of RFC 2852, zero: none; then it fails (DeliverByReturn) or its sender is warned.
+	DeliverBy       time.Time
+	DeliverByReturn bool
 }
 
 // Sender is the reverse-path of a recipient's copy.

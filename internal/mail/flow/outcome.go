@@ -44,6 +44,9 @@ type Outcome struct {
 	// Delays are Postfix's a/b/c/d: before the queue manager, in the queue, connection set-up, transmission.
 	Delays    [4]time.Duration
 	DSNPassed bool // the next MTA took over the duty to notify (RFC 3461 §5.2.2)
+	// Class is why it was deferred or failed, as far as the words tell; Signal is what the attempt said about the site.
+	Class  Class
+	Signal Signal
 }
 
 // Failure makes the outcome of an error: Failed when permanent, else Deferred.

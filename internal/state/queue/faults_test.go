@@ -69,8 +69,8 @@ func TestManyRecipientsOnManyRoutes(t *testing.T) {
 				t.Fatalf("recipient %d: %d deliveries", i, w.boxes[k]+w.remote[k])
 			}
 		}
-		if len(w.records) != 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 || len(q.jobs) != 0 || q.incoming != 0 || q.sched.flying != 0 {
-			t.Fatalf("left over: %d records, %d jobs, %d incoming, %d in flight", len(w.records), w.rows("job"), q.incoming, q.sched.flying)
+		if len(w.records) != 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 || len(q.jobs) != 0 || q.incoming != 0 || q.sched.Flying() != 0 {
+			t.Fatalf("left over: %d records, %d jobs, %d incoming, %d in flight", len(w.records), w.rows("job"), q.incoming, q.sched.Flying())
 		}
 	})
 }
@@ -136,8 +136,8 @@ func TestHeldOrDeletedBeforeItsAttemptIsNotTried(t *testing.T) {
 		}
 		synctest.Wait()
 		w.stop(q)
-		if len(w.remote) != 2 || w.rows("job") != 0 || q.sched.flying != 0 || len(q.sched.routes) != 0 {
-			t.Fatalf("released: %v, %d jobs, %d flying", w.remote, w.rows("job"), q.sched.flying)
+		if len(w.remote) != 2 || w.rows("job") != 0 || q.sched.Flying() != 0 {
+			t.Fatalf("released: %v, %d jobs, %d flying", w.remote, w.rows("job"), q.sched.Flying())
 		}
 	})
 }
@@ -407,8 +407,8 @@ func TestCorruptRowIsSetAside(t *testing.T) {
 		w.reply = nil
 		q = w.start()
 		pass(time.Hour)
-		if len(w.remote) != 1 || q.Counts()["hold"] != 2 || q.sched.flying != 0 {
-			t.Fatalf("went out %v, counts %v, %d flying", w.remote, q.Counts(), q.sched.flying)
+		if len(w.remote) != 1 || q.Counts()["hold"] != 2 || q.sched.Flying() != 0 {
+			t.Fatalf("went out %v, counts %v, %d flying", w.remote, q.Counts(), q.sched.Flying())
 		}
 		info, err := q.Info(t.Context(), bad.ID)
 		if err != nil || info.State != "corrupt" || len(info.Recipients) != 2 {

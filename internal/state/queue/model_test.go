@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -140,7 +141,7 @@ func (r *run) outcomes(t *Task) (list []flow.Outcome) {
 
 func (w *modelWorld) begin(held map[queueid.ID]bool) *run {
 	r := &run{w: w, held: held}
-	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Limits: Limits{PerRoute: 2, Total: 3, Mailbox: 8},
+	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Limits: sched.Limits{PerRoute: 2, Total: 3, Mailbox: 8},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: r, Workers: 2, Batch: 4, Pace: 5 * time.Millisecond},
 			flow.SMTP: {Agent: r, Workers: 3, Batch: 1}}})
 	w.mu.Lock()
@@ -310,8 +311,8 @@ func (w *modelWorld) verify(q *Queue) {
 	if n := len(q.jobs); n > 0 || q.incoming != 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 || len(w.records) > 0 && !w.stuck {
 		w.problem("left over: %d jobs, %d incoming, %d rows, %d records", n, q.incoming, w.rows("job"), len(w.records))
 	}
-	if len(q.sched.routes) > 0 || q.sched.flying != 0 {
-		w.problem("left over: %d routes, %d in flight", len(q.sched.routes), q.sched.flying)
+	if q.sched.Flying() != 0 {
+		w.problem("left over: %d in flight", q.sched.Flying())
 	}
 	for _, j := range w.jobs {
 		for i := range j.Recipients {

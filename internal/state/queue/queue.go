@@ -15,6 +15,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 // Task is one attempt: recipients of one job that share transport and route.
@@ -24,7 +25,7 @@ type Task struct {
 	Attempts   int       // failed ones before this
 	Due        time.Time // when the scheduler might have started it
 
-	unit Unit
+	unit sched.Unit
 	item *item
 }
 
@@ -84,7 +85,7 @@ type Options struct {
 	Lanes    map[flow.Transport]Lane
 	Reporter Reporter
 	Retry    Retry
-	Limits   Limits
+	Limits   sched.Limits
 	Now      func() time.Time
 	Jitter   func() float64 // in [0, 1)
 	Log      *slog.Logger
@@ -109,7 +110,7 @@ type Queue struct {
 	opt Options
 
 	mu       sync.Mutex // guards what follows; no I/O under it
-	sched    *Scheduler
+	sched    *sched.Scheduler
 	lanes    map[flow.Transport]*lane
 	jobs     map[queueid.ID]*item
 	incoming int                           // items without rows
@@ -215,7 +216,7 @@ func New(o Options) *Queue {
 	if o.MailboxPatience == 0 {
 		o.MailboxPatience = mailboxPatience
 	}
-	q := &Queue{opt: o, sched: NewScheduler(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
+	q := &Queue{opt: o, sched: sched.New(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
 		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
@@ -328,23 +329,24 @@ func (q *Queue) schedule(it *item, rcpts []*recipient) {
 		r := rcpts[0]
 		q.turns++
 		r.turn = q.turns
-		q.sched.Add(Unit{ID: it.id, Turn: r.turn, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
+		q.sched.Add(sched.Unit{ID: it.id, Turn: r.turn, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
 		return
 	}
 	type key struct {
-		routeKey
-		due time.Time
+		transport flow.Transport
+		route     string
+		due       time.Time
 	}
 	at := map[key]int{}
-	var units []Unit
+	var units []sched.Unit
 	for _, r := range rcpts {
-		k := key{routeKey{r.transport, r.route}, r.next}
+		k := key{r.transport, r.route, r.next}
 		i, ok := at[k]
 		if !ok || len(units[i].Recipients) >= maxUnit {
 			i = len(units)
 			at[k] = i
 			q.turns++
-			units = append(units, Unit{ID: it.id, Turn: q.turns, Transport: r.transport, Route: r.route, Due: r.next})
+			units = append(units, sched.Unit{ID: it.id, Turn: q.turns, Transport: r.transport, Route: r.route, Due: r.next})
 		}
 		r.turn = units[i].Turn
 		units[i].Recipients = append(units[i].Recipients, r.no)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 // lane is a transport's agent with the tasks that wait for it.
@@ -118,13 +119,13 @@ func (q *Queue) pump() {
 	now := q.opt.Now()
 	q.sched.Tick(now)
 	for {
-		u, ok := q.sched.Ready()
+		u, ok := q.sched.Ready(now)
 		if !ok {
 			break
 		}
-		t := q.task(u)
+		t := q.task(u.Unit)
 		if t == nil {
-			q.sched.Done(u)
+			q.sched.Done(u.Unit, sched.Feedback{}, now)
 			continue
 		}
 		l := q.lane(u.Transport)
@@ -146,7 +147,7 @@ func (q *Queue) pump() {
 }
 
 // task makes the attempt for a unit; nil when nothing of it is left to do.
-func (q *Queue) task(u Unit) *Task {
+func (q *Queue) task(u sched.Unit) *Task {
 	it := q.jobs[u.ID]
 	if it == nil || it.held {
 		return nil
@@ -178,7 +179,7 @@ func (q *Queue) land(t *Task) {
 			r.flying = false
 		}
 	}
-	q.sched.Done(t.unit)
+	q.sched.Done(t.unit, sched.Feedback{}, q.opt.Now())
 }
 
 // wanted tells whether a task that waits in its lane is still to be tried: its job may have been deleted or held. q.mu is

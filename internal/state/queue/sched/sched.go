@@ -1,4 +1,13 @@
-package queue
+// Package sched decides which deliveries run next. It is pure: no clock, no goroutine, no I/O; the caller tells it the
+// time, and does what it says.
+//
+// Units that are due wait in lines, one for each destination and payer. Destinations are sites: domains whose mail
+// exchangers are the same provider's count as one, once the caller has told which (Unresolved, Resolved). Of what may run,
+// the payers take turns, and for each payer its sites; so neither a long line nor a great sender holds up the others.
+//
+// Units are never taken out: one whose recipients have ended, are held or have a later unit comes up like the rest, and
+// the caller, who knows, passes it to Done at once. So the deletion of many jobs costs no search for each.
+package sched
 
 import (
 	"container/heap"
@@ -13,9 +22,42 @@ type Unit struct {
 	ID         queueid.ID
 	Turn       uint64 // the caller's, to tell units apart
 	Transport  flow.Transport
-	Route      string // site or next hop; "" for mailbox
-	Recipients []int  // recipient numbers
+	Route      string // SMTP: the domain; else the next hop or whose command or file it is; "" for mailboxes
+	MX         bool   // Route is a domain whose mail exchangers say which site it belongs to
+	Payer      string // who takes turns with others: an account, a sender's domain
+	Class      Class
+	Recipients []int // recipient numbers
 	Due        time.Time
+	Expire     time.Time // when it comes up also where its site rests; zero: never for that reason
+}
+
+// Class is how urgent a unit is among its payer's and others'.
+type Class uint8
+
+// The classes. Each gets a share of what may run, Urgent the largest; none starves.
+const (
+	Normal Class = iota
+	Urgent       // notifications, mail that asks for priority
+	Bulk         // lists, newsletters
+)
+
+// Pick is a unit whose turn it is. With Rest it is not to be tried: its site rests, and the unit has expired meanwhile.
+type Pick struct {
+	Unit
+	Rest *Rest
+}
+
+// Rest is why a site is not tried at present.
+type Rest struct {
+	Until  time.Time // when it is probed
+	Since  time.Time
+	Reason flow.Outcome // the last attempt's
+}
+
+// Feedback is what an attempt said about its site.
+type Feedback struct {
+	Signal  flow.Signal
+	Outcome flow.Outcome // of the last recipient, the reason of a Rest
 }
 
 // Limits bound what runs at once.
@@ -25,10 +67,7 @@ type Limits struct {
 	Mailbox  int // mailbox units in flight
 }
 
-// Scheduler decides what runs next. It is pure: no clock, no goroutine; the caller tells it the time. Units due wait in
-// one line per route, and the routes take turns, so that a long line does not hold up a short one. Units are never taken
-// out: one whose recipients have ended, are held or have a later unit comes up like the rest, and the caller, who knows,
-// passes it to Done at once. So the deletion of many jobs costs no search for each.
+// Scheduler decides what runs next.
 type Scheduler struct {
 	limits  Limits
 	waiting dueHeap
@@ -49,8 +88,8 @@ type route struct {
 	waiting bool // it stands in Scheduler.turn
 }
 
-// NewScheduler makes a scheduler with nothing to do.
-func NewScheduler(l Limits) *Scheduler {
+// New makes a scheduler with nothing to do.
+func New(l Limits) *Scheduler {
 	return &Scheduler{limits: l, routes: map[routeKey]*route{}}
 }
 
@@ -94,8 +133,8 @@ func (s *Scheduler) perRoute(r *route) int {
 
 func remote(t flow.Transport) bool { return t == flow.SMTP || t == flow.LMTP }
 
-// Ready returns the next unit that may run now; false when there is none. The unit is in flight until Done.
-func (s *Scheduler) Ready() (Unit, bool) {
+// Ready returns the next unit that may run at now; false when there is none. The unit is in flight until Done.
+func (s *Scheduler) Ready(now time.Time) (Pick, bool) {
 	for n := len(s.turn); n > 0; n-- {
 		r := s.turn[0]
 		s.turn = s.turn[1:]
@@ -112,13 +151,14 @@ func (s *Scheduler) Ready() (Unit, bool) {
 			s.flying++
 		}
 		s.enqueue(r)
-		return u, true
+		return Pick{Unit: u}, true
 	}
-	return Unit{}, false
+	return Pick{}, false
 }
 
-// Done frees the place of a unit that Ready returned.
-func (s *Scheduler) Done(u Unit) {
+// Done frees the place of a unit that Ready returned, and learns from its attempt; the zero Feedback says nothing about
+// the site.
+func (s *Scheduler) Done(u Unit, f Feedback, now time.Time) {
 	key := routeKey{u.Transport, u.Route}
 	r := s.routes[key]
 	if r == nil || r.flying == 0 {
@@ -169,3 +209,6 @@ func (h *dueHeap) Pop() any {
 	*h = old[:len(old)-1]
 	return u
 }
+
+// Flying is how many units of remote routes are in flight.
+func (s *Scheduler) Flying() int { return s.flying }

@@ -1,4 +1,4 @@
-package queue
+package sched
 
 import (
 	"testing"
@@ -16,14 +16,14 @@ func unit(n int, route string, due time.Time) Unit {
 }
 
 func TestRoutesTakeTurns(t *testing.T) {
-	s := NewScheduler(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
+	s := New(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
 	for i := range 100 {
 		s.Add(unit(i, "big.example", start))
 	}
 	s.Add(unit(500, "small.example", start))
 	s.Tick(start)
 	for i := range 2 {
-		u, ok := s.Ready()
+		u, ok := s.Ready(start)
 		if !ok {
 			t.Fatal("nothing ready")
 		}
@@ -34,10 +34,10 @@ func TestRoutesTakeTurns(t *testing.T) {
 }
 
 func TestNotBeforeDue(t *testing.T) {
-	s := NewScheduler(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
+	s := New(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
 	s.Add(unit(1, "a", start.Add(time.Minute)))
 	s.Tick(start)
-	if _, ok := s.Ready(); ok {
+	if _, ok := s.Ready(time.Time{}); ok {
 		t.Fatal("ran before it was due")
 	}
 	if next, ok := s.Next(); !ok || !next.Equal(start.Add(time.Minute)) {
@@ -45,7 +45,7 @@ func TestNotBeforeDue(t *testing.T) {
 	}
 	s.Flush(start)
 	s.Tick(start)
-	if _, ok := s.Ready(); !ok {
+	if _, ok := s.Ready(time.Time{}); !ok {
 		t.Fatal("flush made nothing due")
 	}
 }
@@ -54,7 +54,7 @@ func TestNotBeforeDue(t *testing.T) {
 func TestSchedulerModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{PerRoute: rapid.IntRange(1, 3).Draw(t, "per route"), Total: rapid.IntRange(1, 4).Draw(t, "total"), Mailbox: 2}
-		s := NewScheduler(l)
+		s := New(l)
 		now := start
 		added, came := 0, map[queueid.ID]int{}
 		var flying []Unit
@@ -71,7 +71,7 @@ func TestSchedulerModel(t *testing.T) {
 			},
 			"tick": func(t *rapid.T) { now = now.Add(time.Second); s.Tick(now) },
 			"ready": func(t *rapid.T) {
-				u, ok := s.Ready()
+				u, ok := s.Ready(now)
 				if !ok {
 					return
 				}
@@ -82,7 +82,7 @@ func TestSchedulerModel(t *testing.T) {
 				if came[u.ID] > 1 {
 					t.Fatalf("unit %v came twice", u.ID)
 				}
-				flying = append(flying, u)
+				flying = append(flying, u.Unit)
 				key := u.Transport.String() + u.Route
 				perRoute[key]++
 				if u.Transport == flow.SMTP && perRoute[key] > l.PerRoute || u.Transport == flow.Mailbox && perRoute[key] > l.Mailbox {
@@ -99,23 +99,23 @@ func TestSchedulerModel(t *testing.T) {
 				u := flying[0]
 				flying = flying[1:]
 				perRoute[u.Transport.String()+u.Route]--
-				s.Done(u)
+				s.Done(u, Feedback{}, time.Time{})
 			},
 		})
 		now = now.Add(time.Hour)
 		for {
 			s.Tick(now)
-			u, ok := s.Ready()
+			u, ok := s.Ready(now)
 			if !ok {
 				if len(flying) == 0 {
 					break
 				}
-				s.Done(flying[0])
+				s.Done(flying[0], Feedback{}, time.Time{})
 				flying = flying[1:]
 				continue
 			}
 			came[u.ID]++
-			flying = append(flying, u)
+			flying = append(flying, u.Unit)
 		}
 		if len(came) != added {
 			t.Fatalf("added %d, came %d", added, len(came))
@@ -126,35 +126,20 @@ func TestSchedulerModel(t *testing.T) {
 	})
 }
 
-func TestRetryWait(t *testing.T) {
-	r := DefaultRetry()
-	for _, c := range []struct {
-		attempts int
-		want     time.Duration
-	}{{1, 5 * time.Minute}, {2, 10 * time.Minute}, {3, 20 * time.Minute}, {9, 70 * time.Minute}, {1000, 70 * time.Minute}} {
-		if got := r.Wait(c.attempts, 0.5); got != c.want {
-			t.Errorf("after %d attempts %v, want %v", c.attempts, got, c.want)
-		}
-	}
-	if lo, hi := r.Wait(1, 0), r.Wait(1, 0.999); lo >= hi || lo < 4*time.Minute || hi > 6*time.Minute {
-		t.Errorf("jitter from %v to %v", lo, hi)
-	}
-}
-
 // A user whose commands take long keeps no other's from running.
 func TestCommandsTakeTurns(t *testing.T) {
-	s := NewScheduler(Limits{PerRoute: 20, Total: 200, Mailbox: 8})
+	s := New(Limits{PerRoute: 20, Total: 200, Mailbox: 8})
 	for i := range 30 {
-		u := unit(i, RouteOf(&flow.Recipient{Transport: flow.Pipe, NextHop: "slow"}), start)
+		u := unit(i, "slow", start)
 		u.Transport = flow.Pipe
 		s.Add(u)
 	}
-	u := unit(500, RouteOf(&flow.Recipient{Transport: flow.Pipe, NextHop: "quick"}), start)
+	u := unit(500, "quick", start)
 	u.Transport = flow.Pipe
 	s.Add(u)
 	s.Tick(start)
 	flying := map[string]int{}
-	for u, ok := s.Ready(); ok; u, ok = s.Ready() {
+	for u, ok := s.Ready(start); ok; u, ok = s.Ready(time.Time{}) {
 		flying[u.Route]++
 	}
 	if flying["slow"] != localPerRoute || flying["quick"] != 1 {
