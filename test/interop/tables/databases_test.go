@@ -96,12 +96,12 @@ func databaseAgrees(t *testing.T, kind, head string, keys []string) {
 	}
 }
 
-const schema = "CREATE TABLE virtual (address varchar(200) NOT NULL, goto varchar(200) NOT NULL);\n"
+const schema = "CREATE TABLE virtual (address varchar(200) NOT NULL, goto varchar(200) NOT NULL);\nCREATE INDEX virtual_address ON virtual (address);\n"
 
 func TestSQLite(t *testing.T) {
 	keys, rows := keysAndRows(1)
 	path := filepath.Join(t.TempDir(), "mail.db")
-	run(t, "BEGIN;"+strings.ReplaceAll(schema, "virtual", `"virtual"`)+strings.ReplaceAll(sqlRows(rows), "INTO virtual", `INTO "virtual"`)+"COMMIT;", "sqlite3", path)
+	run(t, "BEGIN;"+strings.NewReplacer("TABLE virtual", `TABLE "virtual"`, "ON virtual", `ON "virtual"`).Replace(schema)+strings.ReplaceAll(sqlRows(rows), "INTO virtual", `INTO "virtual"`)+"COMMIT;", "sqlite3", path)
 	dir := configured(t)
 	for name, query := range queries {
 		t.Run(name, func(t *testing.T) {

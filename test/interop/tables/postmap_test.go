@@ -2,6 +2,7 @@ package tables
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/test/needs"
@@ -42,9 +44,11 @@ func configured(t *testing.T) string {
 	return dir
 }
 
+// write makes a file that looks an hour old: Postfix waits two seconds before it believes one that has just changed.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	old := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, old, old)); err != nil {
 		t.Fatal(err)
 	}
 }
