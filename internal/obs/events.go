@@ -118,6 +118,7 @@ type Delivery struct {
 	Delays    [4]time.Duration
 	DSN       status.Enhanced
 	Outcome   Outcome
+	Class     string // why it was deferred or bounced, in flow.Class's words; empty: nothing is known
 	Text      string // the remote's reply or our reason
 }
 

@@ -13,8 +13,8 @@ type counters struct {
 	accepted    func(values ...string) Counter
 	bytes       Counter
 	queued      func(values ...string) Counter
-	deliveries  func(values ...string) Counter
-	delay       Histogram
+	delivery    deliveries
+	attempt     attempts
 	rejected    func(values ...string) Counter
 	logins      func(values ...string) Counter
 	screened    func(values ...string) Counter
@@ -26,12 +26,11 @@ func newCounters(m *Metrics) counters {
 		accepted:    m.CounterVec("messages_accepted_total", "Messages accepted from clients.", "service"),
 		bytes:       m.Counter("message_bytes_accepted_total", "Bytes of accepted messages."),
 		queued:      m.CounterVec("messages_made_total", "Messages that Postrider made: bounces, redirects.", "kind"),
-		deliveries:  m.CounterVec("deliveries_total", "Attempts, one for each recipient.", "transport", "status"),
-		delay: m.Histogram("delivery_delay_seconds", "Time from arrival to final delivery of a recipient.",
-			[]float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600, 3600, 86400}),
-		rejected: m.CounterVec("rejections_total", "Commands refused.", "service", "reason", "code"),
-		logins:   m.CounterVec("logins_total", "Logins.", "service", "mech", "result"),
-		screened: m.CounterVec("screened_total", "What the tests of unknown clients found.", "found"),
+		delivery:    newDeliveries(m),
+		attempt:     newAttempts(m),
+		rejected:    m.CounterVec("rejections_total", "Commands refused.", "service", "reason", "code"),
+		logins:      m.CounterVec("logins_total", "Logins.", "service", "mech", "result"),
+		screened:    m.CounterVec("screened_total", "What the tests of unknown clients found.", "found"),
 	}
 }
 
@@ -50,10 +49,9 @@ func (m *Metrics) Emit(e obs.Event) {
 	case obs.Queued:
 		c.queued(e.Kind).Inc()
 	case obs.Delivery:
-		c.deliveries(e.Transport, string(e.Outcome)).Inc()
-		if e.Outcome == obs.Sent {
-			c.delay.Observe(e.Delay.Seconds())
-		}
+		c.delivery.count(&e)
+	case obs.Attempt:
+		c.attempt.count(&e)
 	case obs.Rejected:
 		code := ""
 		if e.Error != nil {
@@ -66,7 +64,7 @@ func (m *Metrics) Emit(e obs.Event) {
 		c.logins(e.Service, knownMech(e.Mech), "failed").Inc()
 	case obs.Login:
 		c.logins(e.Service, knownMech(e.Mech), "ok").Inc()
-	case obs.Disconnect, obs.Removed, obs.Logout, obs.Attempt: // counted by their beginnings
+	case obs.Disconnect, obs.Removed, obs.Logout: // counted by their beginnings
 	}
 }
 

@@ -7,6 +7,8 @@
 //
 //	metrics.go   the registry; making counters, gauges, histograms
 //	counters.go  what the outcomes add up to
+//	attempts.go  what deliveries and attempts at other hosts add up to
+//	set.go       gauges that come and go
 //	http.go      the pages
 package metrics
 
@@ -84,6 +86,18 @@ func (m *Metrics) GaugeFunc(name, help string, value func() float64) {
 	register(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, value))
 }
 
+// HistogramVec makes a histogram with labels, as CounterVec does.
+func (m *Metrics) HistogramVec(name, help string, buckets []float64, labels ...string) func(values ...string) Histogram {
+	v := register(m, prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels))
+	return func(values ...string) Histogram {
+		h, err := v.GetMetricWithLabelValues(values...)
+		if err != nil {
+			return discard{} // as in CounterVec
+		}
+		return h
+	}
+}
+
 // Histogram makes a histogram; buckets are upper bounds, rising.
 func (m *Metrics) Histogram(name, help string, buckets []float64) Histogram {
 	return register(m, prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}))
@@ -109,3 +123,5 @@ type discard struct{}
 
 func (discard) Inc()        {}
 func (discard) Add(float64) {}
+
+func (discard) Observe(float64) {}

@@ -52,6 +52,39 @@ func TestOutcomesAreCounted(t *testing.T) {
 	}
 }
 
+func TestAttemptsAreCounted(t *testing.T) {
+	m := New("x")
+	m.NameSites([]string{"google"})
+	for _, e := range []obs.Event{
+		obs.Delivery{Transport: "smtp", Outcome: obs.Deferred, Class: "greylisted"}, obs.Delivery{Transport: "smtp", Outcome: obs.Deferred},
+		obs.Delivery{Transport: "smtp", Outcome: obs.Bounced, Class: "unknown"}, obs.Delivery{Transport: "lmtp", Outcome: obs.Expired, Class: "full"},
+		obs.Delivery{Transport: "smtp", Outcome: obs.Sent, Delay: 3 * time.Second, Delays: [4]time.Duration{0, time.Second, 2 * time.Second, 5 * time.Millisecond}},
+		obs.Attempt{Site: "google", Phase: "quit", Reused: true, TLS: "TLSv1.3", Trust: "verified"},
+		obs.Attempt{Site: "google", Phase: "rcpt", TLS: "TLSv1.3", Trust: "unverified", Connect: 50 * time.Millisecond},
+		obs.Attempt{Site: "stranger.example", Phase: "connect"}, obs.Attempt{Site: "another.example", Phase: "connect"},
+		obs.Attempt{Site: "another.example", Phase: "mail"},
+	} {
+		m.Emit(e)
+	}
+	_, body := get(t, m, "/metrics", nil)
+	for _, want := range []string{
+		`postrider_deferrals_total{class="greylisted",transport="smtp"} 1`, `postrider_deferrals_total{class="other",transport="smtp"} 1`,
+		`postrider_bounces_total{class="unknown",transport="smtp"} 1`, `postrider_bounces_total{class="full",transport="lmtp"} 1`,
+		`postrider_delivery_phase_seconds_bucket{phase="b",le="0.3"} 0`, `postrider_delivery_phase_seconds_bucket{phase="b",le="1"} 1`,
+		`postrider_delivery_phase_seconds_sum{phase="c"} 2`, `postrider_delivery_phase_seconds_bucket{phase="d",le="0.01"} 1`,
+		`postrider_attempts_total{phase="quit",reused="true",site="google"} 1`, `postrider_attempts_total{phase="connect",reused="false",site="other"} 2`,
+		`postrider_attempt_tls_total{trust="verified"} 1`, `postrider_attempt_tls_total{trust="unverified"} 1`, `postrider_attempt_tls_total{trust="none"} 1`,
+		`postrider_attempt_connect_seconds_count 2`, `postrider_attempt_duration_seconds_count 5`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(body, "stranger") {
+		t.Error("a stranger chose the value of a label")
+	}
+}
+
 // Two nodes in one process count apart.
 func TestNodesDoNotMix(t *testing.T) {
 	a, b := New("a"), New("b")
