@@ -29,6 +29,9 @@ below() {
 	go test -timeout "$timeout" "$@" "./$dir/..."
 }
 
+# with runs a stage of tests of the built program, which its packages need not build each for themselves.
+with() { make -s build && POSTRIDER_BIN=$PWD/bin/postrider "$@"; }
+
 peers() { test/ci/peers.sh; }
 build() { make -s build && go test -run '^$' ./... >/dev/null && mutants; }
 # mutants are builds that lack one sync each; test/crash finds them out.
@@ -57,13 +60,13 @@ race() {
 	# Where goroutines meet most: affordable in full, on the database in memory.
 	CGO_ENABLED=1 go test -race -short -timeout "$timeout" ./internal/state/queue
 }
-dialogues() { below test/dialogue -shuffle=on; }
-interop() { below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
+dialogues() { with below test/dialogue -shuffle=on; }
+interop() { with below test/interop -p 1 -v 2>&1 | test/ci/brief.sh; }
 crash() { below test/crash -p 1 -v "$@" 2>&1 | test/ci/brief.sh figures; } # what was acknowledged, found, lost
 order() { crash -run Order; }
 powercut() { crash -run PowerCut; }
 kill_() { crash -run Kill; }
-crowds() { below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)'; } # with the figures
+crowds() { with below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)'; } # with the figures
 crashes() { crash -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }

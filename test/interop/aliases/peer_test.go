@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	peer "github.com/postrider/postrider/test/interop/postfix"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -37,7 +38,8 @@ func newPostfix(t *testing.T, dir string) *postfix {
 		must(t, os.Mkdir(p.path(sub), 0o755))
 	}
 	p.run(t, "chown", "postfix", p.path("state"))
-	must(t, os.WriteFile(p.path("etc", "master.cf"), []byte(masterCF), 0o644), os.WriteFile(p.path("etc", "main.cf"), []byte(strings.ReplaceAll(`
+	peer.WriteFile(t, p.path("etc", "master.cf"), masterCF)
+	peer.WriteFile(t, p.path("etc", "main.cf"), strings.ReplaceAll(`
 compatibility_level = 3.6
 queue_directory = DIR/queue
 data_directory = DIR/state
@@ -57,7 +59,7 @@ default_transport = discard:
 home_mailbox = Maildir/
 notify_classes =
 biff = no
-`, "DIR", p.dir)), 0o644))
+`, "DIR", p.dir))
 	p.run(t, "postalias", "-c", p.path("etc"), "hash:"+p.path("aliases"))
 	p.run(t, "postfix", "-c", p.path("etc"), "start")
 	t.Cleanup(func() {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/node"
+	peer "github.com/postrider/postrider/test/interop/postfix"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -79,9 +80,7 @@ func newPostfix(t *testing.T, ns namespace, dir string) *postfix {
 // table writes a file of the configuration. Running daemons see it after reload.
 func (p *postfix) table(t testing.TB, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, "etc", name), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	peer.WriteFile(t, filepath.Join(p.dir, "etc", name), text)
 }
 
 // control runs a command of Postfix.

@@ -2,17 +2,15 @@ package tables
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postrider/postrider/internal/decide/table"
+	"github.com/postrider/postrider/test/interop/postfix"
 	"github.com/postrider/postrider/test/needs"
 )
 
@@ -44,13 +42,9 @@ func configured(t *testing.T) string {
 	return dir
 }
 
-// write makes a file that looks an hour old: Postfix waits two seconds before it believes one that has just changed.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	old := time.Now().Add(-time.Hour)
-	if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, old, old)); err != nil {
-		t.Fatal(err)
-	}
+	postfix.WriteFile(t, path, text)
 }
 
 // agree compares a table with Postfix's for all keys, and wants some of them to be found.
