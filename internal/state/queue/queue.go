@@ -216,7 +216,7 @@ func New(o Options) *Queue {
 	if o.MailboxPatience == 0 {
 		o.MailboxPatience = mailboxPatience
 	}
-	q := &Queue{opt: o, sched: sched.New(o.Limits), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
+	q := &Queue{opt: o, sched: sched.New(sched.Policy{Limits: o.Limits}), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
 		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}

@@ -62,13 +62,61 @@ type Feedback struct {
 
 // Limits bound what runs at once.
 type Limits struct {
-	PerRoute int // units of one SMTP or LMTP route in flight; of commands and files at most localPerRoute
-	Total    int // units of all SMTP and LMTP routes in flight
+	PerRoute int // units of one SMTP or LMTP site in flight, where Policy.Sites says nothing else; of commands and files at most localPerRoute
+	Total    int // units of all SMTP and LMTP sites in flight
 	Mailbox  int // mailbox units in flight
+}
+
+// Rate is a number of events in a time; the zero Rate is no limit.
+type Rate struct {
+	N   int
+	Per time.Duration
+}
+
+// Site is what a site is given.
+type Site struct {
+	Concurrency int  // units in flight, the ceiling of what it may grow to; 0: Limits.PerRoute
+	Initial     int  // units in flight at first; 0: Policy.Initial
+	Connections Rate // new connections
+	Messages    Rate // units begun
+}
+
+// Policy is what the operator says. The zero value of each field but Limits is its default.
+type Policy struct {
+	Limits  Limits
+	Initial int             // units of one site in flight at first; 0: DefaultInitial
+	Sites   map[string]Site // by site name
+	// SiteOf names the site of a route that is no domain's exchangers (Unit.MX is false); nil: the route itself.
+	SiteOf    func(t flow.Transport, route string) string
+	DeadAfter int           // attempts in a row that found a site unreachable, or refused us, before it rests; 0: DefaultDeadAfter
+	RestMin   time.Duration // the first rest; each one after it is twice as long; 0: DefaultRestMin
+	RestMax   time.Duration // the longest; 0: DefaultRestMax
+}
+
+// Defaults of Policy.
+const (
+	DefaultInitial   = 5 // initial_destination_concurrency
+	DefaultDeadAfter = 3
+	DefaultRestMin   = 5 * time.Minute // minimal_backoff_time
+	DefaultRestMax   = time.Hour
+)
+
+// SiteInfo is a site as an operator sees it.
+type SiteInfo struct {
+	Name        string
+	Transport   flow.Transport
+	Flying      int   // units in flight
+	Ready       int   // units that are due and wait
+	Limit       int   // units that may be in flight now
+	Ceiling     int   // and at most
+	Rest        *Rest // nil: it does not rest
+	Connections Rate
+	Messages    Rate
 }
 
 // Scheduler decides what runs next.
 type Scheduler struct {
+	policy  Policy
 	limits  Limits
 	waiting dueHeap
 	routes  map[routeKey]*route
@@ -89,9 +137,32 @@ type route struct {
 }
 
 // New makes a scheduler with nothing to do.
-func New(l Limits) *Scheduler {
-	return &Scheduler{limits: l, routes: map[routeKey]*route{}}
+func New(p Policy) *Scheduler {
+	return &Scheduler{policy: p, limits: p.Limits, routes: map[routeKey]*route{}}
 }
+
+// SetPolicy puts another policy in force. What is in flight stays.
+func (s *Scheduler) SetPolicy(p Policy) { s.policy, s.limits = p, p.Limits }
+
+// Unresolved returns up to max domains whose site is to be found; each is returned once until Resolved answers it. Units of
+// theirs wait meanwhile.
+func (s *Scheduler) Unresolved(max int) []string { return nil }
+
+// Resolved says which site a domain belongs to, until when. An empty site (the DNS gave no answer) makes the domain its own
+// site.
+func (s *Scheduler) Resolved(domain, site string, until time.Time) {}
+
+// Sites lists the sites that have units in flight or waiting, or rest.
+func (s *Scheduler) Sites(now time.Time) []SiteInfo {
+	var out []SiteInfo
+	for k, r := range s.routes {
+		out = append(out, SiteInfo{Name: k.name, Transport: k.transport, Flying: r.flying, Ready: len(r.ready), Limit: s.perRoute(r), Ceiling: s.perRoute(r)})
+	}
+	return out
+}
+
+// Resume ends the rest of a site; false when no site of that name is known.
+func (s *Scheduler) Resume(site string) bool { return false }
 
 // Add takes a unit. It may be due already.
 func (s *Scheduler) Add(u Unit) { heap.Push(&s.waiting, u) }

@@ -16,7 +16,7 @@ func unit(n int, route string, due time.Time) Unit {
 }
 
 func TestRoutesTakeTurns(t *testing.T) {
-	s := New(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
+	s := New(Policy{Limits: Limits{PerRoute: 5, Total: 10, Mailbox: 1}})
 	for i := range 100 {
 		s.Add(unit(i, "big.example", start))
 	}
@@ -34,7 +34,7 @@ func TestRoutesTakeTurns(t *testing.T) {
 }
 
 func TestNotBeforeDue(t *testing.T) {
-	s := New(Limits{PerRoute: 5, Total: 10, Mailbox: 1})
+	s := New(Policy{Limits: Limits{PerRoute: 5, Total: 10, Mailbox: 1}})
 	s.Add(unit(1, "a", start.Add(time.Minute)))
 	s.Tick(start)
 	if _, ok := s.Ready(time.Time{}); ok {
@@ -54,7 +54,7 @@ func TestNotBeforeDue(t *testing.T) {
 func TestSchedulerModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := Limits{PerRoute: rapid.IntRange(1, 3).Draw(t, "per route"), Total: rapid.IntRange(1, 4).Draw(t, "total"), Mailbox: 2}
-		s := New(l)
+		s := New(Policy{Limits: l})
 		now := start
 		added, came := 0, map[queueid.ID]int{}
 		var flying []Unit
@@ -128,7 +128,7 @@ func TestSchedulerModel(t *testing.T) {
 
 // A user whose commands take long keeps no other's from running.
 func TestCommandsTakeTurns(t *testing.T) {
-	s := New(Limits{PerRoute: 20, Total: 200, Mailbox: 8})
+	s := New(Policy{Limits: Limits{PerRoute: 20, Total: 200, Mailbox: 8}})
 	for i := range 30 {
 		u := unit(i, "slow", start)
 		u.Transport = flow.Pipe
