@@ -63,6 +63,7 @@ func (a *assigner) line(e *unstable.Node) int {
 func (a *assigner) assign(key string, e *unstable.Node) {
 	where := a.at(a.line(e))
 	value := e.Value()
+	ensure(a.parse.config, key)
 	target, isTable := find(a.parse.config, key)
 	switch {
 	case isTable && value.Kind == unstable.InlineTable:
@@ -83,6 +84,7 @@ func (a *assigner) assign(key string, e *unstable.Node) {
 }
 
 func (a *assigner) checkTable(key string, line int) {
+	ensure(a.parse.config, key)
 	switch target, isTable := find(a.parse.config, key); {
 	case isTable:
 	case target.IsValid():
@@ -93,7 +95,7 @@ func (a *assigner) checkTable(key string, line int) {
 }
 
 func (a *assigner) unknown(where, key string) {
-	if near := nearestKey(key); near != "" {
+	if near := nearestKey(key, a.parse.config); near != "" {
 		a.parse.fail(where, "", "unknown key %q; did you mean %q?", key, near)
 		return
 	}
@@ -102,7 +104,7 @@ func (a *assigner) unknown(where, key string) {
 
 func (a *assigner) unknownTable(where, key string) {
 	var tables []string
-	walk(a.parse.config, func(s section) { tables = append(tables, s.key) }, func(leaf) {})
+	walk(withNames(a.parse.config, key), func(s section) { tables = append(tables, s.key) }, func(leaf) {})
 	if near := Nearest(key, tables); near != "" {
 		a.parse.fail(where, "", "unknown table [%s]; did you mean [%s]?", key, near)
 		return
@@ -117,11 +119,11 @@ func find(c *Config, key string) (target reflect.Value, isTable bool) {
 			target = l.value
 		}
 	})
-	return target, isTable
+	return target, isTable || isNamedTable(key)
 }
 
 func firstKey(table string) string {
-	for _, k := range Keys() {
+	for _, k := range allKeys(withNames(Defaults(), table)) {
 		if strings.HasPrefix(k, table+".") {
 			return k
 		}

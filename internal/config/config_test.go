@@ -204,7 +204,7 @@ func TestDefaultIsWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	walk(Defaults(), nil, func(l leaf) {
+	walk(withNames(Defaults(), ""), nil, func(l leaf) {
 		if len(docs[l.owner+"."+l.field.Name]) == 0 {
 			t.Errorf("%s has no text", l.key)
 		}

@@ -17,6 +17,12 @@ func Diff(old, updated *Config) []Change {
 		if was, is := olds[l.key], literal(l.value); was != is {
 			changes = append(changes, Change{Key: l.key, Old: was, New: is, Restart: l.field.Tag.Get("apply") == "restart"})
 		}
+		delete(olds, l.key)
+	})
+	walk(old, nil, func(l leaf) { // keys of tables that are no longer there
+		if was, gone := olds[l.key]; gone {
+			changes = append(changes, Change{Key: l.key, Old: was, Restart: l.field.Tag.Get("apply") == "restart"})
+		}
 	})
 	return changes
 }

@@ -38,6 +38,9 @@ type Config struct {
 	Metrics    Metrics    `toml:"metrics"`
 	Store      Store      `toml:"store"`
 	Limits     Limits     `toml:"limits"`
+
+	// Programs that get mail, each under a name of its own. An example of the table of one.
+	Pipes map[string]*Pipe `toml:"pipes"`
 }
 
 // Database is where the state besides the messages themselves is kept.

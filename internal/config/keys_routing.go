@@ -80,6 +80,14 @@ type Routing struct {
 	SenderBCCMaps []string `toml:"sender_bcc_maps"`
 	// Addresses that get a copy, by recipient.
 	RecipientBCCMaps []string `toml:"recipient_bcc_maps"`
+	// A command that gets the mail of system users instead of their mailboxes here, as the user, with the eight variables of docs/aliases.md: "/usr/bin/procmail". Needs the helper.
+	MailboxCommand string `toml:"mailbox_command"`
+	// A file in the home of system users that gets their mail instead of their mailboxes here: "Maildir/", "mail/inbox". Needs the helper.
+	HomeMailbox string `toml:"home_mailbox"`
+	// Where mail for users of the local class goes once aliases(5) and .forward are done: "lmtp:unix:/path". Empty: our mailstore.
+	MailboxTransport string `toml:"mailbox_transport"`
+	// Where mail for local names that do not exist goes, before luser_relay: "smtp:[old.example.org]".
+	FallbackTransport string `toml:"fallback_transport"`
 	// Where mail for local names that do not exist goes; $user, $extension, $local, $domain, $recipient stand for parts of the address. Such as "$user@other.example".
 	LuserRelay string `toml:"luser_relay"`
 	// The local part whose mail is dropped: notifications about notifications.

@@ -43,8 +43,8 @@ func distance(a, b string) int {
 
 // nearestKey finds the key that an unknown one stands for: an abbreviation, a misspelling, or the right name in the
 // wrong section.
-func nearestKey(key string) string {
-	keys := Keys()
+func nearestKey(key string, c *Config) string {
+	keys := allKeys(c)
 	for _, k := range keys {
 		if strings.HasPrefix(k, key+"_") {
 			return k

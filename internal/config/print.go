@@ -29,10 +29,15 @@ func Default() (string, error) {
 		}
 		return true
 	}
-	walk(Defaults(), func(s section) {
+	mark := "#"
+	walk(withNames(Defaults(), ""), func(s section) {
 		b.WriteString("\n")
 		if !say(s.owner + "." + s.field.Name) {
 			say(s.field.Type.Name())
+		}
+		if mark = "#"; isNamed(s.field.Type) {
+			mark = "# " // an example: there is no such table
+			b.WriteString(mark)
 		}
 		fmt.Fprintf(&b, "[%s]\n", s.key)
 	}, func(l leaf) {
@@ -41,7 +46,7 @@ func Default() (string, error) {
 			b.WriteString("\n")
 		}
 		say(name)
-		fmt.Fprintf(&b, "#%s = %s\n", l.field.Tag.Get("toml"), literal(l.value))
+		fmt.Fprintf(&b, "%s%s = %s\n", mark, l.field.Tag.Get("toml"), literal(l.value))
 	})
 	return b.String(), nil
 }
@@ -150,7 +155,7 @@ func Reference() ([]Entry, error) {
 		return nil, err
 	}
 	var list []Entry
-	walk(Defaults(), func(s section) {
+	walk(withNames(Defaults(), ""), func(s section) {
 		text := docs[s.owner+"."+s.field.Name]
 		if len(text) == 0 {
 			text = docs[s.field.Type.Name()]

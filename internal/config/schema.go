@@ -40,7 +40,7 @@ func walk(c *Config, enter func(section), visit func(leaf)) {
 func walkStruct(v reflect.Value, prefix string, enter func(section), visit func(leaf)) {
 	t := v.Type()
 	for i := range t.NumField() {
-		if f := t.Field(i); !isSection(f.Type) {
+		if f := t.Field(i); !isSection(f.Type) && !isNamed(f.Type) {
 			visit(leaf{key: join(prefix, f.Tag.Get("toml")), value: v.Field(i), field: f, owner: t.Name()})
 		}
 	}
@@ -54,6 +54,11 @@ func walkStruct(v reflect.Value, prefix string, enter func(section), visit func(
 			enter(section{key, f, t.Name()})
 		}
 		walkStruct(v.Field(i), key, enter, visit)
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); isNamed(f.Type) {
+			walkNamed(v.Field(i), join(prefix, f.Tag.Get("toml")), section{field: f, owner: t.Name()}, enter, visit)
+		}
 	}
 }
 

@@ -55,6 +55,7 @@ func rules(c *Config) []rule {
 	rs = append(rs, proxyRules(c)...)
 	rs = append(rs, filterRules(c)...)
 	rs = append(rs, routingRules(c)...)
+	rs = append(rs, pipeRules(c)...)
 	for _, a := range c.Listeners.LMTP.Addresses {
 		// LMTP has no authentication, and its clients decide who receives.
 		rs = append(rs, rule{c.Listeners.LMTP.Enabled && !isLoopback(a), "listeners.lmtp.addresses",

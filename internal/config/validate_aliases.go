@@ -24,6 +24,12 @@ func aliasRules(c *Config) []rule {
 	}
 	needs(len(r.AllowMailToCommands) > 0, "allow_mail_to_commands", "commands are run")
 	needs(len(r.AllowMailToFiles) > 0, "allow_mail_to_files", "files are written")
+	needs(r.MailboxCommand != "", "mailbox_command", "commands are run")
+	needs(r.HomeMailbox != "", "home_mailbox", "files of users are written")
+	rs = append(rs, rule{strings.HasPrefix(r.HomeMailbox, "/") || strings.Contains("/"+r.HomeMailbox+"/", "/../"), "routing.home_mailbox",
+		fmt.Sprintf("%q: wants a path below the user's home, such as \"Maildir/\"", r.HomeMailbox)},
+		rule{r.MailboxCommand != "" && r.HomeMailbox != "", "routing.home_mailbox", "and routing.mailbox_command are both set: the command would get it all"},
+		rule{strings.ContainsAny(r.MailboxCommand+r.HomeMailbox, "\x00\r\n"), "routing.mailbox_command", "has a control character"})
 	needs(len(r.ForwardPath) > 0, "forward_path", ".forward files are read")
 	for _, path := range r.ForwardPath {
 		rs = append(rs, rule{!strings.HasPrefix(path, "$home/") && !strings.HasPrefix(path, "/"), "routing.forward_path",
