@@ -10,7 +10,7 @@
 //	keys.go     the keys of the log
 //	events.go   the outcomes
 //	log.go      Open: format, level, destination
-//	slog.go     outcomes as slog records
+//	slog.go, attempt.go  outcomes in words, for slog records and the trace
 //	maillog.go  outcomes and records as lines of syslog
 //	postfix.go, dovecot.go  the words of each event in that format
 //	file.go     a log file that can be opened anew after a rotation

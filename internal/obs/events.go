@@ -145,6 +145,23 @@ type Attempt struct {
 // Removed: a message left the queue; every recipient has its final outcome.
 type Removed struct{ ID queueid.ID }
 
+// Judged: what the rules that looked at a connection or a message found, and which of them led its recipients where they go.
+type Judged struct {
+	Peer
+	ID     queueid.ID // zero: at the connection, before a message was begun
+	To     []string   // recipients taken, as the client wrote them
+	Rules  []Rule     // in order
+	Routes []Rule
+}
+
+// Rule is one that decided something.
+type Rule struct {
+	Stage  string `json:"stage,omitempty"` // "connect", "helo", "mail", "rcpt", "data", "message"
+	Rule   string `json:"rule"`            // as the configuration has it, or the setting's name
+	Key    string `json:"key,omitempty"`   // what was asked
+	Result string `json:"result"`
+}
+
 // Reason is one word for why something was refused.
 type Reason string
 
@@ -243,6 +260,7 @@ func (Submitted) event()  {}
 func (Queued) event()     {}
 func (Delivery) event()   {}
 func (Attempt) event()    {}
+func (Judged) event()     {}
 func (Removed) event()    {}
 func (Rejected) event()   {}
 func (Screened) event()   {}

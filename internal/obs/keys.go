@@ -40,6 +40,15 @@ const (
 	KeyTops      = "top"        // messages whose beginning POP3 fetched
 	KeyRetrieved = "retr"       // messages that POP3 fetched
 	KeyRemoved   = "del"        // messages that POP3 removed
+	KeySite      = "site"       // what shares limits with a host
+	KeyLocal     = "local"      // our address of a connection
+	KeyTrust     = "trust"      // what the TLS of a host that we connected to proves
+	KeyReused    = "reused"     // whether a connection had carried another message before
+	KeyPhase     = "phase"      // the last one that an attempt reached
+	KeyReplies   = "replies"    // what a host answered, in full
+	KeyConnect   = "connect"    // seconds until a connection was ready
+	KeyRules     = "rules"      // rules that decided something about a session or message
+	KeyRoutes    = "routes"     // rules that decided where recipients go
 	KeyError     = "error"      // cause of a failure; never shown to a peer
 	KeyComponent = "component"  // part of Postrider that speaks: mx, mta, queue, ...
 )

@@ -72,6 +72,8 @@ func peerOf(e Event) (Peer, bool) {
 		return e.Peer, true
 	case Accepted:
 		return e.Peer, true
+	case Judged:
+		return e.Peer, true
 	case Rejected:
 		return e.Peer, true
 	case Screened:

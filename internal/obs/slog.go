@@ -13,17 +13,27 @@ import (
 type slogEvents struct{ log *slog.Logger }
 
 func (s slogEvents) Emit(e Event) {
-	level, msg := slog.LevelInfo, ""
 	if often(e) && !s.log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	a := make(attrs, 0, 16) // most records fit
+	level, msg, a := Describe(make([]slog.Attr, 0, 16), e) // most records fit
+	s.log.LogAttrs(context.Background(), level, msg, a...)
+}
+
+// Describe puts an outcome into words: its name and the fixed keys of keys.go, which it appends to into. Empty values are left
+// out.
+func Describe(into []slog.Attr, e Event) (level slog.Level, name string, pairs []slog.Attr) {
+	level, msg := slog.LevelInfo, ""
+	if often(e) {
+		level = slog.LevelDebug
+	}
+	a := attrs(into)
 	switch e := e.(type) {
 	case Connect:
-		level, msg = slog.LevelDebug, "connect"
+		msg = "connect"
 		a.peer(e.Peer)
 	case Disconnect:
-		level, msg = slog.LevelDebug, "disconnect"
+		msg = "disconnect"
 		a.peer(e.Peer)
 		a.seconds(KeyDuration, e.Duration)
 		a.str(KeyReason, e.Reason)
@@ -44,17 +54,20 @@ func (s slogEvents) Emit(e Event) {
 	case Delivery:
 		msg = "delivery"
 		a.delivery(e)
+	case Attempt:
+		msg = "attempt"
+		a.attempt(e)
+	case Judged:
+		msg = "judged"
+		a.judged(e)
 	case Removed:
-		level, msg = slog.LevelDebug, "removed"
+		msg = "removed"
 		a.id(KeyQueueID, e.ID)
 	case Rejected:
 		msg = "rejected"
 		a.rejected(e)
 	case Screened:
 		msg = "screened"
-		if often(e) {
-			level = slog.LevelDebug
-		}
 		a.screened(e)
 	case AuthFailed:
 		level, msg = slog.LevelWarn, "authentication failed"
@@ -79,13 +92,13 @@ func (s slogEvents) Emit(e Event) {
 		a = append(a, e.Maildrop.attrs()...)
 		a.str(KeyReason, e.Reason)
 	}
-	s.log.LogAttrs(context.Background(), level, msg, a...)
+	return level, msg, a
 }
 
 // often tells what is only counted most of the time.
 func often(e Event) bool {
 	switch e := e.(type) {
-	case Connect, Disconnect, Removed:
+	case Connect, Disconnect, Removed, Attempt, Judged:
 		return true
 	case Screened:
 		return e.What == ScreenPassOld || e.What == ScreenAllowlisted

@@ -64,7 +64,7 @@ func (m *Metrics) Emit(e obs.Event) {
 		c.logins(e.Service, knownMech(e.Mech), "failed").Inc()
 	case obs.Login:
 		c.logins(e.Service, knownMech(e.Mech), "ok").Inc()
-	case obs.Disconnect, obs.Removed, obs.Logout: // counted by their beginnings
+	case obs.Disconnect, obs.Removed, obs.Logout, obs.Judged: // counted by their beginnings
 	}
 }
 
