@@ -55,7 +55,7 @@ func (n *Node) openQueue(c *config.Config) error {
 		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
 		Removed: func(id queueid.ID) { n.events.Emit(obs.Removed{ID: id}) },
 		Retry:   retry(c),
-		Limits:  sched.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying},
+		Policy:  sched.Policy{Limits: sched.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying}},
 		Lanes: map[flow.Transport]queue.Lane{
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
 			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},

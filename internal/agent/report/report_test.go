@@ -111,7 +111,7 @@ func newWorld(t *testing.T) *world {
 	w.store = store
 	w.rep = &Reporter{Source: w, Now: time.Now, Events: w, Log: slog.New(slog.DiscardHandler)}
 	w.rep.Set(&Settings{Hostname: "mail.here.example", Router: &route.Router{Directory: w}, MaxReturn: 2000})
-	q := queue.New(queue.Options{DB: dbtest.Open(t), Journal: store, Ledger: w, Reporter: w.rep, Limits: sched.Limits{PerRoute: 1, Total: 5, Mailbox: 5},
+	q := queue.New(queue.Options{DB: dbtest.Open(t), Journal: store, Ledger: w, Reporter: w.rep, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 1, Total: 5, Mailbox: 5}},
 		Lanes: map[flow.Transport]queue.Lane{flow.Mailbox: {Agent: w, Workers: 1, Batch: 1}, flow.SMTP: {Agent: w, Workers: 1, Batch: 1}}})
 	w.rep.Intake = &intake.Intake{Blobs: store, Queue: q}
 	if err := q.Start(t.Context()); err != nil {

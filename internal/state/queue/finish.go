@@ -139,14 +139,19 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		it.rcpts = slices.DeleteFunc(it.rcpts, func(r *recipient) bool { return r.done })
 	}
 	q.schedule(it, again)
+	q.end(it, change{gone, done, again})
+}
+
+// end has a change of an item written down where rows are concerned. q.mu is held.
+func (q *Queue) end(it *item, c change) {
 	switch {
-	case len(gone)+len(again) == 0:
+	case len(c.gone)+len(c.again) == 0:
 	case it.rows:
-		q.updateRows(it, change{gone, done, again})
-	case len(again) > 0:
-		q.writeRows(it, done)
-	case len(done) > 0:
-		q.writeDone(it, done)
+		q.updateRows(it, c)
+	case len(c.again) > 0:
+		q.writeRows(it, c.done)
+	case len(c.done) > 0:
+		q.writeDone(it, c.done)
 	case len(it.rcpts) == 0:
 		q.opt.Journal.Settle(it.ref)
 		q.forget(it)

@@ -17,16 +17,22 @@ type Info struct {
 	State      string          `json:"state"`                 // incoming, active, deferred, hold, corrupt
 	Held       string          `json:"hold_reason,omitempty"` // why it is on hold from the start
 	Received   time.Time       `json:"arrival_time"`
-	Size       int64           `json:"message_size"` // bytes
-	Sender     string          `json:"sender"`       // empty: the null reverse-path
+	Size       int64           `json:"message_size"`           // bytes
+	Sender     string          `json:"sender"`                 // empty: the null reverse-path
+	NotBefore  *time.Time      `json:"release_time,omitempty"` // FUTURERELEASE
 	Recipients []RecipientInfo `json:"recipients"`
+
+	id queueid.ID
 }
 
 // RecipientInfo is a recipient that is not done with.
 type RecipientInfo struct {
+	No        int        `json:"-"` // flow.Recipient.No
 	Address   string     `json:"address"`
 	Transport string     `json:"transport"`
 	Route     string     `json:"route,omitempty"`
+	Site      string     `json:"site,omitempty"`  // whose mail exchangers they are, as far as it is known; else the route
+	Class     string     `json:"class,omitempty"` // flow.Class of the last attempt
 	Attempts  int        `json:"attempts"`
 	Next      *time.Time `json:"next_attempt,omitempty"`
 	Status    string     `json:"status,omitempty"` // enhanced code of the last attempt
@@ -35,8 +41,36 @@ type RecipientInfo struct {
 }
 
 // List returns the jobs in the queue, oldest first.
-func (q *Queue) List(ctx context.Context) ([]Info, error) {
-	return q.infos(ctx, func(queueid.ID) bool { return true })
+func (q *Queue) List(ctx context.Context) (list []Info, err error) {
+	err = q.Select(ctx, Filter{}, func(i Info) error {
+		list = append(list, i)
+		return nil
+	})
+	return list, err
+}
+
+// Select calls fn with each job that a filter means, oldest first, until fn returns an error.
+func (q *Queue) Select(ctx context.Context, f Filter, fn func(Info) error) error {
+	wanted := func(id queueid.ID) bool {
+		return id.Compare(f.Offset) > 0 && (len(f.IDs) == 0 || slices.Contains(f.IDs, id))
+	}
+	list, err := q.infos(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, i := range list {
+		if !f.matches(&i) {
+			continue
+		}
+		if err := fn(i); err != nil {
+			return err
+		}
+		if n++; n == f.Limit {
+			return nil
+		}
+	}
+	return nil
 }
 
 // Info returns one job, or ErrNoJob.
@@ -87,12 +121,13 @@ func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info
 		if !wanted(id) || len(it.rcpts) == 0 {
 			continue
 		}
-		f := found{id: id, job: it.job, info: Info{ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
+		f := found{id: id, job: it.job, info: Info{id: id, ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
 		for _, r := range it.rcpts {
-			ri := RecipientInfo{Transport: r.transport.String(), Route: r.route, Attempts: r.attempts}
+			ri := RecipientInfo{No: r.no, Site: r.route, Transport: r.transport.String(), Route: r.route, Attempts: r.attempts}
 			if !r.last.At.IsZero() {
 				next := r.next
 				ri.Next, ri.Status, ri.Relay, ri.Reply = &next, r.last.Status.String(), r.last.Relay, r.last.Reply
+				ri.Class = r.last.Class.String()
 			}
 			f.nos = append(f.nos, r.no)
 			f.info.Recipients = append(f.info.Recipients, ri)

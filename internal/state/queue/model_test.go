@@ -141,7 +141,7 @@ func (r *run) outcomes(t *Task) (list []flow.Outcome) {
 
 func (w *modelWorld) begin(held map[queueid.ID]bool) *run {
 	r := &run{w: w, held: held}
-	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Limits: sched.Limits{PerRoute: 2, Total: 3, Mailbox: 8},
+	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 3, Mailbox: 8}},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: r, Workers: 2, Batch: 4, Pace: 5 * time.Millisecond},
 			flow.SMTP: {Agent: r, Workers: 3, Batch: 1}}})
 	w.mu.Lock()

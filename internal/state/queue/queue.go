@@ -85,7 +85,7 @@ type Options struct {
 	Lanes    map[flow.Transport]Lane
 	Reporter Reporter
 	Retry    Retry
-	Limits   sched.Limits
+	Policy   sched.Policy
 	Now      func() time.Time
 	Jitter   func() float64 // in [0, 1)
 	Log      *slog.Logger
@@ -95,6 +95,8 @@ type Options struct {
 	Route func(*flow.Recipient) string
 	// Event hears of every outcome, for logs and metrics. It must be brief.
 	Event func(j *flow.Job, r *flow.Recipient, o *flow.Outcome)
+	// Resolve asks anew for the way of a recipient, for Requeue; nil: the way stays.
+	Resolve func(ctx context.Context, job *flow.Job, r *flow.Recipient) ([]flow.Recipient, error)
 	// MaxIncoming bounds the jobs in memory without rows, and ten times as many their recipients (some 430 bytes each); Admit
 	// waits beyond it. Default 20,000.
 	MaxIncoming int
@@ -127,6 +129,8 @@ type Queue struct {
 	loaded   bool          // the rows are in memory, and changes of them are written
 	started  bool          // deliveries are made
 	idle     chan struct{} // closed when a worker ends; nil when nobody waits
+
+	operator sync.Mutex // one Change at a time; taken before mu
 
 	ops    opList
 	live   liveSet
@@ -216,7 +220,7 @@ func New(o Options) *Queue {
 	if o.MailboxPatience == 0 {
 		o.MailboxPatience = mailboxPatience
 	}
-	q := &Queue{opt: o, sched: sched.New(sched.Policy{Limits: o.Limits}), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
+	q := &Queue{opt: o, sched: sched.New(o.Policy), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
 		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
@@ -412,6 +416,30 @@ func (q *Queue) Known(ctx context.Context, id queueid.ID) (bool, error) {
 		return found, err
 	}
 	return q.opt.Ledger.Delivered(ctx, id, 0)
+}
+
+// SetPolicy changes what sites are given.
+func (q *Queue) SetPolicy(p sched.Policy) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sched.SetPolicy(p)
+	q.pump()
+}
+
+// Sites lists the sites that have units in flight or waiting, or rest.
+func (q *Queue) Sites() []sched.SiteInfo {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.sched.Sites(q.opt.Now())
+}
+
+// Resume ends the rest of a site; false when none of that name rests.
+func (q *Queue) Resume(site string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ok := q.sched.Resume(site)
+	q.pump()
+	return ok
 }
 
 // Configure changes the schedule of attempts for attempts that end from now on.

@@ -133,7 +133,7 @@ func (w *world) took(id queueid.ID, r *flow.Recipient) {
 // start makes a queue over what the world has kept, as a start of the server does.
 func (w *world) start() *Queue {
 	w.t.Helper()
-	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Limits: sched.Limits{PerRoute: 2, Total: 5, Mailbox: 50},
+	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 5, Mailbox: 50}},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: w, Workers: 2, Batch: 20, Pace: 5 * time.Millisecond}, flow.SMTP: {Agent: w, Workers: 5, Batch: 1}}, Jitter: func() float64 { return 0.5 }})
 	w.mu.Lock()
 	records := map[recipe.BlobRef][]byte{}

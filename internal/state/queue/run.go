@@ -179,7 +179,9 @@ func (q *Queue) land(t *Task) {
 			r.flying = false
 		}
 	}
-	q.sched.Done(t.unit, sched.Feedback{}, q.opt.Now())
+	if t.unit.Transport != 0 { // else the operator's
+		q.sched.Done(t.unit, sched.Feedback{}, q.opt.Now())
+	}
 }
 
 // wanted tells whether a task that waits in its lane is still to be tried: its job may have been deleted or held. q.mu is

@@ -176,7 +176,7 @@ func putRecipient(tx *db.Tx, id queueid.ID, r *recipient) error {
 	}
 	_, err := tx.Exec(`INSERT INTO job_recipient (queue_id, recipient_no, transport, route, attempts, next_attempt, last_at,
 		last_status, last_relay, last_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (queue_id, recipient_no) DO UPDATE SET
-		route = excluded.route, attempts = excluded.attempts, next_attempt = excluded.next_attempt, last_at = excluded.last_at,
+		transport = excluded.transport, route = excluded.route, attempts = excluded.attempts, next_attempt = excluded.next_attempt, last_at = excluded.last_at,
 		last_status = excluded.last_status, last_relay = excluded.last_relay, last_reply = excluded.last_reply`,
 		id[:], r.no, uint8(r.transport), r.route, r.attempts, r.next.UnixMicro(), lastAt, r.last.Status.String(), r.last.Relay, r.last.Reply)
 	return err
