@@ -56,7 +56,9 @@ type Envelope struct {
 	// DeliverBy is BY counted from MAIL (RFC 2852 §4), zero: not given; with Return it fails then, else the sender is warned.
 	DeliverBy       time.Time
 	DeliverByReturn bool
-	Recipients      []Recipient
+	// VERP are the two delimiters of the reverse-path that each recipient's copy shall have of its own (XVERP); empty: not asked for.
+	VERP       string
+	Recipients []Recipient
 }
 
 // Recipient is one forward-path with its DSN parameters.

@@ -40,6 +40,7 @@ type Config struct {
 	// Begin is asked before a message is let in, with its client and its announced size (0: none was): an error is the reply to
 	// DATA or BDAT. It may wait a while. end is called when the message is answered. nil: each is let in.
 	Begin    func(ctx context.Context, from netip.Addr, size int64) (end func(), err error)
+	Offers   Offers
 	Limits   Limits
 	Timeouts Timeouts
 	Log      *slog.Logger // nil: nothing is logged

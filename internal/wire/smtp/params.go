@@ -66,7 +66,8 @@ func parseParams(s string) ([]param, error) {
 	params := make([]param, 0, len(words))
 	for _, w := range words {
 		key, value, given := strings.Cut(w, "=")
-		if !isKeyword(key) || (given && value == "") || !isParamValue(value) {
+		verp := strings.EqualFold(key, "XVERP") // its value has the "=" that others must not have
+		if !isKeyword(key) || (given && value == "") || !isParamValue(value) && !verp {
 			return nil, errParam
 		}
 		key = strings.ToUpper(key)

@@ -15,6 +15,9 @@ func (s *session) mail(args string) {
 	path, from, params, err := parsePath(args, "FROM", true)
 	e := &envelope.Envelope{From: from}
 	if err == nil {
+		params, err = s.offered(e, params)
+	}
+	if err == nil {
 		err = mailParams(e, params, s.cfg.Limits.MessageSize)
 	}
 	if err == nil && !e.UTF8 {

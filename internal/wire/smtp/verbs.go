@@ -132,11 +132,12 @@ func (s *session) ehlo(name string) {
 	if !s.greeted(name, true) {
 		return
 	}
-	text := append(make([]string, 0, 12), s.cfg.Hostname+" greets "+name,
+	text := append(make([]string, 0, 16), s.cfg.Hostname+" greets "+name,
 		"PIPELINING",
 		"SIZE "+strconv.FormatInt(s.cfg.Limits.MessageSize, 10),
 		"8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES",
 		fmt.Sprintf("LIMITS RCPTMAX=%d MAILMAX=%d", s.cfg.Limits.Recipients, s.cfg.Limits.Messages)) // RFC 9422 §4
+	text = s.keywords(text)
 	if s.cfg.TLS != nil && s.peer.TLS == nil {
 		text = append(text, "STARTTLS")
 	}
