@@ -31,6 +31,7 @@ type compareCmd struct {
 	Mailbox   int           `help:"Messages of the mailbox that IMAP workloads read; 0 leaves IMAP and POP3 out (30000; quick 2000)." default:"-1"`
 	ReadTime  seconds       `help:"Of each workload in each turn (2; quick 0.5)."`
 	NoRelay   bool          `help:"Leave out relaying."`
+	Only      []string      `help:"Only these: smtp-source (relaying between Postfix's own test programs), relay, idle-imap, idle-smtp, big." placeholder:"KIND"`
 	Crowd     int           `help:"Idle connections; 0 leaves crowds out (1000; quick 200)." default:"-1"`
 	BigSize   int           `help:"Bytes of a large message; 0 leaves them out." default:"52428800"`
 	BigCount  int           `help:"Large messages of one run (16; quick 4)."`
@@ -90,7 +91,7 @@ func (c *compareCmd) Run(ctx context.Context) (err error) {
 		Dir: dir, Systems: systems, Sessions: c.Sessions, Duration: time.Duration(c.Seconds), Pairs: c.Pairs,
 		Users: c.Users, Size: c.Size, Retries: c.Retries, Traced: c.Traced, Stall: 30 * time.Second,
 		Readers: c.readers(systems), Mailbox: c.Mailbox, ReadTime: time.Duration(c.ReadTime),
-		Mailers: c.mailers(systems), Relay: !c.NoRelay, Crowd: c.Crowd, BigSize: c.BigSize, BigCount: c.BigCount,
+		Mailers: c.mailers(systems), Relay: !c.NoRelay, Only: c.Only, Crowd: c.Crowd, BigSize: c.BigSize, BigCount: c.BigCount,
 		Command: c.commandLine(), Before: before, Say: show.line,
 		Show: func(label string, s load.Snapshot) {
 			show.label = label
@@ -232,6 +233,9 @@ func (c *compareCmd) commandLine() string {
 		c.Crowd, c.BigSize, c.BigCount)
 	if c.NoRelay {
 		s += " --no-relay"
+	}
+	if len(c.Only) > 0 {
+		s += " --only " + strings.Join(c.Only, ",")
 	}
 	for _, set := range c.Set {
 		s += " --set '" + set + "'"

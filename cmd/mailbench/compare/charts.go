@@ -25,6 +25,9 @@ func (o *Outcome) Charts() []Chart {
 			wait.Groups[i].Rows = append(wait.Groups[i].Rows, plot.Row{Name: system, Value: r.p50, To: r.p99, Accent: place == 0})
 		}
 	}
+	if len(o.Sessions) == 0 {
+		return nil
+	}
 	return []Chart{{"rate", rate}, {"latency", wait}}
 }
 

@@ -66,6 +66,8 @@ const (
 	goalIdle     = 60.0 // MiB
 	goalWaiting  = 40.0 // KiB for an idle IMAP connection
 	goalBig      = 1.0  // MiB for a large message in flight
+	goalRelay    = 4.0  // × the messages of the fastest peer
+	goalRelayCPU = 6.0  // times less CPU a message than the peer that needs least
 )
 
 // goals compares the first system with them, if it is ours.
@@ -101,6 +103,10 @@ func (o *Outcome) goals() []goal {
 		}
 	}
 	list = append(list, o.readGoals()...)
+	more := o.tryFigure(kindSource, relayed) / o.bestOther(kindSource, relayed)
+	add("relayed messages a second beside the fastest peer", "≥ 4 ×", more, more >= goalRelay, "%.1f ×")
+	less := o.bestOther(kindSource, cpuMessage) / o.tryFigure(kindSource, cpuMessage)
+	add("CPU of a relayed message beside the thriftiest peer", "≤ 1/6", less, less >= goalRelayCPU, "1/%.1f")
 	waiting := o.tryFigure(kindIdleIMAP, "KiB/connection")
 	if waiting <= 0 { // what was there before has shrunk by more: that measures nothing
 		waiting = math.NaN()
@@ -119,6 +125,22 @@ func (o *Outcome) tryFigure(kind, name string) float64 {
 		}
 	}
 	return math.NaN()
+}
+
+// bestOther is the best figure of the other systems in a kind of trials; NaN if there is none.
+func (o *Outcome) bestOther(kind, name string) float64 {
+	best := math.NaN()
+	for i, c := range columns(kind) {
+		if c.name != name {
+			continue
+		}
+		for _, s := range o.Systems[1:] {
+			if v := o.tryRow(s, kind).value[i]; !math.IsNaN(v) && (math.IsNaN(best) || (v > best) == c.more) {
+				best = v
+			}
+		}
+	}
+	return best
 }
 
 func verdict(met bool) string {

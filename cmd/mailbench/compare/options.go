@@ -24,9 +24,10 @@ type Options struct {
 	Mailbox  int           // messages of the mailbox that they read; 0: no reading
 	ReadTime time.Duration // of each workload in each turn
 	Relay    bool
-	Crowd    int // idle connections; 0: none
-	BigSize  int // bytes of a large message; 0: none
-	BigCount int // how many
+	Only     []string // these kinds of trials and nothing else (Kinds); none: everything
+	Crowd    int      // idle connections; 0: none
+	BigSize  int      // bytes of a large message; 0: none
+	BigCount int      // how many
 	Stall    time.Duration
 
 	Command string               // what makes the report anew; Before is only taken up if it has the same
@@ -37,8 +38,14 @@ type Options struct {
 	filled  map[string]bool // systems whose mailboxes for reading are filled
 }
 
-// rounds is how often every system has its turn at all that is not delivery: half as often, since it takes longer.
-func (o *Options) rounds() int { return (o.Pairs + 1) / 2 }
+// rounds is how often every system has its turn at all that is not delivery: half as often, since it takes longer, unless nothing else
+// is measured.
+func (o *Options) rounds() int {
+	if len(o.Only) > 0 {
+		return o.Pairs
+	}
+	return (o.Pairs + 1) / 2
+}
 
 const (
 	probes     = 1000 // appends of one disk probe

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
@@ -34,7 +35,11 @@ func All(ctx context.Context, o Options) (*Outcome, error) {
 	if n := out.resume(o.Before); n > 0 {
 		o.Say(fmt.Sprintf("going on after %d finished runs", n))
 	}
-	for _, part := range []func(context.Context, *Outcome){o.deliver, o.read, o.try, o.traceAll} {
+	parts := []func(context.Context, *Outcome){o.deliver, o.read, o.try, o.traceAll}
+	if len(o.Only) > 0 {
+		parts, out.Sessions = parts[2:3], nil
+	}
+	for _, part := range parts {
 		if part(ctx, out); out.Cut != "" {
 			break
 		}
@@ -48,6 +53,8 @@ func (o *Options) check() error {
 	switch {
 	case len(o.Systems) == 0 || o.Pairs < 1 || o.Users < 1 || len(o.Sessions) == 0 || o.Duration <= 0:
 		return errors.New("nothing to compare")
+	case len(o.unknown()) > 0:
+		return fmt.Errorf("only %q: there are %s", o.unknown(), strings.Join(kinds(), ", "))
 	case slices.Min(o.Sessions) < 1:
 		return fmt.Errorf("sessions: %d is not at least 1", slices.Min(o.Sessions))
 	case o.Size < load.MinSize || o.Size > load.MaxSize:
@@ -58,6 +65,16 @@ func (o *Options) check() error {
 		return fmt.Errorf("%d large messages of %d bytes: at least one, of %d to %d bytes", o.BigCount, o.BigSize, load.MinSize, load.MaxSize)
 	}
 	return nil
+}
+
+// unknown are the kinds of Only that do not exist.
+func (o *Options) unknown() (list []string) {
+	for _, k := range o.Only {
+		if !slices.Contains(kinds(), k) {
+			list = append(list, k)
+		}
+	}
+	return list
 }
 
 // deliver lets all systems have their turns at SMTP to mailbox.

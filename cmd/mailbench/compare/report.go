@@ -32,7 +32,7 @@ func (o *Outcome) Markdown(note, command string) string {
 	p.say("# Benchmarks\n")
 	p.say("Written by `%s`. `make bench`, as root, does that with the usual values, after installing Debian's packages; `make "+
 		"bench-quick` has every table from fewer, shorter and smaller runs. What was measured is kept after each run (`--save FILE`): a "+
-		"comparison that was ended goes on there when the same command is given again.\n", command+" --write docs/benchmarks.md")
+		"comparison that was ended goes on there when the same command is given again.\n", command+" --write docs/"+o.page())
 	o.conditions(p, note)
 	o.plots(p)
 	for _, sessions := range o.Sessions {
@@ -47,6 +47,14 @@ func (o *Outcome) Markdown(note, command string) string {
 	o.runTable(p)
 	o.configs(p)
 	return strings.TrimRight(p.String(), "\n") + "\n"
+}
+
+// page is the document that a report is kept in: what is not the whole comparison has a page of its own.
+func (o *Outcome) page() string {
+	if len(o.Sessions) == 0 {
+		return "benchmarks-relay.md"
+	}
+	return "benchmarks.md"
 }
 
 func (o *Outcome) conditions(p *page, note string) {
@@ -153,13 +161,9 @@ func (o *Outcome) behindList(p *page) {
 
 func (o *Outcome) method(p *page) {
 	p.say("## How it was measured\n")
-	p.say("- Each run: the system starts, %s users' INBOXes are counted, one second of warm-up, disk probe, %.0f s of load, wait "+
-		"until every message that got its 250 is in its INBOX (IMAP STATUS), disk probe, INBOXes counted again, stop. The data "+
-		"stays from run to run. Systems take turns, %s for each number of sessions, and %s at all else; figures are medians.",
-		load.Grouped(int64(o.Users)), o.Duration, plural(o.Pairs, "turn"), plural((&Options{Pairs: o.Pairs}).rounds(), "turn"))
-	p.say("- The load is closed-loop: a session sends its next message after the reply, with PIPELINING, over one connection, to " +
-		"the users in turn. *In mailboxes* counts until the last message is in its INBOX, *accepted* until the last reply. " +
-		"Times to the reply run from the first byte of the message to the 250.")
+	if len(o.Sessions) > 0 {
+		o.deliveryMethod(p)
+	}
 	p.say("- CPU is user and system time of all processes of the system, ended ones included, over load and delivery. Memory is " +
 		"the sum of proportional set sizes: idle just after the start, loaded the highest of one a second. Loaded includes the " +
 		"IMAP connections that count, one for each user by TLS, in every system.")
@@ -168,11 +172,34 @@ func (o *Outcome) method(p *page) {
 		"as shipped, does not sync its indexes.")
 	p.say("- Syncs are counted by strace (%s) over a run of their own; strace slows a system down, and groups are then smaller.",
 		"fsync, fdatasync, sync, syncfs, sync_file_range, msync")
+	o.otherMethods(p)
+	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run (of reading: a turn of all "+
+		"workloads) whose two probes differ by more than %.1f × is discarded and done again; a row whose every run was discarded uses "+
+		"them all and is marked.\n", probes, maxRatio)
+}
+
+// deliveryMethod tells of SMTP to mailbox.
+func (o *Outcome) deliveryMethod(p *page) {
+	p.say("- Each run: the system starts, %s users' INBOXes are counted, one second of warm-up, disk probe, %.0f s of load, wait "+
+		"until every message that got its 250 is in its INBOX (IMAP STATUS), disk probe, INBOXes counted again, stop. The data "+
+		"stays from run to run. Systems take turns, %s for each number of sessions, and %s at all else; figures are medians.",
+		load.Grouped(int64(o.Users)), o.Duration, plural(o.Pairs, "turn"), plural((&Options{Pairs: o.Pairs}).rounds(), "turn"))
+	p.say("- The load is closed-loop: a session sends its next message after the reply, with PIPELINING, over one connection, to " +
+		"the users in turn. *In mailboxes* counts until the last message is in its INBOX, *accepted* until the last reply. " +
+		"Times to the reply run from the first byte of the message to the 250.")
+}
+
+// otherMethods tells of reading and of the trials.
+func (o *Outcome) otherMethods(p *page) {
 	if len(o.Readings) > 0 {
 		p.say("- IMAP: each system's mailbox is filled with the same messages by APPEND; one tenth are unseen, one fifth have an " +
 			"attachment. In each turn a system is started, and every operation is done once, unmeasured, and then again and again " +
 			"for a time. Each answer is checked: all messages came, each as long as its RFC822.SIZE, a search found as many as it " +
 			"must, a mailbox grew by what was added. POP3 reads the INBOX of a user who gets no other mail.")
+	}
+	if len(o.triers(kindSource)) > 0 {
+		p.say("- Between Postfix's own programs: %d messages warm the system up; then as many as it relays in %.0f s, as that has told, over "+
+			"%d sessions, each to a recipient of its own (-N). Rates count from the start of smtp-source.", sourcePilot, o.Duration, relaySessions)
 	}
 	if len(o.Trials) > 0 {
 		p.say("- Relay, crowds and large messages are runs of their own, with a start, a warm-up of small mail for every user (who has " +
@@ -180,12 +207,12 @@ func (o *Outcome) method(p *page) {
 			" memory falls no more. Every relayed message must arrive once, as it was sent; every " +
 			"waiting connection must answer at the end; every large message must be in its INBOX.")
 	}
-	p.say("- The disk probe is the median of %d appends of one message's size, each with fdatasync. A run (of reading: a turn of all "+
-		"workloads) whose two probes differ by more than %.1f × is discarded and done again; a row whose every run was discarded uses "+
-		"them all and is marked.\n", probes, maxRatio)
 }
 
 func (o *Outcome) runTable(p *page) {
+	if len(o.Sessions) == 0 {
+		return
+	}
 	p.say("## All runs\n")
 	p.table("system", "sessions", "pair", "messages", "in mailboxes /s", "accepted /s", "p50", "p99", "max", "CPU", "generator CPU",
 		"others' CPU", "probe before", "after", "remark")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/cmd/mailbench/client"
@@ -17,12 +18,13 @@ import (
 // The kinds of trials: what is compared beside delivery and reading.
 const (
 	kindRelay    = "relay"
+	kindSource   = "smtp-source" // the same between Postfix's own programs
 	kindIdleIMAP = "idle-imap"
 	kindIdleSMTP = "idle-smtp"
 	kindBig      = "big"
 )
 
-func kinds() []string { return []string{kindRelay, kindIdleIMAP, kindIdleSMTP, kindBig} }
+func kinds() []string { return []string{kindSource, kindRelay, kindIdleIMAP, kindIdleSMTP, kindBig} }
 
 const (
 	relaySessions = 20
@@ -44,6 +46,7 @@ type Trial struct {
 	Kind      string        `json:"kind"`
 	Pair      int           `json:"pair"`
 	Relay     *work.Relayed `json:"relay,omitempty"`
+	Source    *Source       `json:"source,omitempty"`
 	Crowd     *work.Crowd   `json:"crowd,omitempty"`
 	Big       *Big          `json:"big,omitempty"`
 	CPU       float64       `json:"cpu_ms"` // of the system, for each message or connection
@@ -62,7 +65,7 @@ type Big struct {
 // members are the systems that take part in a kind.
 func (o *Options) members(kind string) []peer.System {
 	switch kind {
-	case kindRelay, kindIdleSMTP:
+	case kindRelay, kindSource, kindIdleSMTP:
 		return o.Mailers
 	}
 	return o.Readers
@@ -70,6 +73,9 @@ func (o *Options) members(kind string) []peer.System {
 
 // wanted tells whether a kind is asked for.
 func (o *Options) wanted(kind string) bool {
+	if len(o.Only) > 0 && !slices.Contains(o.Only, kind) {
+		return false
+	}
 	switch kind {
 	case kindIdleIMAP, kindIdleSMTP:
 		return o.Crowd > 0
@@ -163,6 +169,8 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 		return err
 	}
 	switch t.Kind {
+	case kindSource:
+		err = o.source(ctx, s, t)
 	case kindRelay:
 		err = o.relay(ctx, s, t)
 	case kindBig:

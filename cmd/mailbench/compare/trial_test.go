@@ -7,9 +7,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/postrider/postrider/cmd/mailbench/gauge"
 	"github.com/postrider/postrider/cmd/mailbench/load"
+	"github.com/postrider/postrider/cmd/mailbench/peer"
 	"github.com/postrider/postrider/cmd/mailbench/work"
 )
 
@@ -192,5 +194,40 @@ func TestAComparisonGoesOnWhereItWasEnded(t *testing.T) {
 	}
 	if _, err := ReadFile(file); err == nil || !strings.Contains(err.Error(), "not the figures of a comparison") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What smtp-sink prints comes in pieces, with a carriage return for each.
+func TestSinkCounters(t *testing.T) {
+	for _, c := range []struct {
+		said string
+		want int64
+	}{{"", 0}, {"sess=1 quit=0 mesg=0\rsess=1 quit=0 mesg=12\r", 12}, {"sess=3 quit=2 mesg=7\rsess=3 qu", 7}, {"fatal: no\nmesg=x\r", 0}} {
+		k := &smtpSink{}
+		if k.count(iotest.OneByteReader(strings.NewReader(c.said))); k.messages.Load() != c.want {
+			t.Errorf("%q: %d, not %d", c.said, k.messages.Load(), c.want)
+		}
+	}
+}
+
+// A comparison of one kind has no tables of delivery, and the goals of that kind.
+func TestOnly(t *testing.T) {
+	o := &Outcome{Systems: []string{peer.PostriderName, "other", "third"}, Size: 1024, Duration: 5, Trials: []Trial{
+		{System: peer.PostriderName, Kind: kindSource, CPU: 0.5, Source: &Source{Rate: 4000, Syncs: 0.5}},
+		{System: "other", Kind: kindSource, CPU: 3.5, Source: &Source{Rate: 900, Syncs: 1}},
+		{System: "third", Kind: kindSource, CPU: 2.9, Source: &Source{Rate: 500, Syncs: 1}},
+	}}
+	text := o.Markdown("", "mailbench compare --only smtp-source")
+	for _, want := range []string{"| Postrider | 4000 |", "≥ 4 × | 4.4 ×: met", "≤ 1/6 | 1/5.8: **not met**", "docs/benchmarks-relay.md"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "SMTP to mailbox") || strings.Contains(text, "All runs") {
+		t.Error("tables of what was not measured")
+	}
+	if err := (&Options{Systems: []peer.System{nil}, Pairs: 1, Users: 1, Sessions: []int{1}, Duration: 1, Size: 1024, Only: []string{"smtp-sourse"}}).check(); err == nil ||
+		!strings.Contains(err.Error(), "smtp-source, relay") {
+		t.Errorf("a kind that does not exist: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -22,9 +23,17 @@ func columns(kind string) []column {
 		return column{"CPU ms/" + what, func(t *Trial) float64 { return t.CPU }, false, "%.2f"}
 	}
 	switch kind {
+	case kindSource:
+		return []column{
+			{relayed, func(t *Trial) float64 { return t.Source.Rate }, true, "%.0f"},
+			{"accepted /s", func(t *Trial) float64 { return t.Source.Accepted }, true, "%.0f"},
+			cpu("message"),
+			{"MiB loaded", func(t *Trial) float64 { return mib(t.Source.Memory) }, false, "%.0f"},
+			{"syncs/message", func(t *Trial) float64 { return cmp.Or(t.Source.Syncs, math.NaN()) }, false, "%.2f"},
+		}
 	case kindRelay:
 		return []column{
-			{"relayed /s", func(t *Trial) float64 { return t.Relay.Rate }, true, "%.0f"},
+			{relayed, func(t *Trial) float64 { return t.Relay.Rate }, true, "%.0f"},
 			{"through p50 ms", func(t *Trial) float64 { return t.Relay.Through.P50 }, false, "%.1f"},
 			{"through p99 ms", func(t *Trial) float64 { return t.Relay.Through.P99 }, false, "%.1f"},
 			{"reply p50 ms", func(t *Trial) float64 { return t.Relay.Source.Data.P50 }, false, "%.2f"},
@@ -50,13 +59,23 @@ func columns(kind string) []column {
 	}
 }
 
-const inFlight = "MiB in flight/message"
+const (
+	inFlight = "MiB in flight/message"
+	relayed  = "relayed /s"
+
+	cpuMessage = "CPU ms/message"
+)
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
 // trialTitle is the heading of a kind's table, and what must be known to read it.
 func (o *Outcome) trialTitle(kind string) (title, more string) {
 	switch kind {
+	case kindSource:
+		return fmt.Sprintf("smtp-source → system → smtp-sink, %s bytes, %s", load.Grouped(int64(o.Size)), plural(relaySessions, "session")),
+			"Postfix's own test programs on both sides, as Postfix's developers measure: smtp-source makes a connection for each message and waits " +
+				"for each reply. In the clear, without AUTH and without signing; of Postfix + Dovecot only Postfix takes part. *Relayed* counts " +
+				"until the last message is at the sink."
 	case kindRelay:
 		return fmt.Sprintf("Relay, %s bytes, %s", load.Grouped(int64(o.Size)), plural(relaySessions, "session")),
 			"From our source through the system into our sink, in the clear, without AUTH and without signing; of Postfix + Dovecot only " +
