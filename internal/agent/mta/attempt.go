@@ -3,6 +3,7 @@ package mta
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -75,20 +76,15 @@ func (x *attempt) run(ctx context.Context) []flow.Outcome {
 	}
 	rt, f := routeOf(x.set, &x.pending[0])
 	if f != nil {
-		x.failed(f)
+		x.undone(f.in("connect"))
 		return x.giveUp()
 	}
-	tried := 0
-	for h, f := range x.hops(ctx, rt) {
-		if f == nil {
-			tried++
-			f = x.try(ctx, rt, h)
-		}
-		if f != nil && ctx.Err() == nil {
-			x.failed(f)
-		}
-		if len(x.pending) == 0 || ctx.Err() != nil || tried == maxAddresses || x.sessions == maxSessions {
-			break
+	rt.sender(x.task.Job, &x.pending[0], x.turns.Add(1))
+	if !x.walkRoute(ctx, rt) && ctx.Err() == nil {
+		// The fall-back relays are for what is not decided, by hosts or the DNS; but what comes back to us would do so again.
+		if other := rt.fallback(); other != nil && !(x.hard != nil && x.hard.loop) {
+			x.sessions = 0
+			x.walkRoute(ctx, other)
 		}
 	}
 	if ctx.Err() != nil {
@@ -97,22 +93,78 @@ func (x *attempt) run(ctx context.Context) []flow.Outcome {
 	return x.giveUp()
 }
 
-// try uses one address: the connection that waits there, or a new one.
-func (x *attempt) try(ctx context.Context, rt *route, h hop) *failure {
-	x.ready = time.Time{}
-	if c := x.pool.take(rt.key(h)); c != nil {
-		x.ready = x.opt.Now()
-		if f, stale := x.session(ctx, c); !stale {
-			return f
+// walkRoute tries the hosts of a route until nobody is left to deliver to, which it tells, or no more may be tried.
+func (x *attempt) walkRoute(ctx context.Context, rt *route) (done bool) {
+	tried := 0
+	for h, f := range x.hops(ctx, rt) {
+		if f != nil {
+			x.undone(f.in("dns"))
+			continue
+		}
+		for more := true; more; {
+			tried++
+			var used netip.AddrPort
+			if used, f = x.try(ctx, rt, h); f != nil && ctx.Err() == nil {
+				x.failed(f)
+			}
+			if len(x.pending) == 0 || ctx.Err() != nil || tried == maxAddresses || x.sessions == maxSessions {
+				return len(x.pending) == 0
+			}
+			h, more = h.without(used)
 		}
 	}
-	c, f := x.connect(ctx, rt, h)
+	return len(x.pending) == 0
+}
+
+// try uses one hop: the connection that waits there, or a new one. used is the address that a connection stood to.
+func (x *attempt) try(ctx context.Context, rt *route, h hop) (used netip.AddrPort, f *failure) {
+	x.ready = time.Time{}
+	tr := x.begin(h)
+	defer func() { tr.end(f) }()
+	t, f := x.termsFor(ctx, rt, h)
 	if f != nil {
-		return f
+		return used, f.in("connect")
+	}
+	if c := x.waiting(rt, &t, h); c != nil && (!rt.requireTLS || c.promises() == nil) {
+		x.ready = x.opt.Now()
+		tr.reuse(c)
+		f, stale := x.session(ctx, c, tr)
+		if !stale {
+			return c.hop.addr, f
+		}
+		tr.end(nil)
+		tr = x.begin(h)
+	}
+	c, f := x.connect(ctx, rt, h, &t, tr)
+	if f != nil {
+		return f.used, f
 	}
 	x.ready = x.opt.Now()
-	f, _ = x.session(ctx, c)
-	return f
+	tr.ready(c, &t)
+	f, _ = x.session(ctx, c, tr)
+	return c.hop.addr, f
+}
+
+// waiting takes a connection that waits for its next message, to either address of a hop.
+func (x *attempt) waiting(rt *route, t *terms, h hop) *conn {
+	ways := []hop{h}
+	if other, ok := h.without(h.addr); ok {
+		ways = append(ways, other)
+	}
+	for _, w := range ways {
+		if k, ok := t.key(rt, w); ok {
+			if c := x.pool.take(k); c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// undone remembers a host that could not be tried.
+func (x *attempt) undone(f *failure) {
+	x.begin(hop{}).end(f)
+	x.failed(f)
 }
 
 // failed remembers the failure of a host.

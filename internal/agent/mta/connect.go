@@ -22,85 +22,92 @@ const (
 // conn is a connection ready for a message.
 type conn struct {
 	*smtp.Client
-	key  key
-	hop  hop
-	used int // transactions
+	key   key
+	hop   hop
+	used  int    // transactions
+	trust string // of its TLS, obs.Attempt.Trust
 }
-
-// key says which tasks may use a connection. New settings never meet a connection that was made under old ones.
-type key struct {
-	set         *Settings
-	hop         hop
-	lmtp, smart bool
-}
-
-func (rt *route) key(h hop) key { return key{rt.set, h, rt.lmtp, rt.smart} }
 
 // connect makes a connection. Where TLS may fail, it is made a second time in the clear: after a broken handshake nothing
-// is known about what the other side would read next (RFC 3207 §4.1).
-func (a *Agent) connect(ctx context.Context, rt *route, h hop) (*conn, *failure) {
-	c, f := a.open(ctx, rt, h, rt.level())
-	if f != nil && f.handshake && rt.level() == TLSMay && !rt.implicit() && ctx.Err() == nil {
+// is known about what the other side would read next (RFC 3207 §4.1). tr may be nil.
+func (a *Agent) connect(ctx context.Context, rt *route, h hop, t *terms, tr *trial) (*conn, *failure) {
+	c, f := a.open(ctx, rt, h, t, tr)
+	if f != nil && f.handshake && t.policy.Level == TLSMay && !rt.implicit(h) && !rt.requireTLS && ctx.Err() == nil {
 		a.opt.Log.Warn("TLS failed; the connection is made again in the clear", obs.KeyComponent, "mta", obs.KeyRelay, h.String(),
 			obs.KeyError, f.cause)
-		c, f = a.open(ctx, rt, h, TLSNone)
+		clear := *t
+		clear.policy = Policy{Level: TLSNone}
+		tr.again(h, f)
+		if c, f = a.open(ctx, rt, h, &clear, tr); c != nil {
+			c.key, _ = t.key(rt, c.hop) // the next message need not fail first
+		}
 	}
-	if f != nil && rt.configured {
+	if f != nil && rt.configured && !f.required {
 		f = f.temporary() // a host that somebody configured: a refusal of all mail can be mended
 	}
 	return c, f
 }
 
-// open makes a connection with at least as much TLS as level demands.
-func (a *Agent) open(ctx context.Context, rt *route, h hop, level TLS) (*conn, *failure) {
-	nc, f := a.dial(ctx, rt, h)
+// open makes a connection with as much TLS as the terms demand.
+func (a *Agent) open(ctx context.Context, rt *route, h hop, t *terms, tr *trial) (*conn, *failure) {
+	nc, h, f := a.dial(ctx, rt, t, h)
 	if f != nil {
 		return nil, f
 	}
-	c := &conn{key: rt.key(h), hop: h, Client: smtp.NewClient(nc, smtp.ClientOptions{Hello: rt.set.Hello, LMTP: rt.lmtp,
+	tr.dialed(h, nc)
+	if rt.implicit(h) {
+		if nc, f = a.handshake(ctx, rt, h, t, nc); f != nil {
+			return nil, f.reached(h)
+		}
+	}
+	k, _ := t.key(rt, h) // it was dialed, so there is an address of ours
+	c := &conn{key: k, hop: h, Client: smtp.NewClient(nc, smtp.ClientOptions{Hello: k.from.Hello, LMTP: rt.lmtp,
 		Timeouts: rt.set.Timeouts, Strict8Bit: rt.set.Bounce8Bit})}
+	tr.listen(c)
 	err := c.Hello(ctx)
 	if err != nil {
 		f = broken(h, err)
-	} else if f = c.secure(ctx, rt, level); f == nil {
-		f = c.authenticate(ctx, rt)
+	} else if f = c.secure(ctx, rt, t); f == nil {
+		if f = c.authenticate(ctx, t); f == nil && rt.requireTLS {
+			f = c.promises()
+		}
 	}
 	if f != nil {
 		a.pool.discard(c)
-		return nil, f
+		return nil, f.reached(h)
 	}
 	return c, nil
 }
 
-// dial connects, with TLS where that comes first.
-func (a *Agent) dial(ctx context.Context, rt *route, h hop) (net.Conn, *failure) {
-	bounded, cancel := context.WithTimeout(ctx, or(rt.set.Connect, defaultConnect))
+// handshake sets TLS up before the first byte of SMTP.
+func (a *Agent) handshake(ctx context.Context, rt *route, h hop, t *terms, nc net.Conn) (net.Conn, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, or(rt.set.Timeouts.TLS, defaultTLSTimeout))
 	defer cancel()
-	var nc net.Conn
-	var err error
-	if h.unix != "" {
-		nc, err = (&net.Dialer{}).DialContext(bounded, "unix", h.unix)
-	} else {
-		nc, err = a.opt.Dial(bounded, rt.set.local(h.addr.Addr()), h.addr)
+	up := tls.Client(nc, t.policy.config(rt.set.RootCAs, rt.set.Certificate))
+	err := up.HandshakeContext(ctx)
+	if err == nil {
+		return up, nil
 	}
-	if err != nil { // RFC 3463 §3.5: no answer from host
-		return nil, ours(status.Temp(451, 4, 1, "connection to "+h.String()+": "+reason(err)), err)
-	}
-	if !rt.implicit() {
-		return nc, nil
-	}
-	bounded, cancel = context.WithTimeout(ctx, or(rt.set.Timeouts.TLS, defaultTLSTimeout))
-	defer cancel()
-	t := tls.Client(nc, rt.set.tlsConfig(rt.level(), h.name))
-	if err := t.HandshakeContext(bounded); err != nil {
-		_ = nc.Close() // it is of no use any more
-		return nil, ours(status.Temp(454, 7, 5, "TLS with "+h.String()+" failed: "+reason(err)), err).at(h)
-	}
-	return t, nil
+	_ = nc.Close() // it is of no use any more
+	return nil, untrusted(ours(status.Temp(454, 7, 5, "TLS with "+h.String()+" failed: "+reason(err)), err).at(h).in(string(smtp.PhaseTLS)), rt, err)
 }
 
+// untrusted makes a failure that REQUIRETLS demands final where the certificate was the reason.
+func untrusted(f *failure, rt *route, err error) *failure {
+	var wrong *errCertificate
+	if rt.requireTLS && errors.As(err, &wrong) {
+		f.status, f.required = requireTLS(), true
+		f.text += " (the sender requires TLS)"
+	}
+	return f
+}
+
+// requireTLS is the status of RFC 8689 §7.
+func requireTLS() status.Enhanced { return smtp.ErrRequireTLS.Enhanced }
+
 // secure brings TLS up, if it is not yet.
-func (c *conn) secure(ctx context.Context, rt *route, level TLS) *failure {
+func (c *conn) secure(ctx context.Context, rt *route, t *terms) *failure {
+	level := t.policy.Level
 	if level == TLSNone || c.TLS() != nil {
 		return nil
 	}
@@ -108,9 +115,13 @@ func (c *conn) secure(ctx context.Context, rt *route, level TLS) *failure {
 		if level == TLSMay {
 			return nil
 		}
-		return ours(status.Temp(451, 7, 4, "TLS is required, and "+c.hop.String()+" does not offer it"), nil).at(c.hop)
+		f := ours(status.Temp(451, 7, 4, "TLS is required, and "+c.hop.String()+" does not offer it"), nil).at(c.hop).in(string(smtp.PhaseTLS))
+		if rt.requireTLS {
+			f.status, f.required = requireTLS(), true
+		}
+		return f
 	}
-	err := c.StartTLS(ctx, rt.set.tlsConfig(level, c.hop.name))
+	err := c.StartTLS(ctx, t.policy.config(rt.set.RootCAs, rt.set.Certificate))
 	var ce *smtp.ClientError
 	switch {
 	case err == nil:
@@ -119,32 +130,44 @@ func (c *conn) secure(ctx context.Context, rt *route, level TLS) *failure {
 		if level == TLSMay && c.Usable() {
 			return nil
 		}
-		return refused(c.hop, ce.Reply).temporary()
+		return refused(c.hop, ce.Reply).temporary().in(string(smtp.PhaseTLS))
 	}
-	f := broken(c.hop, err)
+	f := untrusted(broken(c.hop, err), rt, err)
 	f.handshake = true // or the greeting behind it: TLS 1.3 shows a refusal only then
 	return f
 }
 
-// authenticate logs in at the smart host. Any failure is for us or its operator to mend, so none is for good.
-func (c *conn) authenticate(ctx context.Context, rt *route) *failure {
-	h := &rt.set.SmartHost
-	if !rt.smart || h.User == "" {
+// promises tells whether the host takes mail that requires TLS on, RFC 8689 §4.2.1. On this host nothing leaves.
+func (c *conn) promises() *failure {
+	if _, ok := c.Extension("REQUIRETLS"); ok || c.hop.addr.Addr().IsLoopback() {
 		return nil
 	}
-	err := c.Auth(ctx, sasl.Credentials{Name: h.User, Password: h.Password})
+	f := ours(smtp.ErrRequireTLS, nil).at(c.hop).in(string(smtp.PhaseHello))
+	f.required = true
+	return f
+}
+
+// authenticate logs in, where the terms have a name. Any failure is for us or the host's operator to mend, so none is for good.
+func (c *conn) authenticate(ctx context.Context, t *terms) *failure {
+	if t.user == "" {
+		return nil
+	}
+	err := c.Auth(ctx, sasl.Credentials{Name: t.user, Password: t.password})
 	var ce *smtp.ClientError
+	var f *failure
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &ce) && ce.Reply.Code != 0:
-		return refused(c.hop, ce.Reply).temporary()
+		f = refused(c.hop, ce.Reply).temporary()
 	case c.TLS() == nil:
-		return ours(status.Temp(451, 7, 4, "no authentication at "+c.hop.String()+" without TLS"), err).at(c.hop)
+		f = ours(status.Temp(451, 7, 4, "no authentication at "+c.hop.String()+" without TLS"), err).at(c.hop)
 	case errors.Is(err, sasl.ErrNoMechanism):
-		return ours(status.Temp(451, 7, 0, c.hop.String()+" offers no way to authenticate that we know"), err).at(c.hop)
+		f = ours(status.Temp(451, 7, 0, c.hop.String()+" offers no way to authenticate that we know"), err).at(c.hop)
+	default:
+		f = broken(c.hop, err)
 	}
-	return broken(c.hop, err)
+	return f.in(string(smtp.PhaseAuth))
 }
 
 // or is d, or the default where d is not set.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 
@@ -18,12 +19,17 @@ import (
 // Failed.
 type failure struct {
 	status    status.Enhanced
-	text      string // for flow.Outcome.Reply
-	relay     string // empty: no host was reached
-	remote    string // the host whose words text is; empty: they are ours
-	cause     error  // for the log
-	handshake bool   // TLS could not be set up: the clear may be tried
-	end       bool   // the message had gone out entirely: its fate is open
+	text      string         // for flow.Outcome.Reply
+	relay     string         // empty: no host was reached
+	remote    string         // the host whose words text is; empty: they are ours
+	cause     error          // for the log
+	handshake bool           // TLS could not be set up: the clear may be tried
+	end       bool           // the message had gone out entirely: its fate is open
+	required  bool           // the sender demands what the host does not give (REQUIRETLS): nobody here can mend it
+	phase     string         // where it happened: "dns", "connect", or smtp.Phase's words
+	loop      bool           // it would come back to us
+	used      netip.AddrPort // the address that was connected to
+	code      int            // of the host's reply
 }
 
 // ours is a failure in our own words.
@@ -37,6 +43,20 @@ func (f *failure) at(h hop) *failure {
 	return f
 }
 
+// in says where it happened, unless that is known.
+func (f *failure) in(phase string) *failure {
+	if f.phase == "" {
+		f.phase = phase
+	}
+	return f
+}
+
+// reached says which address a connection stood to.
+func (f *failure) reached(h hop) *failure {
+	f.used = h.addr
+	return f
+}
+
 // temporary makes the failure one that another attempt may mend.
 func (f *failure) temporary() *failure {
 	f.status.Class = status.Temporary
@@ -45,7 +65,7 @@ func (f *failure) temporary() *failure {
 
 // refused is a refusal by a host, in its words; so is a positive reply in the wrong place, but a temporary one.
 func refused(h hop, r smtp.Reply) *failure {
-	f := &failure{status: enhanced(r), text: r.String(), relay: h.String(), remote: h.name}
+	f := &failure{status: enhanced(r), text: r.String(), relay: h.String(), remote: h.name, code: r.Code}
 	if f.status.Class != status.Permanent {
 		f.status.Class = status.Temporary
 	}
@@ -67,9 +87,9 @@ func broken(h hop, err error) *failure {
 		return ours(status.Temp(451, 3, 0, "delivery to "+h.String()+" failed"), err).at(h)
 	}
 	if ce.Reply.Code != 0 {
-		return refused(h, ce.Reply)
+		return refused(h, ce.Reply).in(string(ce.Phase))
 	}
-	f := ours(status.Temp(451, 4, 2, "the connection to "+h.String()+" failed while "+doing(ce.Phase)+": "+reason(ce.Err)), err).at(h)
+	f := ours(status.Temp(451, 4, 2, "the connection to "+h.String()+" failed while "+doing(ce.Phase)+": "+reason(ce.Err)), err).at(h).in(string(ce.Phase))
 	if ce.Phase == smtp.PhaseTLS {
 		f.status, f.handshake = status.Enhanced{Class: status.Temporary, Subject: 7, Detail: 5}, true
 	}

@@ -6,10 +6,10 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
-	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
 )
 
@@ -36,9 +36,9 @@ func (a *Agent) hops(ctx context.Context, rt *route) iter.Seq2[hop, *failure] {
 	}
 }
 
-func (a *Agent) hopsOf(ctx context.Context, rt *route, next flow.NextHop, yield func(hop, *failure) bool) {
+func (a *Agent) hopsOf(ctx context.Context, rt *route, next destination, yield func(hop, *failure) bool) {
 	if next.Unix != "" {
-		yield(hop{name: "localhost", unix: next.Unix}, nil)
+		yield(hop{name: "localhost", unix: next.Unix, to: next, vouched: true}, nil)
 		return
 	}
 	if !next.MX {
@@ -46,7 +46,7 @@ func (a *Agent) hopsOf(ctx context.Context, rt *route, next flow.NextHop, yield 
 		return
 	}
 	if ip, ok := address.LiteralIP(next.Host); ok { // RFC 5321 §4.1.3
-		to := hop{name: ip.String(), addr: netip.AddrPortFrom(ip.Unmap(), next.Port)}
+		to := hop{name: ip.String(), addr: netip.AddrPortFrom(ip.Unmap(), next.Port), to: next, vouched: true}
 		if a.opt.Own(to.addr) || !reachable(ip) {
 			yield(hop{}, loops(next.Host))
 			return
@@ -54,7 +54,7 @@ func (a *Agent) hopsOf(ctx context.Context, rt *route, next flow.NextHop, yield 
 		yield(to, nil)
 		return
 	}
-	mxs, f := a.exchangers(ctx, rt, next.Host)
+	mxs, f := a.exchangers(ctx, rt.set, next.Host)
 	if f != nil {
 		yield(hop{}, f)
 		return
@@ -63,7 +63,7 @@ func (a *Agent) hopsOf(ctx context.Context, rt *route, next flow.NextHop, yield 
 }
 
 // direct gives the addresses of a host that is meant itself.
-func (a *Agent) direct(ctx context.Context, rt *route, next flow.NextHop, yield func(hop, *failure) bool) {
+func (a *Agent) direct(ctx context.Context, rt *route, next destination, yield func(hop, *failure) bool) {
 	addrs := []netip.Addr{}
 	if ip, err := netip.ParseAddr(next.Host); err == nil {
 		addrs = append(addrs, ip.Unmap())
@@ -74,9 +74,8 @@ func (a *Agent) direct(ctx context.Context, rt *route, next flow.NextHop, yield 
 			return
 		}
 	}
-	for _, addr := range addrs {
-		to := hop{name: next.Host, addr: netip.AddrPortFrom(addr, next.Port)}
-		if a.opt.Own(to.addr) {
+	for _, to := range pairs(hop{name: next.Host, to: next, vouched: true}, addrs) {
+		if a.ours(to) {
 			yield(hop{}, loops(next.Host))
 			return
 		}
@@ -86,28 +85,53 @@ func (a *Agent) direct(ctx context.Context, rt *route, next flow.NextHop, yield 
 	}
 }
 
+// ours tells whether an address of a hop is one where we take mail ourselves.
+func (a *Agent) ours(h hop) bool { return a.opt.Own(h.addr) || h.other.IsValid() && a.opt.Own(h.other) }
+
+// pairs makes hops of a host's addresses, which take turns between the families: two of different ones are one hop.
+func pairs(h hop, addrs []netip.Addr) (hops []hop) {
+	for i := 0; i < len(addrs); i++ {
+		one := h
+		one.addr = netip.AddrPortFrom(addrs[i], h.to.Port)
+		if i+1 < len(addrs) && addrs[i].Is4() != addrs[i+1].Is4() {
+			i++
+			one.other = netip.AddrPortFrom(addrs[i], h.to.Port)
+		}
+		hops = append(hops, one)
+	}
+	return hops
+}
+
+// exchangers are the mail exchangers of a domain.
+type exchangers struct {
+	list    []dns.MX
+	vouched bool // by DNSSEC, or the domain itself is meant
+	ttl     time.Duration
+}
+
 // exchangers are the mail exchangers of a domain: by preference, equals in random order.
-func (a *Agent) exchangers(ctx context.Context, rt *route, domain string) ([]dns.MX, *failure) {
-	mxs, _, err := rt.set.Resolver.LookupMX(ctx, domain)
+func (a *Agent) exchangers(ctx context.Context, set *Settings, domain string) (exchangers, *failure) {
+	mxs, meta, err := set.Resolver.LookupMX(ctx, domain)
 	switch {
 	case err == nil:
 	case dns.KindOf(err) == dns.NoData: // RFC 5321 §5.1: the domain itself is its exchanger
-		return []dns.MX{{Host: domain}}, nil
+		return exchangers{[]dns.MX{{Host: domain}}, true, meta.TTL}, nil
 	default:
-		return nil, lookupFailed(domain, err)
+		return exchangers{}, lookupFailed(domain, err)
 	}
 	mxs = slices.DeleteFunc(slices.Clone(mxs), func(m dns.MX) bool { return m.Host == "" })
 	if len(mxs) == 0 { // RFC 7505 §3
-		return nil, ours(status.Perm(556, 1, 10, "domain "+domain+" says that it takes no mail (null MX)"), nil)
+		return exchangers{}, ours(status.Perm(556, 1, 10, "domain "+domain+" says that it takes no mail (null MX)"), nil)
 	}
 	a.opt.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
 	slices.SortStableFunc(mxs, func(a, b dns.MX) int { return int(a.Preference) - int(b.Preference) })
-	return mxs[:min(len(mxs), maxHosts)], nil
+	return exchangers{mxs[:min(len(mxs), maxHosts)], meta.Authentic, meta.TTL}, nil
 }
 
 // walk gives the addresses of exchangers, those of one preference at a time, since we may be among them: RFC 5321 §5.1
 // forbids to send to exchangers of our own preference or worse.
-func (a *Agent) walk(ctx context.Context, rt *route, next flow.NextHop, mxs []dns.MX, yield func(hop, *failure) bool) {
+func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exchangers, yield func(hop, *failure) bool) {
+	mxs := found.list
 	for at := 0; at < len(mxs); {
 		end := at
 		var hops []hop
@@ -117,16 +141,15 @@ func (a *Agent) walk(ctx context.Context, rt *route, next flow.NextHop, mxs []dn
 			if f != nil {
 				failures = append(failures, f)
 			}
-			for _, addr := range addrs {
-				hops = append(hops, hop{name: mxs[end].Host, addr: netip.AddrPortFrom(addr, next.Port)})
-			}
+			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched}, addrs)...)
 		}
-		if slices.ContainsFunc(hops, func(h hop) bool { return a.opt.Own(h.addr) }) {
+		if slices.ContainsFunc(hops, a.ours) {
 			if at == 0 { // nobody is better than we, and we do not know the domain
 				yield(hop{}, loops(next.Host))
 			}
 			return
 		}
+		a.waitingFirst(hops)
 		for _, h := range hops {
 			if !yield(h, nil) {
 				return
@@ -139,6 +162,24 @@ func (a *Agent) walk(ctx context.Context, rt *route, next flow.NextHop, mxs []dn
 		}
 		at = end
 	}
+}
+
+// waitingFirst puts those of equal hosts first to which a connection waits, whoever's domain it was made for.
+func (a *Agent) waitingFirst(hops []hop) {
+	if len(hops) < 2 {
+		return
+	}
+	waiting := a.pool.addresses()
+	if len(waiting) == 0 {
+		return
+	}
+	rank := func(h hop) int {
+		if waiting[h.addr] || h.other.IsValid() && waiting[h.other] {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(hops, func(x, y hop) int { return rank(x) - rank(y) })
 }
 
 // addresses are those of one host, IPv6 and IPv4 in turn, so that a broken family does not use up all attempts.
@@ -173,7 +214,9 @@ func (a *Agent) addresses(ctx context.Context, s *Settings, host string) ([]neti
 func reachable(ip netip.Addr) bool { return !ip.IsUnspecified() && !ip.IsMulticast() }
 
 func loops(name string) *failure {
-	return ours(status.Perm(554, 4, 6, "mail for "+name+" comes back to this host, which does not take it"), nil)
+	f := ours(status.Perm(554, 4, 6, "mail for "+name+" comes back to this host, which does not take it"), nil)
+	f.loop = true
+	return f
 }
 
 func lookupFailed(name string, err error) *failure {

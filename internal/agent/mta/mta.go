@@ -40,8 +40,10 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/dns"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/queue"
 )
 
@@ -63,6 +65,9 @@ type Options struct {
 	Now     func() time.Time                 // nil: time.Now
 	Log     *slog.Logger                     // nil: none
 	MaxIdle int                              // connections that wait to be used again; 0: 100
+	Events  obs.Events                       // obs.Attempt for each host that is tried; nil: nobody listens
+	// SiteOf names the site of mail exchangers, in order of preference; nil: each domain is its own.
+	SiteOf func(exchangers []string) string
 }
 
 // Agent implements queue.Agent. It is safe for concurrent use.
@@ -70,6 +75,7 @@ type Agent struct {
 	opt      Options
 	settings atomic.Pointer[Settings]
 	pool     *pool
+	turns    atomic.Uint64 // attempts, so that addresses of a pool take turns
 }
 
 var _ queue.Agent = (*Agent)(nil)
@@ -90,6 +96,9 @@ func New(o Options, s *Settings) *Agent {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Events == nil {
+		o.Events = obs.Discard{}
 	}
 	if o.MaxIdle == 0 {
 		o.MaxIdle = 100
@@ -124,12 +133,19 @@ func (a *Agent) Deliver(ctx context.Context, tasks []*queue.Task) [][]flow.Outco
 // ways splits a task by next hops. The queue puts together what has one route, but a route is a name, given when the job was
 // accepted: since then a smart host may have come or gone, and a host may have the name of a domain.
 func ways(set *Settings, t *queue.Task) []*queue.Task {
-	type way struct{ hop, domain string }
+	type way struct {
+		hop, domain string
+		from        address.Address // where the connection depends on the sender
+	}
 	of := func(r *flow.Recipient) way {
+		w := way{hop: r.NextHop}
 		if r.NextHop == "" && r.Transport == flow.SMTP && set.SmartHost.Host == "" && set.Relayhost == "" {
-			return way{domain: r.To.Domain}
+			w.domain = r.To.Domain
 		}
-		return way{hop: r.NextHop}
+		if set.SenderAuth || len(set.Egress) > 0 {
+			w.from = t.Job.Sender(r)
+		}
+		return w
 	}
 	var out []*queue.Task
 	at := map[way]*queue.Task{}

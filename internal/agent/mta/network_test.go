@@ -235,7 +235,7 @@ func start(t *testing.T, w *world, change func(*Settings, *Options)) *Agent {
 	if w.servers == nil {
 		w.servers = map[string]*script{}
 	}
-	s := &Settings{Resolver: &w.zone, Hello: "me.example", Port: 25, TLS: TLSMay, Connect: 30 * time.Second}
+	s := &Settings{Resolver: &w.zone, Hello: "me.example", Port: 25, TLS: Policy{Level: TLSMay}, Connect: 30 * time.Second}
 	o := Options{Source: &store{body: message}, Dial: w.dial, Shuffle: func(int, func(i, j int)) {}}
 	if change != nil {
 		change(s, &o)

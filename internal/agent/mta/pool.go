@@ -2,12 +2,13 @@ package mta
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 )
 
 const (
-	maxUses     = 100             // transactions of one connection, so that hosts of equal preference share the load in time
+	defaultUses = 100             // transactions of one connection, so that hosts of equal preference share the load in time
 	quitTimeout = 5 * time.Second // for the reply to QUIT, which nobody needs
 )
 
@@ -42,9 +43,23 @@ func (p *pool) take(k key) *conn {
 	return nil
 }
 
+// addresses are those to which connections wait.
+func (p *pool) addresses() map[netip.AddrPort]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) == 0 {
+		return nil
+	}
+	out := make(map[netip.AddrPort]bool, len(p.idle))
+	for _, e := range p.idle {
+		out[e.c.hop.addr] = true
+	}
+	return out
+}
+
 // keep takes a connection back, for at most d.
 func (p *pool) keep(c *conn, d time.Duration) {
-	if !c.Usable() || c.used >= maxUses || d <= 0 {
+	if !c.Usable() || c.used >= c.key.set.uses() || d <= 0 {
 		p.discard(c)
 		return
 	}

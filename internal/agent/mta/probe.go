@@ -20,6 +20,7 @@ func (a *Agent) Probe(ctx context.Context, from address.Address, to *flow.Recipi
 	if f != nil {
 		return errUnknown.With(f.text, f.cause)
 	}
+	rt.from = from
 	last := errUnknown
 	tried := 0
 	for h, f := range a.hops(ctx, rt) {
@@ -44,7 +45,11 @@ func (a *Agent) Probe(ctx context.Context, from address.Address, to *flow.Recipi
 
 // probe asks one host; answered is false where another one may know better.
 func (a *Agent) probe(ctx context.Context, rt *route, h hop, from, to address.Address) (err error, answered bool) {
-	c, f := a.connect(ctx, rt, h)
+	t, f := a.termsFor(ctx, rt, h)
+	if f != nil {
+		return f.cause, false
+	}
+	c, f := a.connect(ctx, rt, h, &t, nil)
 	if f != nil {
 		return f.cause, false
 	}

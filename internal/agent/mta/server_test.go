@@ -94,7 +94,7 @@ func TestRealServer(t *testing.T) {
 	body := strings.Repeat(".a line of the message\r\n", 20_000)
 	a := New(Options{Source: &store{body: body}}, &Settings{Hello: "me.example", RootCAs: client.RootCAs, Idle: time.Minute,
 		Resolver:  &zone{ip: map[string][]string{"relay.example": {"127.0.0.1"}}},
-		SmartHost: SmartHost{Host: "relay.example", Port: port, User: "user", Password: "pencil", TLS: TLSVerify}})
+		SmartHost: SmartHost{Host: "relay.example", Port: port, User: "user", Password: "pencil", TLS: level("verify")}})
 	defer a.Close()
 	tk := task("a@example.com", "unknown@example.com", "b@example.net", "c@example.com", "d@example.com", "e@example.com")
 	tk.Job.Message = recipe.Whole(recipe.BlobRef{Pack: 1, Length: int64(len(body))})
@@ -128,10 +128,10 @@ func TestDialFromAnAddress(t *testing.T) {
 		t.Error(got)
 	}
 	s := &Settings{SourceIPv4: netip.MustParseAddr("192.0.2.1")}
-	if got := s.local(netip.MustParseAddr("192.0.2.9")); got != s.SourceIPv4 {
+	if got, ok := s.source(nil, netip.MustParseAddr("192.0.2.9"), 0); !ok || got.Addr != s.SourceIPv4 {
 		t.Error(got)
 	}
-	if got := s.local(netip.MustParseAddr("127.0.0.1")); got.IsValid() {
-		t.Errorf("from %s to the loopback", got)
+	if got, ok := s.source(nil, netip.MustParseAddr("127.0.0.1"), 0); !ok || got.Addr.IsValid() {
+		t.Errorf("from %v to the loopback", got)
 	}
 }

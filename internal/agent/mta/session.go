@@ -19,8 +19,10 @@ const defaultRecipients = 100
 // session sends the message to the pending recipients over c, in as many transactions as it takes, and leaves c to the
 // pool. It is stale when c had been used before and the host did not want it any more: then nothing has happened, and a
 // new connection is due.
-func (x *attempt) session(ctx context.Context, c *conn) (f *failure, stale bool) {
+func (x *attempt) session(ctx context.Context, c *conn, tr *trial) (f *failure, stale bool) {
 	x.sessions++
+	tr.listen(c)
+	defer func() { c.Heard = nil }()
 	reused := c.used > 0
 	limit := x.set.MaxRecipients
 	if limit <= 0 {
@@ -107,7 +109,10 @@ func (x *attempt) transaction(ctx context.Context, c *conn, to []flow.Recipient)
 	if err != nil {
 		return make([]smtp.Outcome, len(to)), err
 	}
-	e := &envelope.Envelope{From: from, Body: x.facts.body, Ret: job.Ret, EnvID: job.EnvID}
+	e := &envelope.Envelope{From: from, Body: x.facts.body, Ret: job.Ret, EnvID: job.EnvID, RequireTLS: job.RequireTLS, Priority: job.Priority}
+	if !c.key.lmtp { // whoever delivers does so now
+		e.DeliverBy, e.DeliverByReturn = job.DeliverBy, job.DeliverByReturn
+	}
 	_, offered := c.Extension("SMTPUTF8")
 	e.UTF8 = offered && (job.UTF8 || x.facts.utf8) || from.NeedsUTF8()
 	for _, r := range to {

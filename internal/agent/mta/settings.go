@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postrider/postrider/internal/config"
+	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/dns"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -21,10 +22,11 @@ type TLS uint8
 
 // The levels, from the mildest.
 const (
-	TLSNone    TLS = iota // not even if offered
-	TLSMay                // if offered, and in the clear if it fails; nothing is verified (RFC 7435)
-	TLSEncrypt            // no mail without it; nothing is verified
-	TLSVerify             // and the certificate must be the host's
+	TLSNone        TLS = iota // not even if offered
+	TLSMay                    // if offered, and in the clear if it fails; nothing is verified (RFC 7435)
+	TLSEncrypt                // no mail without it; nothing is verified
+	TLSFingerprint            // and the certificate, or its key, must be one of those that are named
+	TLSVerify                 // and the certificate must be by an authority, for the names that are wanted
 )
 
 // Settings are what a reload may change.
@@ -32,7 +34,22 @@ type Settings struct {
 	Resolver Resolver
 	Hello    string // our name for EHLO
 	Port     uint16 // of mail exchangers, and of next hops that name none
-	TLS      TLS    // to all but the smart host
+	// TLS is for all but the smart host and what PolicyMaps know: ParsePolicy's levels.
+	TLS Policy
+	// PolicyMaps have the policies of destinations, smtp_tls_policy_maps.
+	PolicyMaps table.List
+	// Certificate is ours, for hosts that ask for one; nil: none.
+	Certificate *tls.Certificate
+	// PasswordMaps have name:password by the sender (with SenderAuth), the host's name, or the next hop as it is written.
+	PasswordMaps table.List
+	SenderAuth   bool
+	Delimiter    string // of address extensions, for SenderAuth
+	// Fallback takes what the hosts of a destination do not, for now; nil: nobody does.
+	Fallback []flow.NextHop
+	// Egress are the pools of addresses to connect from; senders of none have SourceIPv4, SourceIPv6, Hello.
+	Egress []*Pool
+	// MaxUses is how many messages go over one connection; 0: 100.
+	MaxUses int
 	// RootCAs are who is believed at TLSVerify; nil: the system's.
 	RootCAs   *x509.CertPool
 	SmartHost SmartHost
@@ -59,7 +76,7 @@ type SmartHost struct {
 	Port     uint16 // 465: TLS from the first byte (RFC 8314)
 	User     string // empty: no AUTH. With one TLS must be TLSEncrypt or TLSVerify, or Port 465
 	Password string
-	TLS      TLS
+	TLS      Policy
 }
 
 // Ports that mean something.
@@ -93,30 +110,22 @@ func NewSettings(c *config.Config, r Resolver, password string, roots *x509.Cert
 	return s
 }
 
-func level(word string) TLS {
-	return map[string]TLS{"may": TLSMay, "encrypt": TLSEncrypt, "verify": TLSVerify}[word]
+// level is the policy of a level that validation has let through.
+func level(word string) Policy {
+	if word == "" {
+		return Policy{}
+	}
+	p, err := policyOf(word)
+	if err != nil {
+		return Policy{Level: TLSEncrypt}
+	}
+	return p
 }
 
-// tlsConfig is the client's side for one host.
-func (s *Settings) tlsConfig(level TLS, host string) *tls.Config {
-	c := &tls.Config{ServerName: host, RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12}
-	if level != TLSVerify {
-		c.InsecureSkipVerify = true
+// uses is how many messages go over one connection.
+func (s *Settings) uses() int {
+	if s.MaxUses <= 0 {
+		return defaultUses
 	}
-	if level == TLSMay {
-		c.MinVersion = tls.VersionTLS10 // old TLS is better than none, RFC 7435 §3
-	}
-	return c
-}
-
-// local is the address to connect from to reach ip; the loopback is reached from itself alone.
-func (s *Settings) local(ip netip.Addr) netip.Addr {
-	from := s.SourceIPv4
-	if ip.Is6() {
-		from = s.SourceIPv6
-	}
-	if from.IsValid() && from.IsLoopback() != ip.IsLoopback() {
-		return netip.Addr{}
-	}
-	return from
+	return s.MaxUses
 }

@@ -16,6 +16,11 @@ import (
 	"github.com/postrider/postrider/test/dialogue"
 )
 
+// at is the policy of a level as settings have it.
+func at(l TLS) Policy {
+	return level(map[TLS]string{TLSMay: "may", TLSEncrypt: "encrypt", TLSVerify: "verify"}[l])
+}
+
 func TestTLS(t *testing.T) {
 	good, client := dialogue.TLS(t, "one.example")
 	other, _ := dialogue.TLS(t, "two.example")
@@ -52,7 +57,7 @@ func TestTLS(t *testing.T) {
 				delete(w.zone.ip, "two.example")
 				var log bytes.Buffer
 				a := start(t, w, func(s *Settings, o *Options) {
-					s.TLS, s.RootCAs = c.level, client.RootCAs
+					s.TLS, s.RootCAs = at(c.level), client.RootCAs
 					o.Log = slog.New(slog.NewTextHandler(&log, nil))
 				})
 				if got := deliver(t, a, task("b@example.com"))[0]; !strings.HasPrefix(got, c.want) {
@@ -104,7 +109,7 @@ func TestSmartHost(t *testing.T) {
 				w := &world{zone: zone{ip: map[string][]string{"relay.example": {"192.0.2.5"}}}, servers: map[string]*script{hop.addr.String(): s}}
 				a := start(t, w, func(s *Settings, _ *Options) {
 					s.RootCAs = client.RootCAs
-					s.SmartHost = SmartHost{Host: "relay.example", Port: c.port, User: c.user, Password: "pw", TLS: c.level}
+					s.SmartHost = SmartHost{Host: "relay.example", Port: c.port, User: c.user, Password: "pw", TLS: at(c.level)}
 				})
 				// With the next hop that routing gave, and without.
 				for _, nextHop := range []string{"[relay.example]:" + hop.addr.String()[len("192.0.2.5:"):], ""} {
@@ -129,7 +134,7 @@ func TestPasswordStaysWithTheSmartHost(t *testing.T) {
 			servers: map[string]*script{"192.0.2.5:587": {tls: server, ext: []string{"AUTH PLAIN"}}}}
 		a := start(t, w, func(s *Settings, _ *Options) {
 			s.RootCAs = client.RootCAs
-			s.SmartHost = SmartHost{Host: "relay.example", Port: 587, User: "u", Password: "pw", TLS: TLSVerify}
+			s.SmartHost = SmartHost{Host: "relay.example", Port: 587, User: "u", Password: "pw", TLS: at(TLSVerify)}
 		})
 		got := deliver(t, a, via(task("b@example.com"), flow.SMTP, "[other.example]:587"))[0]
 		if !strings.HasPrefix(got, "relayed") || w.said("AUTH") != 0 {

@@ -92,6 +92,8 @@ type Client struct {
 	block []byte // for the octets of messages, kept from one to the next
 	// Banner and Greeting are the server's first replies.
 	Banner, Greeting Reply
+	// Heard, if not nil, is called with every reply in its turn.
+	Heard func(Phase, Reply)
 }
 
 // NewClient makes a Client on a connection; for implicit TLS (RFC 8314) that is a *tls.Conn with its handshake done.
@@ -204,6 +206,9 @@ func (c *Client) reply(ctx context.Context, phase Phase, d time.Duration) (Reply
 	}
 	if err != nil {
 		return Reply{}, c.broken(ctx, phase, err)
+	}
+	if c.Heard != nil {
+		c.Heard(phase, r)
 	}
 	if r.Code == 421 {
 		c.fatal = errors.New("smtp: the server closed with 421")

@@ -39,6 +39,10 @@ var (
 	ErrSMTPUTF8 = status.Perm(550, 6, 7, "Addresses or header need SMTPUTF8, which the next server does not take") // RFC 6531 §3.5
 	ErrBodySize = errors.New("smtp: message gave another number of octets than announced")
 	ErrNextSize = status.Perm(552, 3, 4, "Message is larger than the next server takes") // RFC 1870 §6.1
+	// ErrRequireTLS is for hosts that do not promise to require TLS of the next hop in turn.
+	ErrRequireTLS = status.Perm(550, 7, 30, "The sender requires TLS on the whole way (REQUIRETLS), which the next server does not promise") // RFC 8689 §4.2.1
+	ErrDeliverBy  = status.Perm(550, 3, 3, "The sender wants it in time or back (DELIVERBY), which the next server does not do")            // RFC 2852 §4.2
+	ErrTooLate    = status.Perm(550, 4, 7, "The time in which the sender wants it delivered is over, or less than the next server needs")   // RFC 2852 §4.1.4
 )
 
 // group is how many commands are sent before their replies are read. RFC 2920 §3.1 leaves it to the client not to block
@@ -75,6 +79,16 @@ func (c *Client) acceptable(m *Outgoing) error {
 		return Err8Bit
 	case max > 0 && m.Size > max:
 		return ErrNextSize
+	}
+	if e := m.Envelope; e.DeliverByReturn && !e.DeliverBy.IsZero() {
+		least, by := c.ext["DELIVERBY"]
+		if !by {
+			return ErrDeliverBy
+		}
+		seconds, _ := strconv.ParseInt(strings.TrimSpace(least), 10, 32) // none, or no number: any time will do
+		if left := time.Until(e.DeliverBy); left < time.Second || left < time.Duration(seconds)*time.Second {
+			return ErrTooLate
+		}
 	}
 	return nil
 }
@@ -307,6 +321,15 @@ func (t *transfer) mailLine() string {
 	if e.UTF8 {
 		line += " SMTPUTF8"
 	}
+	if e.RequireTLS && t.offers("REQUIRETLS") {
+		line += " REQUIRETLS"
+	}
+	if e.Priority != 0 && t.offers("MT-PRIORITY") { // RFC 6710 §4.1; who does not offer it gets none
+		line += " MT-PRIORITY=" + strconv.Itoa(int(e.Priority))
+	}
+	if by := t.deliverBy(); by != "" {
+		line += " BY=" + by
+	}
 	if t.offers("DSN") {
 		line += map[envelope.Ret]string{envelope.RetFull: " RET=FULL", envelope.RetHeaders: " RET=HDRS"}[e.Ret]
 		if e.EnvID != "" {
@@ -314,6 +337,21 @@ func (t *transfer) mailLine() string {
 		}
 	}
 	return line
+}
+
+// deliverBy is what is left of DELIVERBY's time (RFC 2852 §4), empty where it is not to be said. A time that is over may be
+// said of messages whose senders are warned only.
+func (t *transfer) deliverBy() string {
+	e := t.m.Envelope
+	if e.DeliverBy.IsZero() || !t.offers("DELIVERBY") {
+		return ""
+	}
+	const most = 999_999_999 // nine digits
+	left := max(min(int64(time.Until(e.DeliverBy)/time.Second), most), -most)
+	if e.DeliverByReturn {
+		return strconv.FormatInt(max(left, 1), 10) + ";R"
+	}
+	return strconv.FormatInt(left, 10) + ";N"
 }
 
 func (t *transfer) rcptLine(i int) string {
