@@ -24,6 +24,7 @@ type Config struct {
 	Bans       Bans       `toml:"bans"`
 	Filters    Filters    `toml:"filters"`
 	Edges      Edges      `toml:"edges"`
+	Notices    Notices    `toml:"notices"`
 	Routing    Routing    `toml:"routing"`
 	Delivery   Delivery   `toml:"delivery"`
 	MTA        MTA        `toml:"mta"`
@@ -41,6 +42,8 @@ type Config struct {
 
 	// Programs that get mail, each under a name of its own. An example of the table of one.
 	Pipes map[string]*Pipe `toml:"pipes"`
+	// Pools of addresses that mail leaves from.
+	Egress map[string]*Egress `toml:"egress"`
 }
 
 // Database is where the state besides the messages themselves is kept.
@@ -139,6 +142,8 @@ type Submission struct {
 	TrustedNetworks Networks `toml:"trusted_networks"`
 	// Refuse a sender address that the account does not own.
 	RequireSenderOwnership bool `toml:"require_sender_ownership"`
+	// How long a client may have us keep a message back before it is sent (FUTURERELEASE, RFC 4865). 0s: not at all.
+	FutureReleaseMax Duration `toml:"future_release_max" min:"0s" max:"365d"`
 }
 
 // Delivery is how mail gets into mailboxes.
@@ -153,8 +158,23 @@ type MTA struct {
 	Port int `toml:"port" min:"1" max:"65535"`
 	// A relay that takes all outgoing mail.
 	SmartHost SmartHost `toml:"smart_host"`
-	// TLS to mail exchangers: none; may (use it if offered, verify nothing: RFC 7435); encrypt (no mail without it).
-	TLS string `toml:"tls" enum:"none,may,encrypt"`
+	// TLS to hosts that mail leaves to: none; may (use it if offered, verify nothing: RFC 7435); encrypt (no mail without it);
+	// verify (the certificate must be the host's); secure (it must be for the domain that the mail is for).
+	TLS string `toml:"tls" enum:"none,may,encrypt,verify,secure"`
+	// Tables of TLS by destination: "encrypt", "secure match=.example.net", "fingerprint match=…"; docs/delivery.md.
+	SMTPTLSPolicyMaps []string `toml:"smtp_tls_policy_maps"`
+	// PEM file of the certificate that we show to hosts that ask for one, intermediates after it. Empty: none.
+	SMTPTLSCertFile string `toml:"smtp_tls_cert_file"`
+	// PEM file of its private key. Empty: it stands in the file of the certificate.
+	SMTPTLSKeyFile string `toml:"smtp_tls_key_file"`
+	// Tables of name:password by host, next hop as it is written, or sender. A password is sent under TLS only.
+	SMTPSASLPasswordMaps []string `toml:"smtp_sasl_password_maps"`
+	// The sender's address is looked up first in them, for relays that we chose ourselves.
+	SMTPSenderDependentAuthentication bool `toml:"smtp_sender_dependent_authentication"`
+	// Where mail goes that its destination does not take for now: "[host]:port", or "domain" for its mail exchangers; in order.
+	SMTPFallbackRelay []string `toml:"smtp_fallback_relay"`
+	// Messages that go over one connection.
+	SMTPConnectionReuseCountLimit int `toml:"smtp_connection_reuse_count_limit" min:"1" max:"100000"`
 	// Waiting times before the next try after a temporary failure; the last one repeats.
 	Retry []Duration `toml:"retry" min:"1s" max:"7d"`
 	// How long we try before the message is returned to its sender (RFC 5321 §4.5.4.1: at least 4 to 5 days). 0s: one try.

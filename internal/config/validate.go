@@ -53,8 +53,10 @@ func rules(c *Config) []rule {
 		rs = append(rs, rule{m == "" || strings.ContainsAny(m, "* \t"), "auth.master_users", fmt.Sprintf("%q is not an account's address", m)})
 	}
 	rs = append(rs, proxyRules(c)...)
+	rs = append(rs, noticeRules(c)...)
 	rs = append(rs, filterRules(c)...)
 	rs = append(rs, routingRules(c)...)
+	rs = append(rs, deliveryRules(c)...)
 	rs = append(rs, pipeRules(c)...)
 	for _, a := range c.Listeners.LMTP.Addresses {
 		// LMTP has no authentication, and its clients decide who receives.

@@ -44,7 +44,7 @@ const (
 
 // openQueue makes the queue with its agents.
 func (n *Node) openQueue(c *config.Config) error {
-	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger}, nil)
+	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger, Events: n.events}, nil)
 	n.verifier = newVerifier(n.mta, n.opt.Now)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	local, err := n.localLane(c)
@@ -127,6 +127,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
 	e.LMTP = service == "lmtp"
+	e.Offers = smtp.Offers{RequireTLS: service == "smtp", VERP: c.Notices.VERPClients.Contains}
 	n.screenConnections(c, service, e)
 	return e
 }
@@ -144,6 +145,9 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 	e.Register = senders{n, service}
 	e.Auth = n.saslServer(service)
 	e.Login = n.loginTold
+	// Who has logged in is trusted with when and how soon; strangers are not (RFC 4865 §3, RFC 6710 §5).
+	e.Offers = smtp.Offers{FutureRelease: c.Submission.FutureReleaseMax.D(), DeliverBy: true, Priority: true, RequireTLS: true,
+		VERP: c.Notices.VERPClients.Contains}
 	e.RequireAuth = func(p *smtp.Peer) error {
 		if c.Submission.TrustedNetworks.Contains(p.Remote.Addr().Unmap()) {
 			return nil

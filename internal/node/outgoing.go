@@ -57,6 +57,9 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 		settings.Generic = router.Generic
 	}
 	settings.Checks = n.outgoingChecks(c)
+	if err := deliveryTables(settings, c, n.tables); err != nil {
+		return nil, err
+	}
 	return &outgoing{mta: settings,
 		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router, access: control, strangers: strangers}, nil
 }

@@ -96,7 +96,7 @@ func (s *Sandbox) checkLinks(dir string) error {
 
 // filesOf are the files that a configuration tells the server to read.
 func filesOf(c *config.Config) []string {
-	list := append(append(privhelper.CertificateFiles(c), tableFiles(c)...), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile,
+	list := append(append(privhelper.CertificateFiles(c), tableFiles(c)...), c.TLS.CA, c.TLS.ClientCA, c.TLS.ACME.CA, c.TLS.ACME.DNS.KeySecretFile, c.MTA.SmartHost.PasswordFile, c.MTA.SMTPTLSCertFile, c.MTA.SMTPTLSKeyFile,
 		c.Database.URLFile, c.Routing.SRSSecretsFile)
 	list = append(list, domainFiles(c)...)
 	return slices.DeleteFunc(list, func(path string) bool { return !filepath.IsAbs(path) })

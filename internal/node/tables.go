@@ -54,7 +54,7 @@ func CheckTables(c *config.Config, folder string) (wrong, warnings []certs.Probl
 	if wrong = checkTables(tables, c); len(wrong) == 0 {
 		wrong = checkRouting(tables, c)
 	}
-	wrong = append(append(wrong, checkStrangers(c)...), checkFilters(c)...)
+	wrong = append(append(append(wrong, checkStrangers(c)...), checkFilters(c)...), checkDelivery(c)...)
 	for _, f := range tables.Files() {
 		for _, p := range f.Problems() {
 			warnings = append(warnings, certs.Problem{Key: f.Path(), Text: p.String()})

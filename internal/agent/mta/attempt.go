@@ -35,6 +35,8 @@ type attempt struct {
 	started  time.Time
 	ready    time.Time // when the connection stood; zero: none does
 	sessions int
+	reached  bool     // a host has greeted us
+	fallen   *failure // why the fall-back relays are tried
 }
 
 // facts is what the message demands of the next hop.
@@ -83,7 +85,7 @@ func (x *attempt) run(ctx context.Context) []flow.Outcome {
 	if !x.walkRoute(ctx, rt) && ctx.Err() == nil {
 		// The fall-back relays are for what is not decided, by hosts or the DNS; but what comes back to us would do so again.
 		if other := rt.fallback(); other != nil && !(x.hard != nil && x.hard.loop) {
-			x.sessions = 0
+			x.sessions, x.fallen = 0, x.last()
 			x.walkRoute(ctx, other)
 		}
 	}
@@ -137,9 +139,10 @@ func (x *attempt) try(ctx context.Context, rt *route, h hop) (used netip.AddrPor
 	}
 	c, f := x.connect(ctx, rt, h, &t, tr)
 	if f != nil {
+		x.reached = x.reached || f.code != 0
 		return f.used, f
 	}
-	x.ready = x.opt.Now()
+	x.ready, x.reached = x.opt.Now(), true
 	tr.ready(c, &t)
 	f, _ = x.session(ctx, c, tr)
 	return c.hop.addr, f
@@ -181,12 +184,9 @@ func (x *attempt) failed(f *failure) {
 // giveUp gives those who are left what was said of them, or of the hosts. One host that may be better tomorrow keeps the
 // recipients in the queue.
 func (x *attempt) giveUp() []flow.Outcome {
-	f := x.soft
-	if f == nil {
-		f = x.hard
-	}
+	f := x.last()
 	if f == nil { // hops gave nothing: we are the best exchanger but one, and that one is gone
-		f = ours(status.Temp(451, 4, 4, "no host left to try"), nil)
+		f = ours(status.Temp(451, 4, 4, "no host left to try"), nil).in("dns")
 	}
 	for _, r := range x.pending {
 		o, ok := x.later[r.No]
@@ -213,8 +213,28 @@ func (x *attempt) decide(no int, o flow.Outcome) {
 // postpone leaves a recipient to the next host; o is its outcome if there is none.
 func (x *attempt) postpone(no int, o flow.Outcome) { x.later[no] = o }
 
+// last is what is known of the hosts that did not do.
+func (x *attempt) last() *failure {
+	if x.soft != nil {
+		return x.soft
+	}
+	return x.hard
+}
+
+// signal is what an outcome says of the site: not more than all of its hosts together, and nothing of other relays.
+func (x *attempt) signal(s flow.Signal) flow.Signal {
+	if x.fallen != nil {
+		_, s = x.fallen.classify()
+	}
+	if s == flow.Unreachable && x.reached {
+		return flow.Slower
+	}
+	return s
+}
+
 // report completes an outcome with its times.
 func (x *attempt) report(no int, o flow.Outcome) {
+	o.Signal = x.signal(o.Signal)
 	o.Recipient, o.At = no, x.opt.Now()
 	o.Delays = [4]time.Duration{x.task.Due.Sub(x.task.Job.Received), x.started.Sub(x.task.Due), o.At.Sub(x.started), 0}
 	if !x.ready.IsZero() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/postrider/postrider/internal/decide/bounce"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/wire/smtp"
@@ -30,6 +31,8 @@ type failure struct {
 	loop      bool           // it would come back to us
 	used      netip.AddrPort // the address that was connected to
 	code      int            // of the host's reply
+	words     string         // of the host's reply
+	local     bool           // it is our own trouble
 }
 
 // ours is a failure in our own words.
@@ -65,7 +68,7 @@ func (f *failure) temporary() *failure {
 
 // refused is a refusal by a host, in its words; so is a positive reply in the wrong place, but a temporary one.
 func refused(h hop, r smtp.Reply) *failure {
-	f := &failure{status: enhanced(r), text: r.String(), relay: h.String(), remote: h.name, code: r.Code}
+	f := &failure{status: enhanced(r), text: r.String(), relay: h.String(), remote: h.name, code: r.Code, words: r.Text()}
 	if f.status.Class != status.Permanent {
 		f.status.Class = status.Temporary
 	}
@@ -148,5 +151,49 @@ func (f *failure) outcome() flow.Outcome {
 	if f.status.Class == status.Permanent {
 		o.Result = flow.Failed
 	}
+	if o.Class, o.Signal = f.classify(); o.Class == flow.ClassNone { // a positive reply in the wrong place
+		o.Class, o.Signal = flow.ClassProtocol, flow.Slower
+	}
 	return o
+}
+
+// classify tells why it failed, and what that says of the site.
+func (f *failure) classify() (flow.Class, flow.Signal) {
+	if f.local {
+		return flow.ClassLocal, flow.Silent
+	}
+	if f.end { // the connection broke; the site had done all but the last step
+		return flow.ClassNetwork, flow.Slower
+	}
+	return bounce.Classify(bounce.Report{Phase: phaseOf(f.phase), Code: f.code, Enhanced: f.status, Text: f.words})
+}
+
+// ownTrouble says that no host has to do with the failure.
+func (f *failure) ownTrouble() *failure {
+	f.local = true
+	return f
+}
+
+func phaseOf(s string) bounce.Phase {
+	switch smtp.Phase(s) {
+	case "dns":
+		return bounce.DNS
+	case smtp.PhaseGreeting:
+		return bounce.Greeting
+	case smtp.PhaseHello:
+		return bounce.Hello
+	case smtp.PhaseTLS:
+		return bounce.TLS
+	case smtp.PhaseAuth:
+		return bounce.Auth
+	case smtp.PhaseMail:
+		return bounce.Mail
+	case smtp.PhaseRcpt:
+		return bounce.Rcpt
+	case smtp.PhaseData:
+		return bounce.Data
+	case smtp.PhaseEnd:
+		return bounce.End
+	}
+	return bounce.Connect
 }

@@ -55,7 +55,7 @@ func routeOf(s *Settings, r *flow.Recipient) (*route, *failure) {
 	switch {
 	case named != "":
 	case rt.lmtp:
-		return nil, ours(status.Temp(451, 3, 5, "LMTP needs a next hop"), nil)
+		return nil, ours(status.Temp(451, 3, 5, "LMTP needs a next hop"), nil).ownTrouble()
 	case h.Host != "":
 		rt.next, rt.smart = destinations([]flow.NextHop{{Host: h.Host, Port: h.Port}}, h.Port), true
 		return rt, nil
@@ -67,7 +67,7 @@ func routeOf(s *Settings, r *flow.Recipient) (*route, *failure) {
 	}
 	next, err := flow.ParseNextHop(r.Transport, named)
 	if err != nil {
-		return nil, ours(status.Temp(451, 3, 5, err.Error()), err)
+		return nil, ours(status.Temp(451, 3, 5, err.Error()), err).ownTrouble()
 	}
 	port := s.Port
 	if rt.lmtp {

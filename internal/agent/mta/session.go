@@ -45,7 +45,7 @@ func (x *attempt) session(ctx context.Context, c *conn, tr *trial) (f *failure, 
 		}
 		todo = append(again, todo[n:]...)
 		if f == nil && !c.Usable() && len(todo) > 0 {
-			f = ours(status.Temp(451, 4, 2, c.hop.String()+" closed the connection"), nil).at(c.hop)
+			f = ours(status.Temp(451, 4, 2, c.hop.String()+" closed the connection"), nil).at(c.hop).in(string(smtp.PhaseMail))
 		}
 	}
 	x.pool.keep(c, x.set.Idle)
@@ -59,7 +59,7 @@ func (x *attempt) acceptable(c *conn) []flow.Recipient {
 	_, utf8 := c.Extension("SMTPUTF8")
 	for _, r := range append([]flow.Recipient(nil), x.pending...) {
 		if !utf8 && (x.facts.utf8 || r.To.NeedsUTF8() || x.task.Job.Sender(&r).NeedsUTF8()) { // RFC 6531 §3.5
-			x.decide(r.No, ours(smtp.ErrSMTPUTF8, nil).at(c.hop).outcome())
+			x.decide(r.No, ours(smtp.ErrSMTPUTF8, nil).at(c.hop).in(string(smtp.PhaseMail)).outcome())
 			continue
 		}
 		rest = append(rest, r)
@@ -170,7 +170,7 @@ func (x *attempt) results(c *conn, to []flow.Recipient, results []smtp.Outcome, 
 		f = broken(c.hop, err)
 	case errors.As(err, &own) && own.Class == status.Temporary:
 		x.opt.Log.Error("message cannot be sent now", obs.KeyComponent, "mta", obs.KeyQueueID, x.task.Job.ID.String(), obs.KeyError, err)
-		f = ours(own, err).at(c.hop)
+		f = ours(own, err).at(c.hop).in(string(smtp.PhaseData)).ownTrouble()
 		for _, r := range append([]flow.Recipient(nil), x.pending...) { // no host can help
 			x.decide(r.No, f.outcome())
 		}
@@ -178,7 +178,7 @@ func (x *attempt) results(c *conn, to []flow.Recipient, results []smtp.Outcome, 
 	default: // the message cannot go to this host, and nothing was sent: size, 8-bit
 		refusal := broken(c.hop, err)
 		if own != nil {
-			refusal = ours(own, err).at(c.hop)
+			refusal = ours(own, err).at(c.hop).in(string(smtp.PhaseMail))
 		}
 		for _, r := range to {
 			x.decide(r.No, refusal.outcome())
@@ -189,7 +189,7 @@ func (x *attempt) results(c *conn, to []flow.Recipient, results []smtp.Outcome, 
 	for _, o := range results {
 		accepted = accepted || o.Phase == smtp.PhaseEnd
 		if f != nil && o.Reply.Code == 421 { // that is why it broke
-			f = refused(c.hop, o.Reply)
+			f = refused(c.hop, o.Reply).in(string(o.Phase))
 		}
 	}
 	for i, r := range to {
@@ -201,9 +201,9 @@ func (x *attempt) results(c *conn, to []flow.Recipient, results []smtp.Outcome, 
 		case accepted && tooMany(o):
 			again = append(again, r)
 		case o.Reply.Code/100 == 5 && !tooMany(o):
-			x.decide(r.No, refused(c.hop, o.Reply).outcome())
+			x.decide(r.No, refused(c.hop, o.Reply).in(string(o.Phase)).outcome())
 		default:
-			x.postpone(r.No, refused(c.hop, o.Reply).temporary().outcome())
+			x.postpone(r.No, refused(c.hop, o.Reply).in(string(o.Phase)).temporary().outcome())
 		}
 	}
 	return again, f
@@ -224,7 +224,7 @@ func (x *attempt) undecided(no int, f *failure) {
 // taken is the outcome of a recipient that the host is now responsible for.
 func (x *attempt) taken(c *conn, r smtp.Reply) flow.Outcome {
 	_, dsn := c.Extension("DSN")
-	o := flow.Outcome{Result: flow.Relayed, Status: enhanced(r), Relay: c.hop.String(), RemoteMTA: c.hop.name, Reply: r.String(), DSNPassed: dsn}
+	o := flow.Outcome{Result: flow.Relayed, Status: enhanced(r), Relay: c.hop.String(), RemoteMTA: c.hop.name, Reply: r.String(), DSNPassed: dsn, Signal: flow.Well}
 	if c.key.lmtp && !dsn { // RFC 2033 §1: a delivery agent has delivered when it says so
 		o.Result = flow.Delivered
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +98,8 @@ func NewSettings(c *config.Config, r Resolver, password string, roots *x509.Cert
 		Timeouts: smtp.ClientTimeouts{Greeting: m.CommandTimeout.D(), Command: m.CommandTimeout.D(), DataInit: m.CommandTimeout.D(),
 			Block: m.DataTimeout.D(), DataEnd: m.DataDoneTimeout.D()},
 		Idle: m.IdleTimeout.D(), Relayhost: c.Routing.Relayhost,
+		SenderAuth: m.SMTPSenderDependentAuthentication, Delimiter: c.Delivery.RecipientDelimiter,
+		Fallback: fallback(m.SMTPFallbackRelay), Egress: pools(c.Egress), MaxUses: m.SMTPConnectionReuseCountLimit,
 	}
 	if s.Hello == "" {
 		s.Hello = c.Hostname
@@ -108,6 +112,39 @@ func NewSettings(c *config.Config, r Resolver, password string, roots *x509.Cert
 			TLS: level(h.TLS)}
 	}
 	return s
+}
+
+// fallback reads the fall-back relays; the node has seen that they can be read.
+func fallback(items []string) (out []flow.NextHop) {
+	for _, item := range items {
+		hops, _ := flow.ParseNextHop(flow.SMTP, item)
+		out = append(out, hops...)
+	}
+	return out
+}
+
+// pools are the egress pools by name. Validation has seen their addresses.
+func pools(c map[string]*config.Egress) (out []*Pool) {
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		p := &Pool{Name: name}
+		for _, d := range c[name].SenderDomains {
+			canonical, err := address.CanonicalDomain(strings.TrimPrefix(d, "."))
+			switch {
+			case d == "<>" || err != nil:
+				canonical = strings.ToLower(d)
+			case d[0] == '.':
+				canonical = "." + canonical
+			}
+			p.Domains = append(p.Domains, canonical)
+		}
+		for _, item := range c[name].Addresses {
+			if addr, hello, err := c[name].Source(item); err == nil {
+				p.From = append(p.From, Source{addr, hello})
+			}
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // level is the policy of a level that validation has let through.

@@ -23,7 +23,7 @@ func (a *Agent) termsFor(ctx context.Context, rt *route, h hop) (terms, *failure
 	t := terms{pool: rt.set.pool(rt.from), turn: rt.turn}
 	p, err := rt.policy(ctx, h)
 	if err != nil {
-		return t, ours(status.Temp(451, 7, 5, "TLS policy for "+h.to.written+": "+err.Error()), err)
+		return t, ours(status.Temp(451, 7, 5, "TLS policy for "+h.to.written+": "+err.Error()), err).ownTrouble()
 	}
 	if rt.requireTLS && !h.addr.Addr().IsLoopback() && p.Level < TLSFingerprint {
 		p = Policy{Level: TLSVerify, Match: []string{"nexthop", "dot-nexthop"}, Min: p.Min, Max: p.Max, ServerName: p.ServerName}
@@ -34,7 +34,7 @@ func (a *Agent) termsFor(ctx context.Context, rt *route, h hop) (terms, *failure
 	t.policy = p.resolve(h.name, h.to.Host)
 	t.user, t.password, err = rt.login(ctx, h)
 	if err != nil {
-		return t, ours(status.Temp(451, 3, 0, "the table of passwords cannot be asked at present"), err)
+		return t, ours(status.Temp(451, 3, 0, "the table of passwords cannot be asked at present"), err).ownTrouble()
 	}
 	return t, nil
 }
