@@ -168,7 +168,7 @@ func (a *app) head(o *sendmailOptions, text *spool) (*submit.Head, error) {
 		full = o.name
 	}
 	h := &submit.Head{Token: submit.NewToken(time.Now()), Sender: login, Name: cleanName(full), Recipients: recipients, Notify: o.notify, Ret: o.ret,
-		EnvID: o.envID, Size: text.size}
+		EnvID: o.envID, VERP: o.verp, Size: text.size}
 	if o.senderSaid {
 		h.Sender = o.sender
 	}
@@ -224,6 +224,7 @@ type sendmailOptions struct {
 	notify     envelope.Notify
 	ret        envelope.Ret
 	envID      string
+	verp       string // the delimiters; empty: not asked for
 	dir        string
 	recipients []string
 	interval   string // of -q15m, which says nothing to us

@@ -113,8 +113,14 @@ func (o *sendmailOptions) value(c byte, value string) (err error) {
 		name, on, _ := strings.Cut(value, "=")
 		o.ignoreDots = o.ignoreDots || strings.EqualFold(name, "IgnoreDots") && !strings.EqualFold(on, "false")
 	case 'X':
-		if value == "V" {
-			err = usagef("-XV: bounce addresses for each recipient (VERP) are not made")
+		// Postfix: -XV, or with the delimiters behind it. Others of X name a file for a log of the conversation, which is not written.
+		if delimiters, verp := strings.CutPrefix(value, "V"); verp {
+			if o.verp = delimiters; delimiters == "" {
+				o.verp = "+="
+			}
+			if len(o.verp) != 2 || strings.Trim(o.verp, "-=+") != "" {
+				err = usagef("-XV: the delimiters are two of the characters -=+")
+			}
 		}
 	}
 	return err

@@ -45,6 +45,8 @@ func TestSendmailCommandLines(t *testing.T) {
 		"-f <> bob":                         {senderSaid: true, recipients: []string{"bob"}},
 		"-f<> -ti":                          {senderSaid: true, extract: true, ignoreDots: true},
 		"-V id7 -N never bob":               {envID: "id7", notify: envelope.NotifyNever, recipients: []string{"bob"}},
+		"-XV bob":                           {verp: "+=", recipients: []string{"bob"}},
+		"-XV-= -f list bob":                 {verp: "-=", sender: "list", senderSaid: true, recipients: []string{"bob"}},
 		"-GUn -h 30 -L tag -A m -X log bob": {recipients: []string{"bob"}},
 		"-odb -oee -om -o7 -OIgnoreDots=true -O DeliveryMode=b bob": {ignoreDots: true, recipients: []string{"bob"}},
 		"-C /etc/mail/sendmail.cf bob":                              {recipients: []string{"bob"}},
@@ -65,7 +67,7 @@ func TestSendmailCommandLines(t *testing.T) {
 func TestSendmailRefusedCommandLines(t *testing.T) {
 	for line, part := range map[string]string{
 		"-bd -q15m": "postrider serve", "-bt": "queue show", "-bx": "no such mode", "-bh": "table of hosts", "-Z": "no option -Z", "-f": "wants a value",
-		"-N sometimes bob": "wants never", "-N never,delay bob": "stands alone", "-R half bob": "full or hdrs", "-XV bob": "VERP", "-q15m": "mta.retry",
+		"-N sometimes bob": "wants never", "-N never,delay bob": "stands alone", "-R half bob": "full or hdrs", "-XVab bob": "delimiters", "-q15m": "mta.retry",
 		"-qIabc": "single messages", "-f a,b bob": "more than one", "-c /nowhere bob": "no such data directory", "--help": "no option --",
 	} {
 		if o, err := parseSendmail(strings.Fields(line)); err == nil || !strings.Contains(err.Error(), part) {
@@ -185,7 +187,7 @@ func FuzzSendmailOptions(f *testing.F) {
 			}
 			return
 		}
-		h := submit.Head{Token: submit.NewToken(time.Unix(1, 0)), Sender: "login", Name: cleanName(o.name), Recipients: o.recipients, Notify: o.notify, Ret: o.ret, EnvID: o.envID}
+		h := submit.Head{Token: submit.NewToken(time.Unix(1, 0)), Sender: "login", Name: cleanName(o.name), Recipients: o.recipients, Notify: o.notify, Ret: o.ret, EnvID: o.envID, VERP: o.verp}
 		if o.senderSaid {
 			h.Sender = o.sender
 		}

@@ -28,6 +28,7 @@ type Head struct {
 	Notify     envelope.Notify // of all recipients, RFC 3461 §4.1
 	Ret        envelope.Ret    // RFC 3461 §4.3
 	EnvID      string          // RFC 3461 §4.4, decoded
+	VERP       string          // the two delimiters of the reverse-path that each recipient's copy gets; empty: it has the sender
 	Size       int64           // bytes that follow
 }
 
@@ -70,6 +71,8 @@ func (h *Head) Check() error {
 		return wrong("notify")
 	case h.Ret > envelope.RetHeaders:
 		return wrong("ret")
+	case h.VERP != "" && (len(h.VERP) != 2 || strings.Trim(h.VERP, "-=+") != ""):
+		return wrong("the delimiters of VERP are two of the characters -=+")
 	case h.Sender != "" && !isAddress(h.Sender):
 		return wrong("the sender %s is not an address", shown(h.Sender))
 	}
@@ -121,6 +124,9 @@ func (h *Head) Append(b []byte) []byte {
 	}
 	if h.EnvID != "" {
 		line("envid", h.EnvID)
+	}
+	if h.VERP != "" {
+		line("verp", h.VERP)
 	}
 	for _, to := range h.Recipients {
 		line("to", to)
@@ -188,6 +194,8 @@ func (h *Head) set(key, value string) (err error) {
 		h.Ret = envelope.Ret(n)
 	case "envid":
 		h.EnvID = value
+	case "verp":
+		h.VERP = value
 	case "size":
 		var n int
 		n, err = number(value, 0, maxSize)

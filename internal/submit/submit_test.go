@@ -25,7 +25,7 @@ func head(to ...string) *Head {
 
 func TestHeadThereAndBack(t *testing.T) {
 	full := head("bob@example.org", "carol", `"a b"@example.org`, "grün@example.org")
-	full.Notify, full.Ret, full.EnvID = envelope.NotifyDelay|envelope.NotifySuccess, envelope.RetHeaders, "job 17"
+	full.Notify, full.Ret, full.EnvID, full.VERP = envelope.NotifyDelay|envelope.NotifySuccess, envelope.RetHeaders, "job 17", "-="
 	null := head("bob")
 	null.Sender, null.Name = "", ""
 	for _, h := range []*Head{full, null} {

@@ -257,7 +257,7 @@ func (m *message) judge(ctx context.Context, in *intake.Message) (*flow.Job, err
 // draft is the message as those who judge it see it.
 func (m *message) draft(in *intake.Message) *accept.Message {
 	tx := &flow.Transaction{ID: m.id, Started: m.now, Client: flow.Client{Protocol: "local"}, Envelope: envelope.Envelope{From: m.from,
-		Size: m.head.Size, Ret: m.head.Ret, EnvID: m.head.EnvID, Recipients: m.rcpt, UTF8: m.needsUTF8()}}
+		Size: m.head.Size, Ret: m.head.Ret, EnvID: m.head.EnvID, VERP: m.head.VERP, Recipients: m.rcpt, UTF8: m.needsUTF8()}}
 	if in.Index.Flags&(mime.EightBitBody|mime.EightBitHeader) != 0 {
 		tx.Envelope.Body = envelope.Body8BitMIME // whatever the program said
 	}
