@@ -37,6 +37,7 @@ type Config struct {
 	Helper     Helper     `toml:"helper"`
 	Log        Log        `toml:"log"`
 	Metrics    Metrics    `toml:"metrics"`
+	Trace      Trace      `toml:"trace"`
 	Store      Store      `toml:"store"`
 	Limits     Limits     `toml:"limits"`
 
@@ -173,8 +174,8 @@ type MTA struct {
 	SMTPSenderDependentAuthentication bool `toml:"smtp_sender_dependent_authentication"`
 	// Where mail goes that its destination does not take for now: "[host]:port", or "domain" for its mail exchangers; in order.
 	SMTPFallbackRelay []string `toml:"smtp_fallback_relay"`
-	// Messages that go over one connection.
-	SMTPConnectionReuseCountLimit int `toml:"smtp_connection_reuse_count_limit" min:"1" max:"100000"`
+	// Messages that go over one connection. 0: no limit.
+	SMTPConnectionReuseCountLimit int `toml:"smtp_connection_reuse_count_limit" min:"0" max:"100000"`
 	// Waiting times before the next try after a temporary failure; the last one repeats.
 	Retry []Duration `toml:"retry" min:"1s" max:"7d"`
 	// How long we try before the message is returned to its sender (RFC 5321 §4.5.4.1: at least 4 to 5 days). 0s: one try.

@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-const (
-	defaultUses = 100             // transactions of one connection, so that hosts of equal preference share the load in time
-	quitTimeout = 5 * time.Second // for the reply to QUIT, which nobody needs
-)
+// quitTimeout is for the reply to QUIT, which nobody needs.
+const quitTimeout = 5 * time.Second
 
 // pool keeps connections between messages. Connections end in a timer's goroutine, where nobody waits for QUIT's reply.
 type pool struct {
@@ -59,7 +57,8 @@ func (p *pool) addresses() map[netip.AddrPort]bool {
 
 // keep takes a connection back, for at most d.
 func (p *pool) keep(c *conn, d time.Duration) {
-	if !c.Usable() || c.used >= c.key.set.uses() || d <= 0 {
+	most := c.key.set.MaxUses
+	if !c.Usable() || most > 0 && c.used >= most || d <= 0 {
 		p.discard(c)
 		return
 	}

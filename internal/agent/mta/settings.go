@@ -50,7 +50,7 @@ type Settings struct {
 	Fallback []flow.NextHop
 	// Egress are the pools of addresses to connect from; senders of none have SourceIPv4, SourceIPv6, Hello.
 	Egress []*Pool
-	// MaxUses is how many messages go over one connection; 0: 100.
+	// MaxUses is how many messages go over one connection, so that equal hosts share the load in time; 0: any number.
 	MaxUses int
 	// RootCAs are who is believed at TLSVerify; nil: the system's.
 	RootCAs   *x509.CertPool
@@ -157,12 +157,4 @@ func level(word string) Policy {
 		return Policy{Level: TLSEncrypt}
 	}
 	return p
-}
-
-// uses is how many messages go over one connection.
-func (s *Settings) uses() int {
-	if s.MaxUses <= 0 {
-		return defaultUses
-	}
-	return s.MaxUses
 }

@@ -89,24 +89,19 @@ func saslPasswords(m *move, p *param) verdict {
 	if enabled, _ := m.Value("smtp_sasl_auth_enable", nil); enabled != "yes" {
 		return meaningless("smtp_sasl_auth_enable is off")
 	}
-	if keys := m.byName[p.name]; len(keys) > 0 {
-		return m.named(p, keys)
-	}
 	relayName, _ := m.Value("relayhost", nil)
 	r, ok := parseRelay(relayName)
 	if !ok || relayName == "" {
-		return unsupported("passwords are sent to the relay of relayhost only, and there is none")
+		return m.passwords(p)
 	}
-	secret, found := m.password(p, relayName, r)
+	secret, others, found := m.password(p, relayName, r)
 	user, password, hasBoth := strings.Cut(secret, ":")
+	by, _ := m.Value("smtp_sender_dependent_authentication", nil)
 	switch {
 	case !found:
-		return unsupported("no password for %s is found in it; write it into a file and name that in mta.smart_host.password_file", relayName)
+		return m.passwords(p)
 	case !hasBoth:
 		return unsupported("the entry of %s has no name:password", relayName)
-	}
-	if by, _ := m.Value("smtp_sender_dependent_authentication", nil); by == "yes" {
-		p.doubt("one name and password holds for all senders here: those of %s were taken", relayName)
 	}
 	const file = "smart_host.password"
 	m.files[file] = []byte(password + "\n")
@@ -114,29 +109,35 @@ func saslPasswords(m *move, p *param) verdict {
 	if level := m.relayTLS(); level == "none" || level == "may" {
 		v = merge(v, m.put(p, "mta.smart_host.tls", "encrypt")).with("a password is sent under TLS only: encrypt")
 	}
+	if others || by == "yes" {
+		v = merge(v, m.passwords(p))
+	}
 	return v
 }
 
-// others tells of the passwords that are for somebody else than the relay: transports may lead there.
-func (m *move) others(p *param, t table.Table, item, taken string) {
-	f, ok := t.(*table.Fixed)
-	if !ok {
-		return
+// passwords has the tables asked at each delivery: for senders, for other hosts than the relay, or because they cannot be
+// read here.
+func (m *move) passwords(p *param) verdict {
+	v := m.named(p, m.byName[p.name])
+	if level, _ := m.Value("smtp_tls_security_level", nil); level == "" || level == "none" {
+		v = merge(v, m.put(p, "mta.tls", "may")).with("a password is sent under TLS only")
 	}
-	n := 0
-	f.All(func(key, _ string) bool {
-		if key != taken {
-			n++
-		}
-		return true
-	})
-	if by, _ := m.Value("smtp_sender_dependent_authentication", nil); n > 0 && by != "yes" {
-		p.doubt("%s has %d more: a password is sent to the relay only, so other hosts that transports lead to get none", item, n)
+	return v
+}
+
+// others tells whether a table has passwords for somebody else than the relay: transports may lead there.
+func others(t table.Table, taken string) (more bool) {
+	if f, ok := t.(*table.Fixed); ok {
+		f.All(func(key, _ string) bool {
+			more = more || key != taken
+			return true
+		})
 	}
+	return more
 }
 
 // password asks the tables for the relay as it is written, and for its host alone.
-func (m *move) password(p *param, written string, r relay) (secret string, found bool) {
+func (m *move) password(p *param, written string, r relay) (secret string, more, found bool) {
 	items, _ := table.Split(p.value)
 	for _, item := range items {
 		kind, path, _ := strings.Cut(strings.TrimPrefix(item, "proxy:"), ":")
@@ -166,15 +167,13 @@ func (m *move) password(p *param, written string, r relay) (secret string, found
 			}
 			t = f
 		default:
-			p.doubt("%s cannot be asked here", item)
-			continue
+			continue // at each delivery it can be
 		}
 		for _, key := range []string{written, r.host, "[" + r.host + "]"} {
 			if secret, found, err := t.Lookup(context.Background(), key); found && err == nil {
-				m.others(p, t, item, key)
-				return secret, true
+				return secret, others(t, key), true
 			}
 		}
 	}
-	return "", false
+	return "", false, false
 }

@@ -152,19 +152,19 @@ func oldProtocols(m *move, p *param) verdict {
 func clientTLS(m *move, p *param) verdict {
 	relay, _ := m.Value("relayhost", nil)
 	level := map[string]string{"": "none", "none": "none", "may": "may", "encrypt": "encrypt", "dane": "may", "dane-only": "encrypt",
-		"verify": "encrypt", "secure": "encrypt", "fingerprint": "encrypt"}[p.value]
+		"verify": "verify", "secure": "secure", "fingerprint": "encrypt"}[p.value]
 	if level == "" {
 		return unsupported("%q is no level", clip(p.value))
 	}
 	if relay != "" && m.smartHost() { // told with relayhost
 		v := m.put(p, "mta.smart_host.tls", m.relayTLS())
-		if level == "encrypt" { // for the hosts that transports lead to
+		if level != "none" && level != "may" { // for the hosts that transports lead to
 			v = merge(v, m.put(p, "mta.tls", level))
 		}
 		return v
 	}
-	if p.value == "dane" || p.value == "dane-only" || p.value == "verify" || p.value == "secure" || p.value == "fingerprint" {
-		p.doubt("certificates of mail exchangers are not verified: %s became %s", p.value, level)
+	if level != p.value && p.value != "" {
+		p.doubt("%s is not there as the level of all: it became %s; smtp_tls_policy_maps may name fingerprints", p.value, level)
 	}
 	return m.put(p, "mta.tls", level)
 }

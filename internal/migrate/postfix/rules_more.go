@@ -23,7 +23,7 @@ func moreRules() []rule {
 		{names: "smtpd_starttls_timeout smtpd_min_data_rate smtpd_per_record_deadline smtpd_per_request_deadline smtpd_upstream_proxy_timeout smtp_min_data_rate " +
 			"smtp_per_record_deadline smtp_per_request_deadline", fate: Meaningless, text: "smtp.transaction_timeout and mta.data_timeout bound what is slow"},
 		{names: "smtp_mx_address_limit smtp_mx_session_limit smtp_line_length_limit", fate: Meaningless, text: "we have limits of our own"},
-		{names: "smtp_connection_cache_destinations smtp_connection_cache_on_demand smtp_connection_reuse_count_limit smtp_connection_reuse_time_limit", fate: Meaningless,
+		{names: "smtp_connection_cache_destinations smtp_connection_cache_on_demand smtp_connection_reuse_time_limit", fate: Meaningless,
 			text: "connections are used again as long as there is mail, and for mta.idle_timeout"},
 		{names: "frozen_delivered_to prepend_delivered_header header_from_format message_drop_headers reset_owner_alias", fate: Meaningless,
 			text: "Return-Path and Delivered-To are written at delivery"},
@@ -45,12 +45,11 @@ func moreRules() []rule {
 		{names: "fallback_transport fallback_transport_maps", fate: Unsupported, text: "mail for local names that do not exist can go to routing.luser_relay"},
 		{names: "command_execution_directory command_expansion_filter execution_directory_expansion_filter forward_expansion_filter local_command_shell allow_min_user", fate: Meaningless,
 			text: "programs of aliases are run without a shell, in an empty environment (docs/aliases.md)"},
-		{names: "smtp_sender_dependent_authentication", fate: Unsupported, text: "one name and password holds for the relay: mta.smart_host"},
 		{names: "disable_dns_lookups smtp_host_lookup", fate: Unsupported, text: "mail exchangers are asked of the DNS; routing.relayhost with an address in brackets needs none"},
 		{names: "smtp_dns_support_level smtp_dns_resolver_options smtp_tls_dane_insecure_mx_policy smtp_tls_force_insecure_host_tlsa_lookup", fate: Unsupported,
 			text: "DANE is not verified yet; mta.tls says whether TLS is wanted"},
 		{names: "smtp_tls_block_early_mail_reply smtp_tls_enforce_peername smtp_tls_fingerprint_cert_match smtp_tls_secure_cert_match smtp_tls_servername " +
-			"smtp_tls_trust_anchor_file smtp_tls_verify_cert_match", fate: Unsupported, text: "certificates are verified for the relay only: mta.smart_host.tls = \"verify\""},
+			"smtp_tls_trust_anchor_file smtp_tls_verify_cert_match", fate: Unsupported, text: "what certificates must be for is said in smtp_tls_policy_maps: match=, servername="},
 		{names: "smtp_tlsrpt_* smtp_tls_enable_rpk smtpd_tls_enable_rpk", fate: Unsupported, text: "not there yet"},
 		{names: "smtp_address_preference", fate: Unsupported, text: "IPv6 and IPv4 are both tried; mta.inet_protocols names one of them"},
 		{names: "smtpd_authorized_verp_clients authorized_verp_clients disable_verp_bounces default_verp_delimiters verp_delimiter_filter", fate: Unsupported,
