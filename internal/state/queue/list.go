@@ -212,6 +212,7 @@ func (q *Queue) Flush() {
 func (q *Queue) Sync(ctx context.Context) error {
 	done := make(chan struct{})
 	q.enqueue(func(*db.Tx) error { return nil }, func() { close(done) })
+	q.hurry()
 	select {
 	case <-done:
 		return nil
@@ -254,6 +255,7 @@ func (q *Queue) Delete(ctx context.Context, id queueid.ID) error {
 		q.forget(it)
 		close(done)
 	})
+	q.hurry()
 	q.mu.Unlock()
 	select {
 	case <-done:

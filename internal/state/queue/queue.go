@@ -226,7 +226,7 @@ func New(o Options) *Queue {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
-	q.ops.wake = make(chan struct{}, 1)
+	q.ops.wake, q.ops.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	return q
 }
 

@@ -44,9 +44,10 @@ type op struct {
 
 // opList is the ops that are not durable yet. It has a lock of its own, taken after Queue.mu, like that of liveSet.
 type opList struct {
-	mu   sync.Mutex
-	list []op
-	wake chan struct{} // capacity 1
+	mu    sync.Mutex
+	list  []op
+	wake  chan struct{} // capacity 1
+	hurry chan struct{} // capacity 1: somebody waits until they are durable
 }
 
 func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) { q.enqueueRows(1, run, after) }
@@ -61,9 +62,18 @@ func (q *Queue) enqueueRows(rows int, run func(tx *db.Tx) error, after func()) {
 	}
 }
 
+// hurry has the changes made so far written at once: somebody waits for them.
+func (q *Queue) hurry() {
+	select {
+	case q.ops.hurry <- struct{}{}:
+	default:
+	}
+}
+
 const (
-	opBatch   = 500         // rows in one write, unless one op has more
-	opsPause  = time.Second // after a failed write
+	opBatch   = 500                   // rows in one write, unless one op has more
+	opsPace   = 10 * time.Millisecond // the least time from one write to the next, so that what nobody waits for shares a sync
+	opsPause  = time.Second           // after a failed write
 	sweepTime = time.Second
 )
 
@@ -72,6 +82,7 @@ const (
 func (q *Queue) persist() {
 	defer q.wg.Done()
 	for {
+		pace := time.After(opsPace)
 		err := q.writeOps(q.ctx)
 		var pause <-chan time.Time
 		if err != nil {
@@ -86,6 +97,12 @@ func (q *Queue) persist() {
 			return
 		case <-pause:
 		case <-q.ops.wake:
+			select {
+			case <-pace:
+			case <-q.ops.hurry:
+			case <-q.ctx.Done():
+				return
+			}
 			if pause != nil {
 				select {
 				case <-pause:
