@@ -57,6 +57,10 @@ type API interface {
 
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error) // changes nothing
 
+	// Trace calls each for every message and connection that q takes, in the order of their beginnings, and then for how
+	// complete that is.
+	Trace(ctx context.Context, q TraceQuery, each func(TraceItem) error) error
+
 	// Check looks at everything that is stored, and calls each with what it finds and how far it is; the last call has the
 	// summary. Faults are no error.
 	Check(ctx context.Context, q CheckQuery, each func(CheckEvent) error) error

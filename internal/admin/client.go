@@ -209,6 +209,9 @@ func (c *Client) Check(ctx context.Context, q CheckQuery, each func(CheckEvent) 
 func (c *Client) StoreStats(ctx context.Context) (StoreStats, error) {
 	return get[StoreStats](ctx, c, opStoreStats, nil)
 }
+func (c *Client) Trace(ctx context.Context, q TraceQuery, each func(TraceItem) error) error {
+	return receive(ctx, c, opTrace, q, each)
+}
 func (c *Client) Upkeep(ctx context.Context, q UpkeepQuery, each func(UpkeepEvent) error) error {
 	return receive(ctx, c, opUpkeep, q, each)
 }

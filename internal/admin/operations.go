@@ -54,6 +54,7 @@ func operations() map[string]operation {
 		opCheck:          live(API.Check),
 		opStoreStats:     ask(API.StoreStats),
 		opUpkeep:         live(API.Upkeep),
+		opTrace:          live(API.Trace),
 	}
 }
 

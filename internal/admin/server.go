@@ -78,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
-	if name == opCheck || name == opUpkeep || name == opStoreStats { // takes as long as the store is large; who asked for it ends it by going away
+	if name == opCheck || name == opUpkeep || name == opStoreStats || name == opTrace { // takes as long as the store is large; who asked for it ends it by going away
 		cancel()
 		ctx, cancel = context.WithCancel(r.Context())
 		defer context.AfterFunc(s.ctx, cancel)()

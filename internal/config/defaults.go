@@ -53,6 +53,7 @@ func Defaults() *Config {
 		Auth:     Auth{MaxConnectionsPerAccountAndAddress: 20, System: "none", SaslauthdSocket: "/run/saslauthd/mux"},
 		Sendmail: Sendmail{Enabled: true, MaxMessagesPerHour: 1000},
 		Log:      Log{Level: "info", Format: "text"},
+		Trace:    defaultTrace(),
 		Store: Store{Upkeep: true, UpkeepInterval: Duration(time.Hour), KeepExpunged: Duration(7 * day), KeepTombstones: Duration(30 * day),
 			CompactBelow: 50, CompactAfter: Duration(day), CompactRate: 16 * mib, Compress: true},
 		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, MessagesAtOnce: 1000, Sandbox: "auto"},

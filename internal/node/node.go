@@ -30,6 +30,7 @@ import (
 	"github.com/postrider/postrider/internal/state/intake"
 	"github.com/postrider/postrider/internal/state/mailstore"
 	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/state/trace"
 	"github.com/postrider/postrider/internal/wire/link"
 )
 
@@ -87,6 +88,7 @@ type Node struct {
 	strangers *strangers
 	space     *space
 	incoming  *incoming // messages
+	trace     *trace.Trace
 	upkeep    *upkeep
 	ageing    *ageing // nil until Start
 	certStore *certstore.Store
@@ -109,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		o.Listen = net.Listen
 	}
 	n := &Node{opt: o, log: o.Log, metrics: metrics.New(o.Version), fatal: make(chan error, 1)}
-	n.events = obs.All(o.Log, n.metrics, acquaintances{n}, strikes{n})
+	n.events = obs.All(o.Log, n.metrics, traced{n}, acquaintances{n}, strikes{n})
 	n.registry = newRegistry()
 	n.config.Store(o.Config)
 	n.tables = newTables(o)
@@ -241,6 +243,7 @@ func (n *Node) Reload(c *config.Config) (restart []string, err error) {
 	n.configureLocal(n.hosted, c)
 	n.config.Store(c)
 	n.shared.Resize(n.roomForClients(c))
+	n.trace.Configure(traceLimits(c))
 	n.upkeep.reconfigured()
 	n.checkMasters(context.Background(), c)
 	return restart, nil

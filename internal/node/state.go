@@ -36,6 +36,7 @@ func (n *Node) openState(ctx context.Context, c *config.Config) (err error) {
 		return err
 	}
 	n.ids = queueid.NewSource(n.opt.Now, boot.Node, boot.Count)
+	n.openTrace(c, boot.Count)
 	packs := filepath.Join(c.DataDir, "packs")
 	if err := os.MkdirAll(packs, 0o700); err != nil {
 		return err
@@ -130,6 +131,9 @@ func (n *Node) addAccount(ctx context.Context, a directory.NewAccount) (director
 // closeState closes in the reverse order.
 func (n *Node) closeState(ctx context.Context) error {
 	var errs []error
+	if n.trace != nil {
+		n.trace.Close()
+	}
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close(ctx))
 	}
