@@ -16,9 +16,10 @@
 //	notify.go      what systemd is told
 //	privhelper.go  the helper for what needs root
 //	quickstart.go, announce.go   quickstart, and what it prints
-//	domain.go, account.go, alias.go, queue.go, mail.go, config.go, check.go   the operator's commands
+//	domain.go, account.go, alias.go, queue*.go, mail.go, config.go, check.go   the operator's commands
 //	sendmail*.go   sendmail, mailq, newaliases
 //	postmap.go     postmap, postalias
+//	postfix_tool.go, postqueue.go, postsuper.go, postcat.go, qshape.go   Postfix's commands for the queue, by their names
 //	migrate.go     from another mail system to ours
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	man.go         the manual pages, made from cli*.go and the configuration's keys
@@ -43,6 +44,7 @@ func start(a *app, args []string) int {
 	programs := map[string]func(*app, []string) int{
 		"sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
 		"postmap": postmap, "postalias": postalias,
+		"postqueue": postqueue, "postsuper": postsuper,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])

@@ -24,15 +24,20 @@ const (
 
 // operate runs fn on the operator's API: of the running server, or of the data directory, which it opens.
 func (a *app) operate(fn func(ctx context.Context, api admin.API) error) error {
-	return a.open(fn, false)
+	return a.open(fn, false, nil)
 }
 
 // operateQueue is operate for what needs the queue.
 func (a *app) operateQueue(fn func(ctx context.Context, api admin.API) error) error {
-	return a.open(fn, true)
+	return a.open(fn, true, nil)
 }
 
-func (a *app) open(fn func(context.Context, admin.API) error, queue bool) error {
+// operateQueueAlone is operateQueue that calls alone before it opens the data directory.
+func (a *app) operateQueueAlone(alone func(), fn func(ctx context.Context, api admin.API) error) error {
+	return a.open(fn, true, alone)
+}
+
+func (a *app) open(fn func(context.Context, admin.API) error, queue bool, alone func()) error {
 	ctx := context.Background()
 	c, err := a.load(nil)
 	if err != nil {
@@ -47,7 +52,12 @@ func (a *app) open(fn func(context.Context, admin.API) error, queue bool) error 
 		if !errors.Is(err, admin.ErrNoServer) {
 			return err
 		}
-		err = a.openDir(ctx, c, fn, queue)
+		err = a.openDir(ctx, c, func(ctx context.Context, api admin.API) error {
+			if alone != nil {
+				alone()
+			}
+			return fn(ctx, api)
+		}, queue)
 		if !errors.Is(err, node.ErrLocked) || time.Now().After(end) {
 			return err
 		}

@@ -1,41 +1,124 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/postrider/postrider/internal/admin"
 )
 
-func (queueListCmd) Run(a *app) error {
-	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		list, err := api.Queue(ctx)
-		if err != nil {
-			return err
+// idsAtOnce is how many queue ids are in one call.
+const idsAtOnce = 500
+
+// filters are what the flags and ids say: one filter, or some where there are many ids.
+func (c queueWhich) filters(a *app, now time.Time) (list []admin.JobFilter, err error) {
+	f := admin.JobFilter{States: c.State, Sender: c.Sender, Recipient: c.Recipient, Site: c.Site, Transport: c.Transport, Classes: c.Class,
+		Reason: c.Reason, Limit: c.Limit}
+	if c.Domain != "" {
+		f.Recipient = "@" + strings.TrimPrefix(c.Domain, "@")
+	}
+	if c.Older > 0 {
+		f.Before = now.Add(-time.Duration(c.Older))
+	}
+	if c.Newer > 0 {
+		f.After = now.Add(-time.Duration(c.Newer))
+	}
+	if c.Limit < 0 {
+		return nil, usagef("--limit wants a number of messages")
+	}
+	ids, err := a.queueIDs(c.IDs)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(c.IDs) == 0:
+		return []admin.JobFilter{f}, nil
+	case c.Limit > 0:
+		return nil, usagef("name messages, or say --limit: not both")
+	}
+	for part := range slices.Chunk(ids, idsAtOnce) {
+		f.IDs = part
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+// queueIDs puts the lines of standard input in the place of "-".
+func (a *app) queueIDs(args []string) (ids []string, err error) {
+	seen := map[string]bool{}
+	add := func(id string) {
+		if id = strings.TrimSpace(id); id != "" && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
 		}
-		return a.show(list, func(w io.Writer) {
-			t := newTable("QUEUE ID", "STATE", "ARRIVED", ">SIZE", "FROM", "TO", "WHY IT WAITS")
-			for _, j := range list {
-				for i, r := range j.Recipients {
-					if i > 0 {
-						t.row("", "", "", "", "", r.Address, reason(r))
-						continue
-					}
-					why := reason(r)
-					if j.Held != "" {
-						why = j.Held
-					}
-					t.row(j.ID, j.State, shortTime(j.Arrival), shortSize(j.Size), sender(j), r.Address, why)
+	}
+	for _, arg := range args {
+		if arg != "-" {
+			add(arg)
+			continue
+		}
+		lines := bufio.NewScanner(a.stdin)
+		for lines.Scan() {
+			add(lines.Text())
+		}
+		if err := lines.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+func (c queueListCmd) Run(a *app) error { return c.list(a) }
+
+func (c queueWhich) list(a *app) error {
+	filters, err := c.filters(a, time.Now())
+	if err != nil {
+		return err
+	}
+	return a.operateQueue(func(ctx context.Context, api admin.API) error {
+		out := a.newJobList()
+		seen := map[string]bool{}
+		for _, f := range filters {
+			err := api.Queue(ctx, f, func(j admin.Job) error {
+				if len(f.IDs) > 0 {
+					seen[j.ID] = true
 				}
-				if len(j.Recipients) == 0 {
-					t.row(j.ID, j.State, shortTime(j.Arrival), shortSize(j.Size), sender(j), "-", "-")
-				}
+				return out.add(j)
+			})
+			if err != nil {
+				return err
 			}
-			t.write(a, w, "The queue is empty.")
-		})
+		}
+		return errors.Join(out.end(), c.missing(filters, seen))
 	})
+}
+
+// missing tells which of the messages that were named are not there, or do not fit.
+func (c queueWhich) missing(filters []admin.JobFilter, seen map[string]bool) error {
+	var errs []error
+	for _, f := range filters {
+		ids := f.IDs
+		f.IDs = nil
+		for _, id := range ids {
+			switch {
+			case seen[id]:
+			case f.IsZero():
+				errs = append(errs, fmt.Errorf("no message %s in the queue", id))
+			default:
+				errs = append(errs, fmt.Errorf("no message %s in the queue that is as the flags say", id))
+			}
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &codeError{exitNoUser, errors.Join(errs...)}
 }
 
 func sender(j admin.Job) string {
@@ -68,49 +151,139 @@ func (c queueShowCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.show(j, func(w io.Writer) {
-			a.facts(w, "queue id", j.ID, "state", j.State, "arrived", shortTime(j.Arrival), "size", shortSize(j.Size), "from", sender(j))
-			if j.Held != "" {
-				a.facts(w, "held for", j.Held)
-			}
-			for _, r := range j.Recipients {
-				fmt.Fprintln(w)
-				next := "-"
-				if r.Next != nil {
-					next = shortTime(*r.Next)
-				}
-				a.facts(w, "to", r.Address, "transport", r.Transport, "route", r.Route, "attempts", strconv.Itoa(r.Attempts),
-					"next attempt", next, "status", r.Status, "relay", r.Relay, "reply", r.Reason)
-			}
-		})
+		return a.show(j, func(w io.Writer) { a.showJob(w, j) })
 	})
 }
 
-func (queueFlushCmd) Run(a *app) error {
-	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		n, err := api.Flush(ctx)
-		if err != nil {
-			return err
+func (a *app) showJob(w io.Writer, j admin.Job) {
+	pairs := []string{"queue id", j.ID, "state", j.State, "arrived", shortTime(j.Arrival), "size", shortSize(j.Size), "from", sender(j)}
+	add := func(name, value string) {
+		if value != "" {
+			pairs = append(pairs, name, value)
 		}
-		return a.done(n, "%s due now", messages(n.Messages))
-	})
+	}
+	add("held for", j.Held)
+	if e := j.Envelope; e != nil {
+		add("client", clientText(e.Client))
+		add("login", e.Client.Login)
+		add("protocol", e.Client.Protocol)
+		add("tls", e.Client.TLS)
+		add("caused by", e.Cause)
+		add("envelope id", e.EnvID)
+		add("body", e.Body)
+		for name, on := range map[string]bool{"smtputf8": e.UTF8, "require tls": e.RequireTLS, "bulk": e.Bulk} {
+			if on {
+				add(name, "yes")
+			}
+		}
+		if e.Priority != 0 {
+			add("priority", strconv.Itoa(e.Priority))
+		}
+		if !e.NotBefore.IsZero() {
+			add("not before", shortTime(e.NotBefore))
+		}
+		if !e.DeliverBy.IsZero() {
+			add("deliver by", shortTime(e.DeliverBy))
+		}
+	}
+	a.facts(w, pairs...)
+	for _, r := range j.Recipients {
+		fmt.Fprintln(w)
+		next := "-"
+		if r.Next != nil {
+			next = shortTime(*r.Next)
+		}
+		a.facts(w, "to", r.Address, "transport", r.Transport, "route", r.Route, "site", r.Site, "attempts", strconv.Itoa(r.Attempts),
+			"next attempt", next, "status", r.Status, "class", r.Class, "relay", r.Relay, "reply", r.Reason)
+	}
 }
 
-func (c queueDeleteCmd) Run(a *app) error { return c.change(a, admin.Delete, "deleted") }
+func clientText(c admin.EnvelopeClient) string {
+	if c.Address == "" {
+		return ""
+	}
+	text := dash(c.Name) + " [" + c.Address + "]"
+	if c.Helo != "" {
+		text += ", helo " + c.Helo
+	}
+	return text
+}
 
-func (c queueHoldCmd) Run(a *app) error { return c.change(a, admin.Hold, "held") }
+// Run of flush without anything means all that waits.
+func (c queueFlushCmd) Run(a *app) error {
+	if len(c.IDs) == 0 {
+		c.All = true
+	}
+	return c.change(a, admin.JobsChange{Action: admin.Flush}, "due now")
+}
 
-func (c queueReleaseCmd) Run(a *app) error { return c.change(a, admin.Release, "released") }
+func (c queueDeleteCmd) Run(a *app) error {
+	return c.change(a, admin.JobsChange{Action: admin.Delete}, "deleted")
+}
 
-func (c queueIDs) change(a *app, action admin.JobAction, past string) error {
-	if c.All == (len(c.IDs) > 0) {
-		return usagef("name the messages by their queue ids, or say --all")
+func (c queueHoldCmd) Run(a *app) error {
+	return c.change(a, admin.JobsChange{Action: admin.Hold}, "held")
+}
+
+func (c queueReleaseCmd) Run(a *app) error {
+	return c.change(a, admin.JobsChange{Action: admin.Release}, "released")
+}
+
+func (c queueRequeueCmd) Run(a *app) error {
+	return c.change(a, admin.JobsChange{Action: admin.Requeue}, "queued again")
+}
+
+func (c queueBounceCmd) Run(a *app) error {
+	return c.change(a, admin.JobsChange{Action: admin.Bounce, Text: c.Text}, "given up")
+}
+
+func (c queueRerouteCmd) Run(a *app) error {
+	to := c.To
+	if to == "mx" {
+		to = ""
+	}
+	return c.change(a, admin.JobsChange{Action: admin.Reroute, NextHop: to, Transport: c.Transport}, "rerouted")
+}
+
+func (c queueSome) change(a *app, change admin.JobsChange, past string) error {
+	filters, err := c.filters(a, time.Now())
+	if err != nil {
+		return err
+	}
+	all := filters
+	if len(c.IDs) == 0 {
+		rest := filters[0]
+		rest.Limit = 0
+		switch {
+		case rest.IsZero() && !c.All:
+			return usagef("name the messages by their queue ids or by flags such as --sender and --domain, or say --all")
+		case !rest.IsZero() && c.All && change.Action != admin.Flush:
+			return usagef("say which messages, or --all: not both")
+		}
+	} else if c.All {
+		return usagef("name the messages, or say --all: not both")
+	}
+	if c.DryRun {
+		return c.list(a)
 	}
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		n, err := api.ChangeJobs(ctx, admin.JobsChange{Action: action, IDs: c.IDs, All: c.All})
-		if err != nil {
-			return err
+		total, seen := admin.JobsChanged{}, map[string]bool{}
+		for _, f := range all {
+			change.Filter, change.All = f, c.All
+			done, err := api.ChangeJobs(ctx, change)
+			if err != nil {
+				return err
+			}
+			total.Messages += done.Messages
+			total.IDs = append(total.IDs, done.IDs...)
+			for _, id := range done.IDs {
+				seen[id] = true
+			}
 		}
-		return a.done(n, "%s %s", messages(n.Messages), past)
+		text := messages(total.Messages) + " " + past
+		if busy := len(total.IDs) - total.Messages; busy > 0 && len(c.IDs) > 0 {
+			text += fmt.Sprintf("; nothing was to be done with %d: on hold, being tried now, or gone", busy)
+		}
+		return errors.Join(a.done(total, "%s", text), c.missing(all, seen))
 	})
 }

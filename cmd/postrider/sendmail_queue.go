@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
@@ -16,60 +14,14 @@ import (
 // operator's: submit.sock tells nobody of it.
 func (a *app) mailQueue() error {
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		list, err := api.Queue(ctx)
-		if err != nil {
-			return err
-		}
-		w := bufio.NewWriter(a.stdout)
-		writeQueue(w, list)
-		return w.Flush()
+		return a.listQueue(ctx, api)
 	})
-}
-
-const queueLine = "%-17s %8v %-19s %s\n"
-
-func writeQueue(w io.Writer, list []admin.Job) {
-	if len(list) == 0 {
-		fmt.Fprintln(w, "Mail queue is empty")
-		return
-	}
-	fmt.Fprintf(w, queueLine, "----Queue ID-----", "--Size--", "---Arrival Time----", "--Sender/Recipient------")
-	total := int64(0)
-	for _, j := range list {
-		mark := ""
-		switch j.State {
-		case "active":
-			mark = "*"
-		case "hold":
-			mark = "!"
-		}
-		from := j.Sender
-		if from == "" {
-			from = "MAILER-DAEMON" // as Postfix shows the null reverse-path
-		}
-		fmt.Fprintf(w, queueLine, j.ID+mark, j.Size, j.Arrival.Local().Format("Mon Jan _2 15:04:05"), printable(from))
-		why := ""
-		for _, r := range j.Recipients {
-			if reason := reason(r); r.Reason != "" && reason != why {
-				why = reason
-				fmt.Fprintf(w, "%*s(%s)\n", max(0, 76-len(why)), "", printable(why))
-			}
-			fmt.Fprintf(w, queueLine, "", "", "", printable(r.Address))
-		}
-		fmt.Fprintln(w)
-		total += j.Size
-	}
-	plural := "s"
-	if len(list) == 1 {
-		plural = ""
-	}
-	fmt.Fprintf(w, "-- %d Kbytes in %d Request%s.\n", total/1024, len(list), plural)
 }
 
 // flushQueue is -q.
 func (a *app) flushQueue() error {
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		_, err := api.Flush(ctx)
+		_, err := api.ChangeJobs(ctx, admin.JobsChange{Action: admin.Flush, All: true})
 		return err
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/submit"
 )
@@ -142,32 +141,6 @@ func TestExtractRecipients(t *testing.T) {
 	}
 	if _, err := extractRecipients(bytes.Repeat([]byte("X: y\n"), 60_000)); err == nil {
 		t.Error("a header without end")
-	}
-}
-
-func TestWriteQueue(t *testing.T) {
-	var b strings.Builder
-	writeQueue(&b, nil)
-	at := time.Date(2026, 11, 2, 4, 5, 6, 0, time.Local)
-	writeQueue(&b, []admin.Job{
-		{ID: "4jXHCg4Rgpz24qPr", State: "deferred", Arrival: at, Size: 1234, Sender: "alice@here.example", Recipients: []admin.Recipient{
-			{Address: "x@far.example", Reason: "Connection refused", Relay: "none"}, {Address: "y@far.example", Reason: "Connection refused", Relay: "none"}}},
-		{ID: "4jXHCg4Rgpz24qPs", State: "active", Arrival: at, Size: 5000, Recipients: []admin.Recipient{{Address: "z@far.example"}}},
-	})
-	const want = `Mail queue is empty
-----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------
-4jXHCg4Rgpz24qPr      1234 Mon Nov  2 04:05:06 alice@here.example
-                                                    (none: Connection refused)
-                                               x@far.example
-                                               y@far.example
-
-4jXHCg4Rgpz24qPs*     5000 Mon Nov  2 04:05:06 MAILER-DAEMON
-                                               z@far.example
-
--- 6 Kbytes in 2 Requests.
-`
-	if b.String() != want {
-		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
 }
 

@@ -127,7 +127,7 @@ func TestErrorsCrossTheSocket(t *testing.T) {
 // An operation that fails in an unforeseen way is an error; the server goes on.
 func TestPanicIsAnError(t *testing.T) {
 	c := serve(t, t.TempDir(), fake{})
-	if _, err := c.Queue(t.Context()); KindOf(err) != Internal {
+	if _, err := c.QueueStats(t.Context()); KindOf(err) != Internal {
 		t.Errorf("%v", err)
 	}
 	if _, err := c.Domain(t.Context(), "x"); err != nil {

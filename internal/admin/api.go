@@ -34,11 +34,13 @@ type API interface {
 	SetAlias(ctx context.Context, a Alias) (Alias, error)
 	RemoveAlias(ctx context.Context, address string) error
 
-	Queue(ctx context.Context) ([]Job, error) // oldest first
-	Job(ctx context.Context, id string) (Job, error)
+	// Queue calls each for the messages in the queue that f takes, oldest first. Its error ends the list.
+	Queue(ctx context.Context, f JobFilter, each func(Job) error) error
+	Job(ctx context.Context, id string) (Job, error) // with its envelope
 	JobMessage(ctx context.Context, id string) (io.ReadCloser, error)
-	Flush(ctx context.Context) (Count, error)                    // makes all that waits due now; how many do
-	ChangeJobs(ctx context.Context, c JobsChange) (Count, error) // all or, after an error, some of them
+	ChangeJobs(ctx context.Context, c JobsChange) (JobsChanged, error) // all or, after an error, some of them
+	QueueStats(ctx context.Context) (QueueStats, error)
+
 	Mailboxes(ctx context.Context, account string) ([]Mailbox, error)
 	Messages(ctx context.Context, q MessageQuery) ([]Message, error) // ascending by UID
 	Message(ctx context.Context, m MessageID) (io.ReadCloser, error)
@@ -180,46 +182,6 @@ type Alias struct {
 	Address string    `json:"address"`
 	Targets []string  `json:"targets"`
 	Created time.Time `json:"created,omitzero"`
-}
-
-// Job is a message in the queue. The keys are those of Postfix's `postqueue -j` where it has them.
-type Job struct {
-	ID         string      `json:"queue_id"`
-	State      string      `json:"state"` // incoming, active, deferred, hold, corrupt
-	Arrival    time.Time   `json:"arrival_time"`
-	Held       string      `json:"hold_reason,omitempty"` // why it is on hold, if a rule put it there
-	Size       int64       `json:"message_size"`
-	Sender     string      `json:"sender"` // empty: the null reverse-path
-	Recipients []Recipient `json:"recipients"`
-}
-
-// Recipient is a recipient that is not done with.
-type Recipient struct {
-	Address   string     `json:"address"`
-	Transport string     `json:"transport"`
-	Route     string     `json:"route,omitempty"`
-	Attempts  int        `json:"attempts"`
-	Next      *time.Time `json:"next_attempt,omitempty"`
-	Status    string     `json:"status,omitempty"`
-	Relay     string     `json:"relay,omitempty"`
-	Reason    string     `json:"delay_reason,omitempty"`
-}
-
-// JobAction is what ChangeJobs does.
-type JobAction string
-
-// The actions.
-const (
-	Delete  JobAction = "delete" // for good, without a notification
-	Hold    JobAction = "hold"
-	Release JobAction = "release"
-)
-
-// JobsChange names jobs and what is to be done with them.
-type JobsChange struct {
-	Action JobAction `json:"action"`
-	IDs    []string  `json:"queue_ids,omitempty"`
-	All    bool      `json:"all,omitempty"`
 }
 
 // Count is how many were concerned.

@@ -160,18 +160,20 @@ func (c *Client) RemoveAlias(ctx context.Context, address string) error {
 	return do(ctx, c, "alias-remove", address)
 }
 
-func (c *Client) Queue(ctx context.Context) ([]Job, error) { return get[[]Job](ctx, c, "queue", nil) }
+func (c *Client) Queue(ctx context.Context, f JobFilter, each func(Job) error) error {
+	return receive(ctx, c, "queue", f, each)
+}
 func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 	return get[Job](ctx, c, "job", id)
 }
 func (c *Client) JobMessage(ctx context.Context, id string) (io.ReadCloser, error) {
 	return c.post(ctx, "job-message", id)
 }
-func (c *Client) Flush(ctx context.Context) (Count, error) {
-	return get[Count](ctx, c, "queue-flush", nil)
+func (c *Client) ChangeJobs(ctx context.Context, j JobsChange) (JobsChanged, error) {
+	return get[JobsChanged](ctx, c, "queue-change", j)
 }
-func (c *Client) ChangeJobs(ctx context.Context, j JobsChange) (Count, error) {
-	return get[Count](ctx, c, "queue-change", j)
+func (c *Client) QueueStats(ctx context.Context) (QueueStats, error) {
+	return get[QueueStats](ctx, c, "queue-stats", nil)
 }
 
 func (c *Client) Mailboxes(ctx context.Context, account string) ([]Mailbox, error) {
