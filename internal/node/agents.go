@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,7 @@ func (n *Node) openQueue(c *config.Config) error {
 			flow.LMTP:    {Agent: n.mta, Workers: c.MTA.ConcurrencyPerDestination, Batch: 1},
 			flow.Pipe:    local,
 			flow.File:    local,
+			flow.Program: n.programLane(filepath.Join(c.DataDir, "lda")),
 		},
 	})
 	return nil

@@ -74,7 +74,7 @@ func checkFilters(c *config.Config) (wrong []certs.Problem) {
 	note("filters.smtpd_milters", err)
 	_, err = parseMilters(c, f.NonSmtpdMilters)
 	note("filters.non_smtpd_milters", err)
-	note("filters.content_filter", route.CheckFilter(f.ContentFilter))
+	note("filters.content_filter", route.CheckFilter(f.ContentFilter, programs(c)))
 	return wrong
 }
 

@@ -304,8 +304,12 @@ func (d deliverer) Deliver(ctx context.Context, one lda.Delivery) error {
 	if !c.Helper.Enabled {
 		return errors.New("helper.enabled is false")
 	}
-	err := helperOf(c).Deliver(ctx, sourceOf(one.Local), privhelper.Envelope{Sender: one.Sender.String(), Recipient: one.Recipient.String(),
-		Original: one.OriginalRecipient.String()}, one.Message, one.Size)
+	return undelivered(helperOf(c).Deliver(ctx, sourceOf(one.Local), privhelper.Envelope{Sender: one.Sender.String(), Recipient: one.Recipient.String(),
+		Original: one.OriginalRecipient.String()}, one.Message, one.Size))
+}
+
+// undelivered puts the helper's words for the sender into an error for him.
+func undelivered(err error) error {
 	var no *privhelper.Undelivered
 	if !errors.As(err, &no) {
 		return err
@@ -333,7 +337,7 @@ func printable(text string) string {
 // lineOf is the route key of a delivery: a user has one, whatever extensions a sender thinks of; each command and file of
 // aliases(5) has one.
 func lineOf(l aliasing.Local) string {
-	if l.Source == aliasing.FromForward {
+	if l.Source == aliasing.FromForward || l.Source == aliasing.FromMailbox {
 		return l.User
 	}
 	return l.Text

@@ -284,7 +284,7 @@ func (w *restorer) job(ctx context.Context, job *flow.Job, copies []recipe.BlobR
 			if err := w.delivery(ctx, job, to, copies, settled); err != nil {
 				return err
 			}
-		case flow.SMTP, flow.LMTP, flow.Error, flow.Pipe, flow.File:
+		case flow.SMTP, flow.LMTP, flow.Error, flow.Pipe, flow.File, flow.Program:
 			if w.queueKnown && settled || (w.behind || !w.queueKnown) && job.Received.UnixMicro() < w.ended {
 				continue
 			}

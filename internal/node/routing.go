@@ -32,6 +32,7 @@ func (n *Node) newRouter(c *config.Config) (*route.Router, error) {
 		return nil, err
 	}
 	rules.Own = n.ownAddress
+	rules.UserMailbox = n.userMailbox(c)
 	router := &route.Router{Directory: addressBook{n.directory}, Rules: rules}
 	router.Expander, err = n.newLocalNames(c, router)
 	return router, err
@@ -78,9 +79,10 @@ func (n *Node) ownAddress(ip netip.Addr) bool {
 
 // routingReader reads the settings of [routing]; it collects what is wrong with them.
 type routingReader struct {
-	tables *lookup.Opener
-	below  []string // settings whose domains cover those below them
-	errs   []error
+	tables   *lookup.Opener
+	programs route.Programs
+	below    []string // settings whose domains cover those below them
+	errs     []error
 }
 
 func (r *routingReader) fail(key string, err error) {
@@ -201,13 +203,13 @@ func (r *routingReader) names(key string, items []string) []string {
 
 // way checks a setting that names a transport.
 func (r *routingReader) way(key, s string) string {
-	r.fail(key, route.CheckWay(s))
+	r.fail(key, route.CheckWay(s, r.programs))
 	return s
 }
 
 // routingRules reads the settings of [routing]. now is the clock.
 func routingRules(c *config.Config, tables *lookup.Opener, now func() time.Time) (route.Rules, error) {
-	s, r := &c.Routing, &routingReader{tables: tables, below: c.Access.ParentDomainMatchesSubdomains}
+	s, r := &c.Routing, &routingReader{tables: tables, below: c.Access.ParentDomainMatchesSubdomains, programs: programs(c)}
 	or := func(name, otherwise string) string {
 		if name == "" {
 			name = otherwise
@@ -245,6 +247,9 @@ func routingRules(c *config.Config, tables *lookup.Opener, now func() time.Time)
 
 		LocalTransport: r.way("local_transport", s.LocalTransport), VirtualTransport: r.way("virtual_transport", s.VirtualTransport),
 		RelayTransport: r.way("relay_transport", s.RelayTransport), DefaultTransport: r.way("default_transport", s.DefaultTransport),
+
+		MailboxTransport: r.way("mailbox_transport", s.MailboxTransport), FallbackTransport: r.way("fallback_transport", s.FallbackTransport),
+		Programs: r.programs,
 
 		LuserRelay: s.LuserRelay, DoubleBounce: s.DoubleBounceSender,
 		ExpansionLimit: s.VirtualAliasExpansionLimit, RecursionLimit: s.VirtualAliasRecursionLimit,

@@ -105,6 +105,10 @@ type Envelope struct{ Sender, Recipient, Original string }
 func (c *Client) Deliver(ctx context.Context, s Source, e Envelope, file *os.File, size int64) error {
 	m := message(opDeliver, append(s.pairs(), "size", strconv.FormatInt(size, 10), "sender", e.Sender, "recipient", e.Recipient, "original", e.Original)...)
 	m.File = file
+	return c.deliver(ctx, m)
+}
+
+func (c *Client) deliver(ctx context.Context, m Message) error {
 	patient := &Client{Socket: c.Socket, Timeout: maxDelivery + time.Minute}
 	reply, err := patient.ask(ctx, m)
 	if err == nil && reply.Op == replyUndelivered {

@@ -38,9 +38,14 @@ func command(c *config.Config, m Message, who identity, line string) error {
 	if info, err := os.Stat(who.home); err == nil && info.IsDir() {
 		cmd.Dir = who.home
 	}
+	return run(ctx, cmd, m.File, line)
+}
+
+// run starts a program and judges how it ends; line is what stands for it in the sender's text.
+func run(ctx context.Context, cmd *exec.Cmd, message *os.File, line string) error {
 	var out tail
 	// A pipe, not the file itself: it is of the user's own, so that a program can open /dev/stdin again.
-	input := &input{r: m.File}
+	input := &input{r: message}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &out, &out
 	// A group of its own, so that what it starts ends with it; and it ends with us. The signal is the thread's.
 	runtime.LockOSThread()

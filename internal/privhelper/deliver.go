@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,6 +141,12 @@ func (h *Helper) delivery(m Message) error {
 		return err
 	}
 	want, source := string(m.Get("text")), string(m.Get("source"))
+	switch source {
+	case "program":
+		return h.program(c, m)
+	case "mailbox":
+		return h.userMailbox(c, m)
+	}
 	if err := allowed(c, source, want); err != nil {
 		return err
 	}
@@ -153,7 +160,7 @@ func (h *Helper) delivery(m Message) error {
 	if !named(text, want, source == "alias") {
 		return fmt.Errorf("%w: %q is not, or no longer, named there", errUnsafe, want)
 	}
-	if err := limit(c); err != nil {
+	if err := limit(c.Routing.MailboxSizeLimit, c.Routing.CommandTimeLimit); err != nil {
 		return err
 	}
 	switch {
@@ -163,6 +170,39 @@ func (h *Helper) delivery(m Message) error {
 		return maildir(m.File, want)
 	}
 	return mbox(m.File, want, who, int64(c.Routing.MailboxSizeLimit))
+}
+
+// userMailbox delivers to what mailbox_command or home_mailbox name, as a user of the system: they stand in the configuration,
+// in the helper's own reading.
+func (h *Helper) userMailbox(c *config.Config, m Message) error {
+	r, want := &c.Routing, string(m.Get("text"))
+	if len(want) < 2 || want != "|"+r.MailboxCommand && want != r.HomeMailbox {
+		return fmt.Errorf("%w: %q is neither routing.mailbox_command nor routing.home_mailbox", errUnsafe, want)
+	}
+	if err := whole(m); err != nil {
+		return err
+	}
+	who, err := h.person(string(m.Get("user")))
+	if errors.Is(err, errNobody) {
+		return undelivered("5.1.1", "unknown user: %q", m.Get("user"))
+	}
+	if err == nil {
+		err = become(who)
+	}
+	if err == nil {
+		err = limit(r.MailboxSizeLimit, r.CommandTimeLimit)
+	}
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(who.home, want)
+	switch {
+	case want[0] == '|':
+		return command(c, m, who, want[1:])
+	case strings.HasSuffix(want, "/"):
+		return maildir(m.File, path)
+	}
+	return mbox(m.File, path, who, int64(r.MailboxSizeLimit))
 }
 
 // allowed asks the operator's settings, in the helper's own reading.
@@ -195,9 +235,8 @@ func whole(m Message) error {
 }
 
 // limit sets what this process and what it starts may use.
-func limit(c *config.Config) error {
-	size := uint64(c.Routing.MailboxSizeLimit)
-	seconds := uint64(c.Routing.CommandTimeLimit.D().Seconds()) + 1
+func limit(file config.Size, span config.Duration) error {
+	size, seconds := uint64(file), uint64(span.D().Seconds())+1
 	for what, max := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 1024, unix.RLIMIT_FSIZE: size, unix.RLIMIT_CPU: seconds} {
 		var now unix.Rlimit
 		if err := unix.Getrlimit(what, &now); err != nil {

@@ -10,8 +10,8 @@
 // runs away or takes memory ends with that child. The message of a delivery is a descriptor that rides with the frame's
 // first byte (SCM_RIGHTS). For whatever is a user's, the child becomes that user, for good, before it opens anything (whether
 // there is a .forward at all it sees as root, without opening it); and it
-// delivers only to what it finds written, with its own eyes, in that user's .forward or in an alias file of the
-// configuration. A server that was taken over can have a command run again, with other mail; no other command.
+// delivers only to what it finds written, with its own eyes, in that user's .forward, in an alias file of the
+// configuration, or in the configuration itself ([pipes.NAME], mailbox_command, home_mailbox). A server that was taken over can have a command run again, with other mail; no other command.
 //
 // What it never does: believe a path or a name of its peer without its own view of the configuration and of the file
 // system; follow a link or pass through a folder that anybody but root could have changed; log or keep a password; try
@@ -30,6 +30,7 @@
 //	named.go    what is named there
 //	deliver.go  what is allowed
 //	command.go  running a program; sysexits.h
+//	program.go  the programs of [pipes.NAME], pipe(8)
 //	mbox.go     mbox and Maildir
 //	client.go   the asking side
 package privhelper

@@ -12,7 +12,8 @@ const (
 	opVerify   = "verify"    // user, password
 	opForward  = "forward"   // user, extension → data, notes
 	opHave     = "have"      // users, one a line → data: those of them that seem to have a .forward, one a line
-	// Who asks is source ("alias", "forward"), path (of the alias file), user, extension; text is what stands there.
+	// Who asks is source ("alias", "forward", "mailbox", "program"), path (of the alias file), user, extension; text is what stands
+	// there. Of a program path is the name of [pipes.NAME], text the next hop, recipients and macros are as program.go has them.
 	opInclude = "include" // text ":include:/path" → data
 	opDeliver = "deliver" // text "|command", "/file", "/folder/"; size, sender, recipient, original; the message's descriptor
 )

@@ -18,11 +18,11 @@ import (
 const (
 	// DefaultTimeout is what a request may take, from the connection to the reply.
 	DefaultTimeout = 10 * time.Second
-	maxConnections = 64
+	maxConnections = 160
 	// Each check of a password costs 16 MiB and tens of milliseconds for a moment.
 	maxChecks = 2
 	// Deliveries may take long, and must leave room for the others.
-	maxDeliveries = 20
+	maxDeliveries = 60
 	// Files of users may hang (a folder of FUSE's), and must leave room for the others, too.
 	maxReads = 40
 	// maxDelivery is more than routing.command_time_limit may be.

@@ -21,6 +21,7 @@ const (
 // Shadow checks passwords against passwd(5) and shadow(5).
 type Shadow struct {
 	Passwd, File string // "" for the system's
+	Group        string // group(5), likewise
 	MinUID       int    // users below it are the system's own and are refused
 	Now          func() time.Time
 }

@@ -1,5 +1,5 @@
 // Package lda is the delivery agent for what lies outside of the mailstore: commands, mbox files and Maildirs that
-// aliases(5) and .forward files name (flow.Pipe, flow.File). It writes the message as local(8) does, into a file without a
+// aliases(5) and .forward files name (flow.Pipe, flow.File), and for the programs of [pipes.NAME] (flow.Program). It writes the message as local(8) does, into a file without a
 // name, and hands that to the helper, who runs and writes as the user concerned; this process has no right to.
 //
 // At least once: a helper or a server that ends between the delivery and its report delivers again.
@@ -7,8 +7,9 @@
 // What a command says, the sender reads. What is wrong here (no helper, a command that is no longer named in the alias file)
 // is temporary: an operator can mend it.
 //
-//	lda.go      one delivery, and what became of it
-//	message.go  the message as a command or a file gets it
+//	lda.go       one delivery, and what became of it
+//	programs.go  the programs of [pipes.NAME], pipe(8)
+//	message.go   the message as a command or a file gets it
 package lda
 
 import (
@@ -81,16 +82,10 @@ func (a *Agent) one(ctx context.Context, job *flow.Job, r *flow.Recipient) (repl
 	if !ok {
 		return "", errUnknown
 	}
-	looped, err := a.looped(job, r.To)
-	if err != nil {
-		return "", errMessage.With("read", err)
+	if err := loops(a.Source, job, r); err != nil {
+		return "", err
 	}
-	if looped {
-		loop := *errLoop
-		loop.Public += r.To.String()
-		return "", &loop
-	}
-	file, size, err := a.write(job, r, local)
+	file, size, err := written{a.Source, a.Dir, job, r, localForm(local)}.write()
 	if err != nil {
 		return "", errMessage.With("copy", err)
 	}
@@ -106,6 +101,20 @@ func (a *Agent) one(ctx context.Context, job *flow.Job, r *flow.Recipient) (repl
 		return "delivered to maildir", err
 	}
 	return "delivered to file: " + local.Text, err
+}
+
+// loops refuses a message that was delivered to a recipient before.
+func loops(source recipe.Source, job *flow.Job, r *flow.Recipient) error {
+	looped, err := looped(source, job, r.To)
+	if err != nil {
+		return errMessage.With("read", err)
+	}
+	if looped {
+		loop := *errLoop
+		loop.Public += r.To.String()
+		return &loop
+	}
+	return nil
 }
 
 func (a *Agent) outcome(t *queue.Task, r *flow.Recipient, reply string, err error) flow.Outcome {

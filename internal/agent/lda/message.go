@@ -21,9 +21,24 @@ import (
 // maxHeader bounds what is read in search of Delivered-To, bytes.
 const maxHeader = 256 << 10
 
+// form is what a receiver wants of a message.
+type form struct {
+	from, returnPath, originalTo, deliveredTo bool // what stands in front of it
+	quote, dots                               bool // "From " and "." at the start of lines
+	blank                                     bool // a blank line behind it
+	crlf                                      bool
+}
+
+// localForm is what local(8) writes for commands and files.
+func localForm(local aliases.Local) form {
+	command := local.Text[0] == '|'
+	mbox := !command && !strings.HasSuffix(local.Text, "/")
+	return form{from: mbox || command, returnPath: true, originalTo: true, deliveredTo: true, quote: mbox, blank: mbox}
+}
+
 // looped tells whether the message has been at an address before: RFC 9228 is how local(8) finds a loop.
-func (a *Agent) looped(job *flow.Job, to address.Address) (bool, error) {
-	text, err := io.ReadAll(io.LimitReader(recipe.NewReader(a.Source, job.Message), maxHeader))
+func looped(source recipe.Source, job *flow.Job, to address.Address) (bool, error) {
+	text, err := io.ReadAll(io.LimitReader(recipe.NewReader(source, job.Message), maxHeader))
 	if err != nil {
 		return false, err
 	}
@@ -34,9 +49,18 @@ func (a *Agent) looped(job *flow.Job, to address.Address) (bool, error) {
 	return received.DeliveredTo(h, to), nil
 }
 
+// written is a message on its way to a receiver.
+type written struct {
+	source recipe.Source
+	dir    string // for files without a name
+	job    *flow.Job
+	r      *flow.Recipient
+	form
+}
+
 // write makes a file without a name that holds the message as its receiver wants it, opened for reading.
-func (a *Agent) write(job *flow.Job, r *flow.Recipient, local aliases.Local) (file *os.File, size int64, err error) {
-	f, err := os.CreateTemp(a.Dir, "message-")
+func (w written) write() (file *os.File, size int64, err error) {
+	f, err := os.CreateTemp(w.dir, "message-")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -44,7 +68,7 @@ func (a *Agent) write(job *flow.Job, r *flow.Recipient, local aliases.Local) (fi
 	file, err = os.Open(f.Name())
 	err = errors.Join(err, os.Remove(f.Name()))
 	if err == nil {
-		size, err = a.copy(f, job, r, local)
+		size, err = w.copy(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		if file != nil {
@@ -55,23 +79,30 @@ func (a *Agent) write(job *flow.Job, r *flow.Recipient, local aliases.Local) (fi
 	return file, size, nil
 }
 
-func (a *Agent) copy(f *os.File, job *flow.Job, r *flow.Recipient, local aliases.Local) (size int64, err error) {
+func (w written) copy(f *os.File) (size int64, err error) {
 	l := newLines(f)
-	mbox := local.Text[0] == '/' && !strings.HasSuffix(local.Text, "/")
-	from := job.Sender(r)
-	if mbox || local.Text[0] == '|' {
-		l.raw("From " + fromLine(from, job.Received) + "\n")
+	l.quote, l.dots = w.quote, w.dots
+	if w.crlf {
+		l.eol = "\r\n"
 	}
-	l.raw("Return-Path: " + from.Path() + "\n")
-	l.raw("X-Original-To: " + r.Original.String() + "\n")
-	l.raw("Delivered-To: " + r.To.String() + "\n")
-	l.quote = mbox
-	if _, err := recipe.NewReader(a.Source, job.Message).WriteTo(l); err != nil {
+	from := w.job.Sender(w.r)
+	for _, line := range []struct {
+		wanted bool
+		text   string
+	}{
+		{w.from, "From " + fromLine(from, w.job.Received)}, {w.returnPath, "Return-Path: " + from.Path()},
+		{w.originalTo, "X-Original-To: " + w.r.Original.String()}, {w.deliveredTo, "Delivered-To: " + w.r.To.String()},
+	} {
+		if line.wanted {
+			l.raw(line.text + l.eol)
+		}
+	}
+	if _, err := recipe.NewReader(w.source, w.job.Message).WriteTo(l); err != nil {
 		return 0, err
 	}
 	l.end()
-	if mbox {
-		l.raw("\n")
+	if w.blank {
+		l.raw(l.eol)
 	}
 	return l.size, l.flush()
 }
@@ -90,17 +121,22 @@ func fromLine(from address.Address, at time.Time) string {
 	return fmt.Sprintf("%s  %s", name, at.Format(time.ANSIC))
 }
 
-// lines writes a message with the system's ends of lines, and quotes "From " at their start where quote is set.
+// lines writes a message with other ends of lines, quotes "From " at their start where quote is set, and doubles a "." there
+// where dots is.
 type lines struct {
 	w     *bufio.Writer
 	size  int64
 	err   error
+	eol   string
 	quote bool
+	dots  bool
 	start bool   // of a line
 	kept  []byte // a CR, or the beginning of a line that may be "From "
 }
 
-func newLines(w io.Writer) *lines { return &lines{w: bufio.NewWriterSize(w, 64<<10), start: true} }
+func newLines(w io.Writer) *lines {
+	return &lines{w: bufio.NewWriterSize(w, 64<<10), start: true, eol: "\n"}
+}
 
 func (l *lines) flush() error { return errors.Join(l.err, l.w.Flush()) }
 
@@ -145,6 +181,9 @@ func (l *lines) part(p []byte) {
 	if len(p) == 0 {
 		return
 	}
+	if l.start && l.dots && p[0] == '.' {
+		l.raw(".")
+	}
 	l.start = false
 	if p[len(p)-1] == '\r' { // perhaps half of the end of a line
 		l.kept = []byte{'\r'}
@@ -158,7 +197,7 @@ func (l *lines) newline() {
 		l.raw(string(kept))
 	}
 	l.kept, l.start = nil, true
-	l.raw("\n")
+	l.raw(l.eol)
 }
 
 // end ends a last line that has no end.
@@ -166,6 +205,6 @@ func (l *lines) end() {
 	if len(l.kept) > 0 || !l.start {
 		l.raw(string(l.kept))
 		l.kept = nil
-		l.raw("\n")
+		l.raw(l.eol)
 	}
 }

@@ -35,15 +35,16 @@ type Target struct {
 const (
 	FromAlias   = "alias"   // a file of aliases(5)
 	FromForward = "forward" // the .forward of a system user
+	FromMailbox = "mailbox" // the configuration, for a system user: mailbox_command, home_mailbox
 )
 
 // Local names a command or a file by who asked for it, so that the helper can see by itself whether that is so.
 type Local struct {
-	Source    string // FromAlias, FromForward
+	Source    string // FromAlias, FromForward, FromMailbox
 	Path      string // FromAlias: the text file
-	User      string // FromForward: the system user
+	User      string // FromForward, FromMailbox: the system user
 	Extension string // of the recipient
-	Text      string // "|command", "/file", "/folder/", ":include:/file"
+	Text      string // "|command", "/file", "/folder/", ":include:/file"; FromMailbox: also "file", "folder/" below the home
 }
 
 // String is how a Local travels in flow.Recipient.NextHop: its parts, separated by tabs; no part but the last can have one.
@@ -54,7 +55,7 @@ func (l Local) String() string {
 // ParseLocal reads what String writes.
 func ParseLocal(s string) (l Local, ok bool) {
 	part := strings.SplitN(s, "\t", 5)
-	if len(part) != 5 || part[0] != FromAlias && part[0] != FromForward || part[4] == "" {
+	if len(part) != 5 || part[0] != FromAlias && part[0] != FromForward && part[0] != FromMailbox || part[4] == "" {
 		return Local{}, false
 	}
 	return Local{part[0], part[1], part[2], part[3], part[4]}, true

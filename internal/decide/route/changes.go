@@ -45,7 +45,7 @@ func (r *Router) Changed(ctx context.Context, p *Plan, c *flow.Changes) ([]flow.
 	}
 	if c.Filter != "" {
 		var err error
-		if out, err = filtered(out, c.Filter); err != nil {
+		if out, err = filtered(out, c.Filter, r.Rules.Programs); err != nil {
 			return nil, err
 		}
 	}
@@ -54,14 +54,14 @@ func (r *Router) Changed(ctx context.Context, p *Plan, c *flow.Changes) ([]flow.
 
 // filtered sends every recipient through a filter, by the address that the client named: what comes back from the filter is
 // expanded then, once.
-func filtered(p *Plan, filter string) (*Plan, error) {
+func filtered(p *Plan, filter string, programs Programs) (*Plan, error) {
 	out := &Plan{From: p.From}
 	for _, was := range p.recipients {
 		to := was.Original
 		if to.IsZero() {
 			to = was.To
 		}
-		transport, hop, err := ParseWay(filter).plan(to.Domain)
+		transport, hop, err := ParseWay(filter).plan(to.Domain, programs)
 		if err != nil || transport == flow.Mailbox {
 			return nil, errFilter.With("FILTER "+filter, err)
 		}

@@ -76,7 +76,7 @@ func (r *Router) Fails(ctx context.Context, a address.Address) (*status.Error, e
 	if err != nil || !found || way.Name != "error" {
 		return nil, err
 	}
-	_, text, err := way.plan(a.Domain)
+	_, text, err := way.plan(a.Domain, r.Rules.Programs)
 	if err != nil {
 		return nil, err
 	}

@@ -59,13 +59,14 @@ func FuzzWay(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		programs := Programs{"uucp": true}
 		w := ParseWay(s)
-		transport, hop, err := w.plan("domain.example")
+		transport, hop, err := w.plan("domain.example", programs)
 		if err != nil {
 			return
 		}
 		for i := range hop {
-			if hop[i] < ' ' && transport != flow.Drop {
+			if hop[i] < ' ' && transport != flow.Drop && (transport != flow.Program || i != len(w.Name)) {
 				t.Fatalf("%q: next hop %q", s, hop)
 			}
 		}
@@ -76,7 +77,7 @@ func FuzzWay(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: next hop %q is not read again: %v", s, hop, err)
 		}
-		again, hop2, err := (Way{w.Name, hop}).plan("domain.example")
+		again, hop2, err := (Way{w.Name, hop}).plan("domain.example", programs)
 		if err != nil || again != transport || hop2 != hop || len(list) > flow.MaxNextHops {
 			t.Fatalf("%q: %q, then %q: %v", s, hop, hop2, err)
 		}

@@ -60,7 +60,7 @@ func (x *walk) hop(ctx context.Context, a address.Address, class Class) (decisio
 		}
 		return decision{flow.SMTP, ""}, nil
 	}
-	t, hop, err := way.plan(a.Domain)
+	t, hop, err := way.plan(a.Domain, x.Rules.Programs)
 	if err != nil {
 		return decision{}, status.Temp(451, 3, 5, "Mail transport unavailable").With("transport for "+a.String(), err)
 	}

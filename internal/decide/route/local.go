@@ -37,7 +37,24 @@ func (x *walk) localName(ctx context.Context, n node, final bool) error {
 			return x.members(ctx, n, a, members)
 		}
 	}
-	return x.luser(ctx, n, a, x.mailbox(ctx, n, a, LocalDomain))
+	err = x.mailbox(ctx, n, a, LocalDomain)
+	if status.IsPermanent(err) && x.Rules.FallbackTransport != "" {
+		return x.fallback(ctx, n, a, err)
+	}
+	return x.luser(ctx, n, a, err)
+}
+
+// fallback sends mail for a local name that does not exist to fallback_transport, which counts before luser_relay, local(8).
+func (x *walk) fallback(ctx context.Context, n node, a address.Address, unknown error) error {
+	d, err := x.decide("fallback_transport", x.Rules.FallbackTransport, a)
+	if err != nil {
+		return err
+	}
+	if d.transport == flow.Mailbox {
+		return unknown
+	}
+	n.address = a
+	return x.final(ctx, &n, d, LocalDomain)
 }
 
 // elsewhere sends an address of the local class where a transport says. What the directory's aliases stand for goes first;

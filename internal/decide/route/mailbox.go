@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/flow"
+	"github.com/postrider/postrider/internal/mail/status"
 )
 
 // mailbox asks the directory for a, and gives its accounts the way of their class.
@@ -71,6 +73,11 @@ func (x *walk) account(ctx context.Context, n node, a address.Address, t Target,
 		n.address = full
 		return x.final(ctx, &n, d, class)
 	}
+	if class == LocalDomain {
+		if placed, err := x.userMailbox(ctx, n, full, t); placed || err != nil {
+			return err
+		}
+	}
 	r := flow.Recipient{To: t.Address, Transport: flow.Mailbox, Account: t.Account}
 	if n.sender == nil {
 		if err := x.crosses(ctx, &r, a); err != nil {
@@ -79,6 +86,39 @@ func (x *walk) account(ctx context.Context, n node, a address.Address, t Target,
 	}
 	x.add(&n, r)
 	return nil
+}
+
+// userMailbox gives a user of this host whatever has the place of our mailstore, in the order of local(8): mailbox_transport,
+// mailbox_command or home_mailbox. placed is false where nothing has.
+func (x *walk) userMailbox(ctx context.Context, n node, full address.Address, t Target) (placed bool, err error) {
+	if setting := x.Rules.MailboxTransport; setting != "" {
+		d, err := x.decide("mailbox_transport", setting, full)
+		if err != nil || d.transport == flow.Mailbox {
+			return false, err
+		}
+		n.address = full
+		return true, x.final(ctx, &n, d, LocalDomain)
+	}
+	if x.Rules.UserMailbox == nil {
+		return false, nil
+	}
+	transport, hop, err := x.Rules.UserMailbox(ctx, t.Address, t.Extension)
+	if err != nil || transport == 0 {
+		return false, err
+	}
+	x.query.tell("mailbox_command", full.String(), transport.String())
+	x.add(&n, flow.Recipient{To: t.Address, Transport: transport, NextHop: hop})
+	return true, nil
+}
+
+// decide reads a setting that names a transport for an address.
+func (x *walk) decide(name, setting string, a address.Address) (decision, error) {
+	t, hop, err := ParseWay(setting).plan(a.Domain, x.Rules.Programs)
+	if err != nil {
+		return decision{}, status.Temp(451, 3, 5, "Mail transport unavailable").With(name+" for "+a.String(), err)
+	}
+	x.query.tell(name, a.String(), strings.TrimSpace(t.String()+" "+hop))
+	return decision{t, hop}, nil
 }
 
 // crosses treats a mailbox that an alias of another tenant led to as one elsewhere: the mail comes from the forwarding

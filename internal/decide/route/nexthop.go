@@ -8,9 +8,12 @@ import (
 	"github.com/postrider/postrider/internal/mail/status"
 )
 
+// Programs are the names of transports that give mail to a program, [pipes.NAME].
+type Programs map[string]bool
+
 // Way is a transport as settings name it, with its next hop: the two sides of "transport:nexthop".
 type Way struct {
-	Name    string // smtp, relay, lmtp, local, virtual, error, retry, discard
+	Name    string // smtp, relay, lmtp, local, virtual, error, retry, discard, or one of Programs
 	NextHop string
 }
 
@@ -24,7 +27,7 @@ func ParseWay(s string) Way {
 func (w Way) String() string { return w.Name + ":" + w.NextHop }
 
 // CheckWay tells what is wrong with a setting that names a transport.
-func CheckWay(s string) error {
+func CheckWay(s string, programs Programs) error {
 	if s == "" {
 		return nil
 	}
@@ -32,20 +35,20 @@ func CheckWay(s string) error {
 	if w.NextHop == "" && (w.Name == "smtp" || w.Name == "relay" || w.Name == "lmtp") {
 		return nil // the recipient's domain
 	}
-	_, _, err := w.plan("domain.example")
+	_, _, err := w.plan("domain.example", programs)
 	return err
 }
 
 // CheckFilter tells what is wrong with a setting that sends mail through a filter after the queue.
-func CheckFilter(s string) error {
+func CheckFilter(s string, programs Programs) error {
 	if t := ParseWay(s).Name; t == "local" || t == "virtual" {
-		return fmt.Errorf("%q delivers to mailboxes, no filter would see the mail; expected is smtp: or lmtp: with a next hop", t)
+		return fmt.Errorf("%q delivers to mailboxes, no filter would see the mail; expected is smtp: or lmtp: with a next hop, or a transport of [pipes]", t)
 	}
-	return CheckWay(s)
+	return CheckWay(s, programs)
 }
 
 // plan is the transport and next hop of a job for a recipient of a domain.
-func (w Way) plan(domain string) (flow.Transport, string, error) {
+func (w Way) plan(domain string, programs Programs) (flow.Transport, string, error) {
 	switch w.Name {
 	case "local", "virtual":
 		return flow.Mailbox, "", nil
@@ -60,7 +63,14 @@ func (w Way) plan(domain string) (flow.Transport, string, error) {
 	case "lmtp":
 		return hosts(flow.LMTP, w.NextHop, domain)
 	}
-	return 0, "", fmt.Errorf("unknown transport %.60q; known are smtp, relay, lmtp, local, virtual, error, retry, discard", w.Name)
+	if programs[w.Name] {
+		hop := clean(w.NextHop)
+		if hop == "" {
+			hop = domain
+		}
+		return flow.Program, flow.ProgramHop(w.Name, hop), nil
+	}
+	return 0, "", fmt.Errorf("unknown transport %.60q; known are smtp, relay, lmtp, local, virtual, error, retry, discard, and those of [pipes.NAME]", w.Name)
 }
 
 func hosts(t flow.Transport, hop, domain string) (flow.Transport, string, error) {

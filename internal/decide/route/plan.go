@@ -40,7 +40,7 @@ func (p *Plan) Add(rs []flow.Recipient) error {
 		switch r.Transport {
 		case flow.Mailbox:
 			k.to = address.Address{} // one copy per account and folder, whatever address it came by
-		case flow.Pipe, flow.File:
+		case flow.Pipe, flow.File, flow.Program:
 			k.nextHop = r.NextHop // programs and files are told apart by what they are
 		}
 		if p.seen[k] {

@@ -8,6 +8,7 @@ import (
 	"github.com/postrider/postrider/internal/decide/srs"
 	"github.com/postrider/postrider/internal/decide/table"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/flow"
 )
 
 // Rules are the settings, each as Postfix's parameter of that name. The zero Rules have nothing but the directory.
@@ -55,6 +56,15 @@ type Rules struct {
 	VirtualTransport string
 	RelayTransport   string
 	DefaultTransport string
+
+	// MailboxTransport is a Way for users of the local class once aliases are done, FallbackTransport for names that do not exist;
+	// empty: none.
+	MailboxTransport  string
+	FallbackTransport string
+	// UserMailbox says where the mail of an account of the local class goes instead of our mailstore (mailbox_command,
+	// home_mailbox); nil, and a zero transport: nowhere else. An error is a temporary failure.
+	UserMailbox func(ctx context.Context, account address.Address, extension string) (t flow.Transport, nextHop string, err error)
+	Programs    Programs
 
 	LuserRelay     string
 	DoubleBounce   string // double_bounce_sender, a local part; empty: nothing special

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/address"
@@ -22,6 +23,7 @@ const (
 	Error   Transport = 5 // back to the sender: Recipient.NextHop is the reason, "5.1.1 text"
 	Pipe    Transport = 6 // to a program, by the helper, at least once: NextHop says which
 	File    Transport = 7 // into an mbox or Maildir outside of the mailstore, by the helper, at least once: NextHop says which
+	Program Transport = 8 // to a program of [pipes.NAME], by the helper, at least once: NextHop says which (ProgramHop)
 )
 
 func (t Transport) String() string {
@@ -40,8 +42,19 @@ func (t Transport) String() string {
 		return "pipe"
 	case File:
 		return "file"
+	case Program:
+		return "program"
 	}
 	return fmt.Sprintf("transport(%d)", uint8(t))
+}
+
+// ProgramHop is the next hop of a Program: the name of its transport, and the next hop that it was given.
+func ProgramHop(name, hop string) string { return name + "\t" + hop }
+
+// ParseProgramHop reads what ProgramHop writes.
+func ParseProgramHop(s string) (name, hop string, ok bool) {
+	name, hop, ok = strings.Cut(s, "\t")
+	return name, hop, ok && name != ""
 }
 
 // Recipient is the Plan of one final recipient: alias expansion is done, the way is chosen.
