@@ -31,7 +31,7 @@ type compareCmd struct {
 	Mailbox   int           `help:"Messages of the mailbox that IMAP workloads read; 0 leaves IMAP and POP3 out (30000; quick 2000)." default:"-1"`
 	ReadTime  seconds       `help:"Of each workload in each turn (2; quick 0.5)."`
 	NoRelay   bool          `help:"Leave out relaying."`
-	Only      []string      `help:"Only these: smtp-source (relaying between Postfix's own test programs), relay, idle-imap, idle-smtp, big." placeholder:"KIND"`
+	Only      []string      `help:"Only these: smtp-source (relaying between Postfix's own test programs), smtp-source-d, relay, idle-imap, idle-smtp, big." placeholder:"KIND"`
 	Crowd     int           `help:"Idle connections; 0 leaves crowds out (1000; quick 200)." default:"-1"`
 	BigSize   int           `help:"Bytes of a large message; 0 leaves them out." default:"52428800"`
 	BigCount  int           `help:"Large messages of one run (16; quick 4)."`

@@ -103,10 +103,12 @@ func (o *Outcome) goals() []goal {
 		}
 	}
 	list = append(list, o.readGoals()...)
-	more := o.tryFigure(kindSource, relayed) / o.bestOther(kindSource, relayed)
-	add("relayed messages a second beside the fastest peer", "≥ 4 ×", more, more >= goalRelay, "%.1f ×")
-	less := o.bestOther(kindSource, cpuMessage) / o.tryFigure(kindSource, cpuMessage)
-	add("CPU of a relayed message beside the thriftiest peer", "≤ 1/6", less, less >= goalRelayCPU, "1/%.1f")
+	for _, kind := range []string{kindSource, kindKept} {
+		more := o.tryFigure(kind, relayed) / o.bestOther(kind, relayed)
+		add(kind+": relayed messages a second beside the fastest peer", "≥ 4 ×", more, more >= goalRelay, "%.1f ×")
+		less := o.bestOther(kind, cpuMessage) / o.tryFigure(kind, cpuMessage)
+		add(kind+": CPU of a relayed message beside the thriftiest peer", "≤ 1/6", less, less >= goalRelayCPU, "1/%.1f")
+	}
 	waiting := o.tryFigure(kindIdleIMAP, "KiB/connection")
 	if waiting <= 0 { // what was there before has shrunk by more: that measures nothing
 		waiting = math.NaN()

@@ -197,7 +197,7 @@ func (o *Outcome) otherMethods(p *page) {
 			"for a time. Each answer is checked: all messages came, each as long as its RFC822.SIZE, a search found as many as it " +
 			"must, a mailbox grew by what was added. POP3 reads the INBOX of a user who gets no other mail.")
 	}
-	if len(o.triers(kindSource)) > 0 {
+	if len(o.triers(kindSource))+len(o.triers(kindKept)) > 0 {
 		p.say("- Between Postfix's own programs: %d messages warm the system up; then as many as it relays in %.0f s, as that has told, over "+
 			"%d sessions, each to a recipient of its own (-N). Rates count from the start of smtp-source.", sourcePilot, o.Duration, relaySessions)
 	}

@@ -46,7 +46,8 @@ func (o *Options) source(ctx context.Context, s peer.System, t *Trial) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, sink.stop()) }()
-	pilot, err := o.through(ctx, way.Addr, sink, sourcePilot)
+	keep := t.Kind == kindKept
+	pilot, err := o.through(ctx, passage{way.Addr, sink, keep}, sourcePilot)
 	if err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
@@ -56,7 +57,7 @@ func (o *Options) source(ctx context.Context, s peer.System, t *Trial) (err erro
 	if err != nil {
 		return err
 	}
-	res, err := o.through(ctx, way.Addr, sink, n)
+	res, err := o.through(ctx, passage{way.Addr, sink, keep}, n)
 	res.Memory = stopMemory()
 	if err != nil {
 		return err
@@ -69,18 +70,18 @@ func (o *Options) source(ctx context.Context, s peer.System, t *Trial) (err erro
 	if o.Traced == 0 {
 		return nil
 	}
-	res.Syncs, err = o.sourceSyncs(ctx, s, sink)
+	res.Syncs, err = o.sourceSyncs(ctx, s, passage{way.Addr, sink, keep})
 	return err
 }
 
 // sourceSyncs counts the syncs of a few messages more.
-func (o *Options) sourceSyncs(ctx context.Context, s peer.System, sink *smtpSink) (float64, error) {
+func (o *Options) sourceSyncs(ctx context.Context, s peer.System, w passage) (float64, error) {
 	syncs, err := gauge.CountSyncs(ctx, o.Dir, s.Roots())
 	if err != nil {
 		return 0, err
 	}
 	n := int64(max(o.Traced, 2*relaySessions))
-	_, err = o.through(ctx, s.Relay().Addr, sink, n)
+	_, err = o.through(ctx, w, n)
 	select { // what follows a delivery a little later belongs to it
 	case <-time.After(time.Second):
 	case <-ctx.Done():
@@ -89,13 +90,23 @@ func (o *Options) sourceSyncs(ctx context.Context, s peer.System, sink *smtpSink
 	return (&Trace{Messages: n, Calls: calls}).PerMessage(), errors.Join(err, stopErr)
 }
 
-// through sends n messages, each over a connection of its own as smtp-source does unless told otherwise, and returns when
-// all are at the sink.
-func (o *Options) through(ctx context.Context, addr string, sink *smtpSink, n int64) (r Source, err error) {
-	have := sink.messages.Load()
+// passage is a way through a system.
+type passage struct {
+	addr string
+	sink *smtpSink
+	keep bool // smtp-source keeps its connections (-d); else each message has one of its own
+}
+
+// through sends n messages and returns when all are at the sink.
+func (o *Options) through(ctx context.Context, w passage, n int64) (r Source, err error) {
+	sink, have := w.sink, w.sink.messages.Load()
 	begin := time.Now()
 	c := exec.CommandContext(ctx, "smtp-source", "-s", strconv.Itoa(relaySessions), "-m", strconv.FormatInt(n, 10), "-l", strconv.Itoa(o.Size),
-		"-N", "-f", "bench@mailbench.invalid", "-t", "user@"+peer.RelayDomain, addr)
+		"-N", "-f", "bench@mailbench.invalid", "-t", "user@"+peer.RelayDomain)
+	if w.keep {
+		c.Args = append(c.Args, "-d")
+	}
+	c.Args = append(c.Args, w.addr)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if out, err := c.CombinedOutput(); err != nil {
 		return r, fmt.Errorf("smtp-source: %w: %s", err, bytes.TrimSpace(out))

@@ -18,13 +18,16 @@ import (
 // The kinds of trials: what is compared beside delivery and reading.
 const (
 	kindRelay    = "relay"
-	kindSource   = "smtp-source" // the same between Postfix's own programs
+	kindSource   = "smtp-source"   // the same between Postfix's own programs
+	kindKept     = "smtp-source-d" // which keep their connections
 	kindIdleIMAP = "idle-imap"
 	kindIdleSMTP = "idle-smtp"
 	kindBig      = "big"
 )
 
-func kinds() []string { return []string{kindSource, kindRelay, kindIdleIMAP, kindIdleSMTP, kindBig} }
+func kinds() []string {
+	return []string{kindSource, kindKept, kindRelay, kindIdleIMAP, kindIdleSMTP, kindBig}
+}
 
 const (
 	relaySessions = 20
@@ -65,7 +68,7 @@ type Big struct {
 // members are the systems that take part in a kind.
 func (o *Options) members(kind string) []peer.System {
 	switch kind {
-	case kindRelay, kindSource, kindIdleSMTP:
+	case kindRelay, kindSource, kindKept, kindIdleSMTP:
 		return o.Mailers
 	}
 	return o.Readers
@@ -169,7 +172,7 @@ func (o *Options) trial(ctx context.Context, s peer.System, t *Trial) (err error
 		return err
 	}
 	switch t.Kind {
-	case kindSource:
+	case kindSource, kindKept:
 		err = o.source(ctx, s, t)
 	case kindRelay:
 		err = o.relay(ctx, s, t)

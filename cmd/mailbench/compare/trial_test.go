@@ -218,7 +218,7 @@ func TestOnly(t *testing.T) {
 		{System: "third", Kind: kindSource, CPU: 2.9, Source: &Source{Rate: 500, Syncs: 1}},
 	}}
 	text := o.Markdown("", "mailbench compare --only smtp-source")
-	for _, want := range []string{"| Postrider | 4000 |", "≥ 4 × | 4.4 ×: met", "≤ 1/6 | 1/5.8: **not met**", "docs/benchmarks-relay.md"} {
+	for _, want := range []string{"| Postrider | 4000 |", "smtp-source: relayed messages a second beside the fastest peer | ≥ 4 × | 4.4 ×: met", "≤ 1/6 | 1/5.8: **not met**", "docs/benchmarks-relay.md"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -227,7 +227,7 @@ func TestOnly(t *testing.T) {
 		t.Error("tables of what was not measured")
 	}
 	if err := (&Options{Systems: []peer.System{nil}, Pairs: 1, Users: 1, Sessions: []int{1}, Duration: 1, Size: 1024, Only: []string{"smtp-sourse"}}).check(); err == nil ||
-		!strings.Contains(err.Error(), "smtp-source, relay") {
+		!strings.Contains(err.Error(), "smtp-source, smtp-source-d, relay") {
 		t.Errorf("a kind that does not exist: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func columns(kind string) []column {
 		return column{"CPU ms/" + what, func(t *Trial) float64 { return t.CPU }, false, "%.2f"}
 	}
 	switch kind {
-	case kindSource:
+	case kindSource, kindKept:
 		return []column{
 			{relayed, func(t *Trial) float64 { return t.Source.Rate }, true, "%.0f"},
 			{"accepted /s", func(t *Trial) float64 { return t.Source.Accepted }, true, "%.0f"},
@@ -76,6 +76,9 @@ func (o *Outcome) trialTitle(kind string) (title, more string) {
 			"Postfix's own test programs on both sides, as Postfix's developers measure: smtp-source makes a connection for each message and waits " +
 				"for each reply. In the clear, without AUTH and without signing; of Postfix + Dovecot only Postfix takes part. *Relayed* counts " +
 				"until the last message is at the sink."
+	case kindKept:
+		return fmt.Sprintf("smtp-source -d → system → smtp-sink, %s bytes, %s", load.Grouped(int64(o.Size)), plural(relaySessions, "session")),
+			"The same, but a session of smtp-source keeps its connection."
 	case kindRelay:
 		return fmt.Sprintf("Relay, %s bytes, %s", load.Grouped(int64(o.Size)), plural(relaySessions, "session")),
 			"From our source through the system into our sink, in the clear, without AUTH and without signing; of Postfix + Dovecot only " +
