@@ -280,7 +280,7 @@ func (q *Queue) newRecipient(r *flow.Recipient, now time.Time) *recipient {
 // RouteOf is the route key of a recipient that goes where its next hop or its domain says.
 func RouteOf(r *flow.Recipient) string {
 	switch {
-	case r.Transport == flow.Pipe || r.Transport == flow.File:
+	case r.Transport == flow.Pipe || r.Transport == flow.File || r.Transport == flow.Program:
 		return r.NextHop
 	case r.Transport != flow.SMTP && r.Transport != flow.LMTP:
 		return ""
