@@ -35,8 +35,8 @@ type attempt struct {
 	started  time.Time
 	ready    time.Time // when the connection stood; zero: none does
 	sessions int
-	reached  bool     // a host has greeted us
-	fallen   *failure // why the fall-back relays are tried
+	reached  bool         // a new connection was greeted
+	fallen   *flow.Signal // what the destination's hosts gave, once the fall-back relays are tried
 }
 
 // facts is what the message demands of the next hop.
@@ -85,7 +85,12 @@ func (x *attempt) run(ctx context.Context) []flow.Outcome {
 	if !x.walkRoute(ctx, rt) && ctx.Err() == nil {
 		// The fall-back relays are for what is not decided, by hosts or the DNS; but what comes back to us would do so again.
 		if other := rt.fallback(); other != nil && !(x.hard != nil && x.hard.loop) {
-			x.sessions, x.fallen = 0, x.last()
+			var of flow.Signal
+			if f := x.last(); f != nil {
+				_, of = f.classify()
+			}
+			of = x.signal(of)
+			x.sessions, x.fallen = 0, &of
 			x.walkRoute(ctx, other)
 		}
 	}
@@ -224,7 +229,7 @@ func (x *attempt) last() *failure {
 // signal is what an outcome says of the site: not more than all of its hosts together, and nothing of other relays.
 func (x *attempt) signal(s flow.Signal) flow.Signal {
 	if x.fallen != nil {
-		_, s = x.fallen.classify()
+		return *x.fallen
 	}
 	if s == flow.Unreachable && x.reached {
 		return flow.Slower
@@ -234,7 +239,7 @@ func (x *attempt) signal(s flow.Signal) flow.Signal {
 
 // report completes an outcome with its times.
 func (x *attempt) report(no int, o flow.Outcome) {
-	o.Signal = x.signal(o.Signal)
+	o.Signal, o.Connected = x.signal(o.Signal), x.reached
 	o.Recipient, o.At = no, x.opt.Now()
 	o.Delays = [4]time.Duration{x.task.Due.Sub(x.task.Job.Received), x.started.Sub(x.task.Due), o.At.Sub(x.started), 0}
 	if !x.ready.IsZero() {

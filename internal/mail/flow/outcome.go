@@ -47,6 +47,8 @@ type Outcome struct {
 	// Class is why it was deferred or failed, as far as the words tell; Signal is what the attempt said about the site.
 	Class  Class
 	Signal Signal
+	// Connected: a connection was made for the attempt; else one was used again, or none came about.
+	Connected bool
 }
 
 // Failure makes the outcome of an error: Failed when permanent, else Deferred.

@@ -1,285 +1,156 @@
-// Package sched decides which deliveries run next. It is pure: no clock, no goroutine, no I/O; the caller tells it the
-// time, and does what it says.
-//
-// Units that are due wait in lines, one for each destination and payer. Destinations are sites: domains whose mail
-// exchangers are the same provider's count as one, once the caller has told which (Unresolved, Resolved). Of what may run,
-// the payers take turns, and for each payer its sites; so neither a long line nor a great sender holds up the others.
-//
-// Units are never taken out: one whose recipients have ended, are held or have a later unit comes up like the rest, and
-// the caller, who knows, passes it to Done at once. So the deletion of many jobs costs no search for each.
 package sched
 
 import (
 	"container/heap"
 	"time"
-
-	"github.com/postrider/postrider/internal/mail/flow"
-	"github.com/postrider/postrider/internal/mail/queueid"
 )
 
-// Unit is what is scheduled: the recipients of one job that share a route.
-type Unit struct {
-	ID         queueid.ID
-	Turn       uint64 // the caller's, to tell units apart
-	Transport  flow.Transport
-	Route      string // SMTP: the domain; else the next hop or whose command or file it is; "" for mailboxes
-	MX         bool   // Route is a domain whose mail exchangers say which site it belongs to
-	Payer      string // who takes turns with others: an account, a sender's domain
-	Class      Class
-	Recipients []int // recipient numbers
-	Due        time.Time
-	Expire     time.Time // when it comes up also where its site rests; zero: never for that reason
-}
-
-// Class is how urgent a unit is among its payer's and others'.
-type Class uint8
-
-// The classes. Each gets a share of what may run, Urgent the largest; none starves.
-const (
-	Normal Class = iota
-	Urgent       // notifications, mail that asks for priority
-	Bulk         // lists, newsletters
-)
-
-// Pick is a unit whose turn it is. With Rest it is not to be tried: its site rests, and the unit has expired meanwhile.
-type Pick struct {
-	Unit
-	Rest *Rest
-}
-
-// Rest is why a site is not tried at present.
-type Rest struct {
-	Until  time.Time // when it is probed
-	Since  time.Time
-	Reason flow.Outcome // the last attempt's
-}
-
-// Feedback is what an attempt said about its site.
-type Feedback struct {
-	Signal  flow.Signal
-	Outcome flow.Outcome // of the last recipient, the reason of a Rest
-}
-
-// Limits bound what runs at once.
-type Limits struct {
-	PerRoute int // units of one SMTP or LMTP site in flight, where Policy.Sites says nothing else; of commands and files at most localPerRoute
-	Total    int // units of all SMTP and LMTP sites in flight
-	Mailbox  int // mailbox units in flight
-}
-
-// Rate is a number of events in a time; the zero Rate is no limit.
-type Rate struct {
-	N   int
-	Per time.Duration
-}
-
-// Site is what a site is given.
-type Site struct {
-	Concurrency int  // units in flight, the ceiling of what it may grow to; 0: Limits.PerRoute
-	Initial     int  // units in flight at first; 0: Policy.Initial
-	Connections Rate // new connections
-	Messages    Rate // units begun
-}
-
-// Policy is what the operator says. The zero value of each field but Limits is its default.
-type Policy struct {
-	Limits  Limits
-	Initial int             // units of one site in flight at first; 0: DefaultInitial
-	Sites   map[string]Site // by site name
-	// SiteOf names the site of a route that is no domain's exchangers (Unit.MX is false); nil: the route itself.
-	SiteOf    func(t flow.Transport, route string) string
-	DeadAfter int           // attempts in a row that found a site unreachable, or refused us, before it rests; 0: DefaultDeadAfter
-	RestMin   time.Duration // the first rest; each one after it is twice as long; 0: DefaultRestMin
-	RestMax   time.Duration // the longest; 0: DefaultRestMax
-}
-
-// Defaults of Policy.
-const (
-	DefaultInitial   = 5 // initial_destination_concurrency
-	DefaultDeadAfter = 3
-	DefaultRestMin   = 5 * time.Minute // minimal_backoff_time
-	DefaultRestMax   = time.Hour
-)
-
-// SiteInfo is a site as an operator sees it.
-type SiteInfo struct {
-	Name        string
-	Transport   flow.Transport
-	Flying      int   // units in flight
-	Ready       int   // units that are due and wait
-	Limit       int   // units that may be in flight now
-	Ceiling     int   // and at most
-	Rest        *Rest // nil: it does not rest
-	Connections Rate
-	Messages    Rate
-}
-
-// Scheduler decides what runs next.
+// Scheduler decides what runs next. It is used by one goroutine at a time.
 type Scheduler struct {
-	policy  Policy
-	limits  Limits
-	waiting dueHeap
-	routes  map[routeKey]*route
-	turn    []*route // routes with units due and room in flight, in the order of their turns
-	flying  int      // units of remote routes in flight
-}
-
-type routeKey struct {
-	transport flow.Transport
-	name      string
-}
-
-type route struct {
-	key     routeKey
-	ready   []Unit
-	flying  int
-	waiting bool // it stands in Scheduler.turn
+	policy        Policy
+	now           time.Time // the latest that the caller said
+	waiting       dueHeap   // not due
+	timers        timerHeap
+	sites         map[siteKey]*site
+	exchangers    map[siteKey]bool // sites that the DNS named, and not the operator
+	names         map[string]name
+	nameless      map[string][]*entry // due, of domains whose site is not known
+	ask           ring[string]        // of them, what Unresolved has not returned
+	expired       ring[Pick]          // for Ready to return
+	remote, local lane
+	flights       uint64
+	swept         time.Time
 }
 
 // New makes a scheduler with nothing to do.
 func New(p Policy) *Scheduler {
-	return &Scheduler{policy: p, limits: p.Limits, routes: map[routeKey]*route{}}
+	s := &Scheduler{policy: p.complete(), sites: map[siteKey]*site{}, exchangers: map[siteKey]bool{}, names: map[string]name{}, nameless: map[string][]*entry{}}
+	s.local.payers, s.remote.payers = map[payerKey]*payer{}, map[payerKey]*payer{}
+	s.remote.remote, s.remote.total = true, p.Limits.Total
+	return s
 }
-
-// SetPolicy puts another policy in force. What is in flight stays.
-func (s *Scheduler) SetPolicy(p Policy) { s.policy, s.limits = p, p.Limits }
-
-// Unresolved returns up to max domains whose site is to be found; each is returned once until Resolved answers it. Units of
-// theirs wait meanwhile.
-func (s *Scheduler) Unresolved(max int) []string { return nil }
-
-// Resolved says which site a domain belongs to, until when. An empty site (the DNS gave no answer) makes the domain its own
-// site.
-func (s *Scheduler) Resolved(domain, site string, until time.Time) {}
-
-// Sites lists the sites that have units in flight or waiting, or rest.
-func (s *Scheduler) Sites(now time.Time) []SiteInfo {
-	var out []SiteInfo
-	for k, r := range s.routes {
-		out = append(out, SiteInfo{Name: k.name, Transport: k.transport, Flying: r.flying, Ready: len(r.ready), Limit: s.perRoute(r), Ceiling: s.perRoute(r)})
-	}
-	return out
-}
-
-// Resume ends the rest of a site; false when no site of that name is known.
-func (s *Scheduler) Resume(site string) bool { return false }
 
 // Add takes a unit. It may be due already.
-func (s *Scheduler) Add(u Unit) { heap.Push(&s.waiting, u) }
+func (s *Scheduler) Add(u Unit) {
+	if u.Class >= classes {
+		u.Class = Normal
+	}
+	u.flight = flight{}
+	heap.Push(&s.waiting, &entry{Unit: u})
+}
 
-// Tick moves what is due at now into the lines of its route.
+// Tick moves what is due at now into the lines, and ends what has lasted until now.
 func (s *Scheduler) Tick(now time.Time) {
-	for len(s.waiting) > 0 && !s.waiting[0].Due.After(now) {
-		u := heap.Pop(&s.waiting).(Unit)
-		key := routeKey{u.Transport, u.Route}
-		r := s.routes[key]
-		if r == nil {
-			r = &route{key: key}
-			s.routes[key] = r
+	s.clock(now)
+	for len(s.timers) > 0 && !s.timers[0].at.After(now) {
+		if t := heap.Pop(&s.timers).(timer); t.site.timer.Equal(t.at) {
+			t.site.woken(s)
 		}
-		r.ready = append(r.ready, u)
-		s.enqueue(r)
 	}
+	for len(s.waiting) > 0 && !s.waiting[0].Due.After(now) {
+		s.place(heap.Pop(&s.waiting).(*entry))
+	}
+	s.sweep()
 }
 
-func (s *Scheduler) enqueue(r *route) {
-	if !r.waiting && len(r.ready) > 0 && r.flying < s.perRoute(r) {
-		r.waiting = true
-		s.turn = append(s.turn, r)
+// backwards is how far the clock may go back before what was planned by it is planned anew.
+const backwards = 10 * time.Second
+
+// clock notes the time. Where the clock went back, rests and rates last as long as they would have.
+func (s *Scheduler) clock(now time.Time) {
+	if back := s.now.Sub(now); back > backwards {
+		for i := range s.timers {
+			s.timers[i].at = s.timers[i].at.Add(-back)
+		}
+		for _, at := range s.sites {
+			if !at.timer.IsZero() {
+				at.timer = at.timer.Add(-back)
+			}
+			if at.rest != nil {
+				at.rest.Until, at.rest.Since = at.rest.Until.Add(-back), at.rest.Since.Add(-back)
+			}
+			at.used = now
+		}
+		s.swept = now
+		clear(s.names)
 	}
+	s.now = now
 }
-
-// localPerRoute leaves workers for others when commands or locks of one user take long: local_destination_concurrency_limit.
-const localPerRoute = 2
-
-func (s *Scheduler) perRoute(r *route) int {
-	if r.key.transport == flow.Pipe || r.key.transport == flow.File {
-		return min(localPerRoute, s.limits.PerRoute)
-	}
-	if r.key.transport == flow.Mailbox || r.key.transport == flow.Drop {
-		return s.limits.Mailbox
-	}
-	return s.limits.PerRoute
-}
-
-func remote(t flow.Transport) bool { return t == flow.SMTP || t == flow.LMTP }
 
 // Ready returns the next unit that may run at now; false when there is none. The unit is in flight until Done.
 func (s *Scheduler) Ready(now time.Time) (Pick, bool) {
-	for n := len(s.turn); n > 0; n-- {
-		r := s.turn[0]
-		s.turn = s.turn[1:]
-		r.waiting = false
-		if remote(r.key.transport) && s.flying >= s.limits.Total {
-			r.waiting = true
-			s.turn = append(s.turn, r) // keeps its place among the remote ones; local routes may pass
-			continue
+	s.clock(now)
+	if s.expired.len() > 0 {
+		return s.expired.popFront(), true
+	}
+	for _, l := range [...]*lane{&s.local, &s.remote} {
+		if e, at := l.pick(s); e != nil {
+			return Pick{Unit: at.takeOff(e, s)}, true
 		}
-		u := r.ready[0]
-		r.ready = r.ready[1:]
-		r.flying++
-		if remote(r.key.transport) {
-			s.flying++
-		}
-		s.enqueue(r)
-		return Pick{Unit: u}, true
 	}
 	return Pick{}, false
 }
 
-// Done frees the place of a unit that Ready returned, and learns from its attempt; the zero Feedback says nothing about
-// the site.
+// Done frees the place of a unit that Ready returned, and learns from its attempt; the zero Feedback says that there was
+// none. Of a unit that came with a Rest there is nothing to free.
 func (s *Scheduler) Done(u Unit, f Feedback, now time.Time) {
-	key := routeKey{u.Transport, u.Route}
-	r := s.routes[key]
-	if r == nil || r.flying == 0 {
+	at := u.flight.site
+	if at == nil || at.flying == 0 {
 		return
 	}
-	r.flying--
-	if remote(u.Transport) {
-		s.flying--
+	s.clock(now)
+	at.flights(u.Class, -1)
+	if !f.Outcome.Connected {
+		at.connections.take(-1)
 	}
-	if r.flying == 0 && len(r.ready) == 0 {
-		delete(s.routes, key)
-		return
+	if f.void() {
+		at.messages.take(-1)
 	}
-	s.enqueue(r)
+	at.learn(&u, &f, s)
+	at.touch(s)
+	at.offer(s)
 }
 
 // Next is when Tick has something to do; false when nothing waits.
 func (s *Scheduler) Next() (time.Time, bool) {
-	if len(s.waiting) == 0 {
+	for len(s.timers) > 0 && !s.timers[0].site.timer.Equal(s.timers[0].at) {
+		heap.Pop(&s.timers) // void
+	}
+	switch {
+	case len(s.waiting) == 0 && len(s.timers) == 0:
 		return time.Time{}, false
+	case len(s.timers) == 0 || len(s.waiting) > 0 && s.waiting[0].Due.Before(s.timers[0].at):
+		return s.waiting[0].Due, true
 	}
-	return s.waiting[0].Due, true
+	return s.timers[0].at, true
 }
 
-// Flush makes everything that waits due at once.
-func (s *Scheduler) Flush(now time.Time) {
-	for i := range s.waiting {
-		s.waiting[i].Due = now
+// Sites without anything to do are remembered for a while: what was learned of them holds for the next mail, too.
+const (
+	remember   = time.Hour
+	sweepEvery = 10 * time.Minute
+	maxSites   = 50_000
+)
+
+// sweep forgets sites that nothing was done for lately.
+func (s *Scheduler) sweep() {
+	crowded := len(s.sites) > maxSites
+	if since := s.now.Sub(s.swept); since < sweepEvery && (!crowded || since < backwards) {
+		return
 	}
-	heap.Init(&s.waiting)
-}
-
-// dueHeap orders units by due time, then by id, so that equal times keep the order of arrival.
-type dueHeap []Unit
-
-func (h dueHeap) Len() int { return len(h) }
-func (h dueHeap) Less(i, j int) bool {
-	if !h[i].Due.Equal(h[j].Due) {
-		return h[i].Due.Before(h[j].Due)
+	s.swept = s.now
+	for key, at := range s.sites {
+		idle := s.now.Sub(at.used)
+		if at.rest != nil && at.rest.Until.After(s.now) && !crowded {
+			continue
+		}
+		if at.ready+at.flying == 0 && (idle > remember || crowded) {
+			if at.starved >= 0 {
+				heap.Remove(&at.lane.pools[at.health].starved, at.starved)
+			}
+			at.timer = time.Time{}
+			delete(s.sites, key)
+			delete(s.exchangers, key)
+		}
 	}
-	return h[i].ID.Compare(h[j].ID) < 0
 }
-func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)   { *h = append(*h, x.(Unit)) }
-func (h *dueHeap) Pop() any {
-	old := *h
-	u := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return u
-}
-
-// Flying is how many units of remote routes are in flight.
-func (s *Scheduler) Flying() int { return s.flying }

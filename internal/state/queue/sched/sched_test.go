@@ -37,7 +37,7 @@ func TestNotBeforeDue(t *testing.T) {
 	s := New(Policy{Limits: Limits{PerRoute: 5, Total: 10, Mailbox: 1}})
 	s.Add(unit(1, "a", start.Add(time.Minute)))
 	s.Tick(start)
-	if _, ok := s.Ready(time.Time{}); ok {
+	if _, ok := s.Ready(start); ok {
 		t.Fatal("ran before it was due")
 	}
 	if next, ok := s.Next(); !ok || !next.Equal(start.Add(time.Minute)) {
@@ -45,7 +45,7 @@ func TestNotBeforeDue(t *testing.T) {
 	}
 	s.Flush(start)
 	s.Tick(start)
-	if _, ok := s.Ready(time.Time{}); !ok {
+	if _, ok := s.Ready(start); !ok {
 		t.Fatal("flush made nothing due")
 	}
 }
@@ -88,7 +88,7 @@ func TestSchedulerModel(t *testing.T) {
 				if u.Transport == flow.SMTP && perRoute[key] > l.PerRoute || u.Transport == flow.Mailbox && perRoute[key] > l.Mailbox {
 					t.Fatal("route limit passed")
 				}
-				if s.flying > l.Total {
+				if s.Flying() > l.Total {
 					t.Fatal("total passed")
 				}
 			},
@@ -99,7 +99,7 @@ func TestSchedulerModel(t *testing.T) {
 				u := flying[0]
 				flying = flying[1:]
 				perRoute[u.Transport.String()+u.Route]--
-				s.Done(u, Feedback{}, time.Time{})
+				s.Done(u, Feedback{}, now)
 			},
 		})
 		now = now.Add(time.Hour)
@@ -110,7 +110,7 @@ func TestSchedulerModel(t *testing.T) {
 				if len(flying) == 0 {
 					break
 				}
-				s.Done(flying[0], Feedback{}, time.Time{})
+				s.Done(flying[0], Feedback{}, now)
 				flying = flying[1:]
 				continue
 			}
@@ -120,8 +120,13 @@ func TestSchedulerModel(t *testing.T) {
 		if len(came) != added {
 			t.Fatalf("added %d, came %d", added, len(came))
 		}
-		if len(s.routes) != 0 || s.flying != 0 {
-			t.Fatalf("left over: %d routes, %d flying", len(s.routes), s.flying)
+		for _, i := range s.Sites(now) {
+			if i.Flying+i.Ready != 0 {
+				t.Fatalf("left over: %+v", i)
+			}
+		}
+		if s.Flying() != 0 || len(s.remote.payers)+len(s.local.payers) != 0 || s.remote.busy+s.local.busy != 0 {
+			t.Fatalf("left over: %d flying, %d payers", s.Flying(), len(s.remote.payers)+len(s.local.payers))
 		}
 	})
 }
@@ -139,7 +144,7 @@ func TestCommandsTakeTurns(t *testing.T) {
 	s.Add(u)
 	s.Tick(start)
 	flying := map[string]int{}
-	for u, ok := s.Ready(start); ok; u, ok = s.Ready(time.Time{}) {
+	for u, ok := s.Ready(start); ok; u, ok = s.Ready(start) {
 		flying[u.Route]++
 	}
 	if flying["slow"] != localPerRoute || flying["quick"] != 1 {

@@ -1,0 +1,131 @@
+package sched
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/postrider/postrider/internal/mail/flow"
+)
+
+// slow is how long attempts of a site may take, on the average, before it counts among those that give trouble.
+const slow = 10 * time.Second
+
+// void tells whether there was no attempt.
+func (f *Feedback) void() bool {
+	return f.Signal == flow.Silent && f.Outcome.At.IsZero() && f.Outcome.Result == flow.Deferred
+}
+
+// signal is Feedback.Signal, or what a success says.
+func (f *Feedback) signal() flow.Signal {
+	if f.Signal == flow.Silent && (f.Outcome.Result == flow.Relayed || f.Outcome.Result == flow.Delivered) {
+		return flow.Well
+	}
+	return f.Signal
+}
+
+// learn changes limit, health and rest by what an attempt said.
+func (at *site) learn(u *Unit, f *Feedback, s *Scheduler) {
+	if f.void() || !at.lane.remote {
+		return
+	}
+	took := max(0, s.now.Sub(u.flight.at))
+	if at.took == 0 {
+		at.took = took
+	} else {
+		at.took += (took - at.took) / 8
+	}
+	switch f.signal() {
+	case flow.Well:
+		at.answered()
+		at.rests = 0
+		at.grow(u)
+	case flow.Silent: // it answered, be it to say no
+		at.answered()
+	case flow.Slower:
+		if at.limit < 2 { // less is nothing
+			at.missed(u, f, s)
+		}
+		at.shrink(u, s)
+	case flow.Unreachable, flow.Refuses:
+		at.missed(u, f, s)
+		at.shrink(u, s)
+	}
+}
+
+// missed counts an attempt in vain. After some in a row, or when it was a probe, the site rests.
+func (at *site) missed(u *Unit, f *Feedback, s *Scheduler) {
+	at.misses++
+	if at.rest == nil && at.misses >= s.policy.DeadAfter || at.rest != nil && u.flight.no >= at.resting {
+		at.sleep(f, s)
+	}
+}
+
+// answered ends rest and doubt.
+func (at *site) answered() {
+	at.misses = 0
+	if at.rest != nil {
+		at.awake()
+	}
+	if at.took > slow {
+		at.become(troubled)
+	} else {
+		at.become(proven)
+	}
+}
+
+// grow raises the limit: by one for each success until it was too much once, then by one for as many as the limit (RFC 5681
+// §3.1 does so with windows). Only a limit that was made use of is known to be too low.
+func (at *site) grow(u *Unit) {
+	if u.flight.no < at.shrunk || float64(at.flying+1) < at.limit/2 {
+		return
+	}
+	if at.linear {
+		at.limit += 1 / at.limit
+	} else {
+		at.limit++
+	}
+	at.limit = min(at.limit, at.ceiling)
+}
+
+// shrink halves the limit, once for all that was in flight.
+func (at *site) shrink(u *Unit, s *Scheduler) {
+	at.become(troubled)
+	if u.flight.no < at.shrunk {
+		return
+	}
+	at.limit, at.linear, at.shrunk = max(1, at.limit/2), true, s.flights+1
+}
+
+// sleep begins a rest, or makes it longer.
+func (at *site) sleep(f *Feedback, s *Scheduler) {
+	least, most := s.policy.RestMin, s.policy.RestMax
+	if !s.exchangers[at.key] {
+		least, most = min(least, ownRestMin), min(most, ownRestMax)
+	}
+	length := most
+	if at.rests < 16 {
+		length = min(most, least<<at.rests)
+	}
+	at.rests++
+	rest := &Rest{Until: s.now.Add(length), Since: s.now, Reason: f.Outcome}
+	if at.rest != nil {
+		rest.Since = at.rest.Since
+	} else {
+		for _, ln := range at.lines {
+			ln.units.each(at.expires)
+		}
+		heap.Init(&at.expiring)
+	}
+	at.rest, at.resting, at.limit = rest, s.flights+1, 1
+	at.become(troubled)
+	at.wake(rest.Until, s)
+	if len(at.expiring) > 0 {
+		at.wake(at.expiring[0].Expire, s)
+	}
+}
+
+// awake ends a rest. The limit begins anew where the site began.
+func (at *site) awake() {
+	at.rest, at.expiring, at.misses = nil, nil, 0
+	at.limit, at.linear = at.initial, false
+}
