@@ -61,7 +61,7 @@ func (n *Node) newOutgoing(c *config.Config) (*outgoing, error) {
 		return nil, err
 	}
 	return &outgoing{mta: settings,
-		report: &report.Settings{Hostname: c.Hostname, Router: router}, router: router, access: control, strangers: strangers}, nil
+		report: reportSettings(c, router), router: router, access: control, strangers: strangers}, nil
 }
 
 func (n *Node) apply(o *outgoing) {

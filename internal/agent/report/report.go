@@ -1,19 +1,23 @@
-// Package report makes the queue's delivery status notifications: bounces, and the reports of success that senders asked
-// for (RFC 3461, RFC 3464). Each is accepted like any other message, from the null reverse-path (RFC 3461 §6.1, RFC 5321
+// Package report makes the queue's delivery status notifications: bounces, warnings of delay, and the reports of success that
+// senders asked for (RFC 3461, RFC 3464). Each is accepted like any other message, from the null reverse-path (RFC 3461 §6.1, RFC 5321
 // §4.5.5), and has an id derived from its cause, so that one made again after a crash is the same one and nothing
 // happens.
 //
 // A notification holds a copy of the message it is about, up to Settings.MaxReturn, or of its header: so no record refers
-// to another's pack. Mail from the null reverse-path is never answered; that it failed is in the log alone.
+// to another's pack. Mail from the null reverse-path is never answered: when it fails, or a sender takes no mail, the postmaster
+// is told, from an address whose own mail is never answered (audience.go).
 //
-// Failures: a temporary one (no space, directory away) is returned, and the queue asks again; a sender whose address
-// takes no mail is logged, and that is the end.
+//	report.go    one notification, durable once
+//	audience.go  who is told what
+//	original.go  what is returned of the message
+//
+// Failures: a temporary one (no space, directory away) is returned, and the queue asks again; a postmaster who takes no mail is
+// logged, and that is the end.
 package report
 
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"log/slog"
@@ -21,14 +25,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postrider/postrider/internal/decide/route"
-	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/dsn"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/recipe"
-	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/intake"
 	"github.com/postrider/postrider/internal/state/queue"
@@ -36,13 +37,6 @@ import (
 
 // DefaultMaxReturn is the largest message that is returned whole, in bytes.
 const DefaultMaxReturn = 50 << 10
-
-// Settings are what a reload may change.
-type Settings struct {
-	Hostname  string
-	Router    *route.Router
-	MaxReturn int64 // 0: DefaultMaxReturn
-}
 
 // Reporter implements queue.Reporter. Its fields do not change once the queue runs; Set is called before.
 type Reporter struct {
@@ -71,70 +65,38 @@ func (r *Reporter) Report(ctx context.Context, n *queue.Notice) error {
 	return nil
 }
 
-// bySender splits a notice into those of one sender each, in the order of the recipients.
-func bySender(n *queue.Notice) []*queue.Notice {
-	var out []*queue.Notice
-	for i := range n.Recipients {
-		to := n.Job.Sender(&n.Recipients[i])
-		at := slices.IndexFunc(out, func(o *queue.Notice) bool { return sender(o) == to })
-		if at < 0 {
-			at = len(out)
-			out = append(out, &queue.Notice{Job: n.Job})
-		}
-		out[at].Recipients, out[at].Outcomes = append(out[at].Recipients, n.Recipients[i]), append(out[at].Outcomes, n.Outcomes[i])
-	}
-	return out
-}
-
-// sender is whom a notice is for: the reverse-path of the copies it is about.
-func sender(n *queue.Notice) address.Address { return n.Job.Sender(&n.Recipients[0]) }
-
 func (r *Reporter) report(ctx context.Context, n *queue.Notice) error {
-	if sender(n).IsZero() {
-		r.Log.Warn("mail from the null reverse-path failed; nobody is told", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String())
-		return nil
-	}
 	s := r.settings.Load()
-	to, err := r.plan(ctx, s, n)
-	if err != nil || to == nil {
+	letters, err := r.letters(ctx, s, n)
+	if err != nil {
 		return err
 	}
-	list := recipients(n)
-	for _, chunk := range dsn.Chunks(list) {
-		if err := r.send(ctx, s, n, chunk, to); err != nil {
-			return err
+	for _, l := range letters {
+		list := recipients(s, l.Notice)
+		for _, chunk := range dsn.Chunks(list) {
+			if err := r.send(ctx, s, l, chunk); err != nil {
+				return err
+			}
+			list = list[len(chunk):]
+			l.Notice = &queue.Notice{Job: n.Job, Recipients: l.Recipients[len(chunk):], Outcomes: l.Outcomes[len(chunk):]}
 		}
-		list = list[len(chunk):]
-		n = &queue.Notice{Job: n.Job, Recipients: n.Recipients[len(chunk):], Outcomes: n.Outcomes[len(chunk):]}
 	}
 	return nil
 }
 
-// plan is the way to the sender; nil when there is none.
-func (r *Reporter) plan(ctx context.Context, s *Settings, n *queue.Notice) ([]flow.Recipient, error) {
-	rcpts, err := s.Router.Recipient(ctx, route.Query{To: envelope.Recipient{To: sender(n)}, MayRelay: true})
-	var plan route.Plan
-	if err == nil {
-		err = plan.Add(rcpts)
-	}
-	if status.IsPermanent(err) {
-		r.Log.Warn("the sender takes no mail; nobody is told of the failure", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String(),
-			obs.KeyFrom, sender(n).String(), obs.KeyError, err)
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("route the notification: %w", err)
-	}
-	return plan.Recipients(), nil
-}
-
 // recipients turns outcomes into what a report tells.
-func recipients(n *queue.Notice) []dsn.Recipient {
+func recipients(s *Settings, n *queue.Notice) []dsn.Recipient {
 	list := make([]dsn.Recipient, len(n.Recipients))
 	for i := range n.Recipients {
 		to, o := &n.Recipients[i], &n.Outcomes[i]
 		list[i] = dsn.Recipient{ORcpt: to.ORcpt, Final: to.To, Action: actionOf(o.Result), Status: o.Status, Remote: o.RemoteMTA,
 			Diagnostic: o.Reply, LastAttempt: o.At}
+		switch {
+		case to.Transport == flow.Drop && to.NextHop == flow.Expanded && o.Result == flow.Delivered:
+			list[i].Action, list[i].Diagnostic, list[i].LastAttempt = dsn.Expanded, "", time.Time{}
+		case o.Result == flow.Deferred:
+			list[i].RetryUntil = until(s, n.Job, to)
+		}
 		if to.ORcpt == "" && to.Original != to.To && !to.Original.IsZero() { // the sender knows only what he wrote
 			kind := "rfc822;"
 			if to.Original.NeedsUTF8() {
@@ -144,6 +106,22 @@ func recipients(n *queue.Notice) []dsn.Recipient {
 		}
 	}
 	return list
+}
+
+// until is how long a recipient is tried; zero: not known. FUTURERELEASE moves it.
+func until(s *Settings, j *flow.Job, to *flow.Recipient) time.Time {
+	d := s.Expire
+	if j.Sender(to).IsZero() {
+		d = s.ExpireNull
+	}
+	if d <= 0 {
+		return time.Time{}
+	}
+	from := j.Received
+	if j.NotBefore.After(from) {
+		from = j.NotBefore
+	}
+	return from.Add(d)
 }
 
 func actionOf(r flow.Result) dsn.Action {
@@ -159,9 +137,13 @@ func actionOf(r flow.Result) dsn.Action {
 }
 
 // idOf derives the id of the notification about the first recipients of n. Other recipients or other results make
-// another id: after a crash an attempt may end otherwise, and who was not told of yet must not be taken for told of.
-func idOf(n *queue.Notice, count int) queueid.ID {
+// another id: after a crash an attempt may end otherwise, and who was not told of yet must not be taken for told of. So does
+// another audience.
+func idOf(n *letter, count int) queueid.ID {
 	h := fnv.New64a()
+	if n.audience != dsn.Sender {
+		_, _ = h.Write([]byte{byte(n.audience)})
+	}
 	for i := range count {
 		_ = binary.Write(h, binary.BigEndian, [2]int64{int64(n.Recipients[i].No), int64(n.Outcomes[i].Result)}) // a hash never fails
 	}
@@ -169,16 +151,20 @@ func idOf(n *queue.Notice, count int) queueid.ID {
 }
 
 // send makes one notification durable, unless that has happened before.
-func (r *Reporter) send(ctx context.Context, s *Settings, n *queue.Notice, list []dsn.Recipient, to []flow.Recipient) error {
-	id := idOf(n, len(list))
+func (r *Reporter) send(ctx context.Context, s *Settings, l *letter, list []dsn.Recipient) error {
+	id := idOf(l, len(list))
 	if known, err := r.Intake.Queue.Known(ctx, id); err != nil || known {
 		return err
 	}
 	now := r.Now()
-	built, body, err := r.build(&dsn.Report{Host: s.Hostname, To: sender(n), ID: id.String(), Date: now, OriginalID: n.Job.ID.String(),
-		Arrival: n.Job.Received, EnvID: n.Job.EnvID, Recipients: list, Original: original(n.Job, s)})
+	rep := &dsn.Report{Host: s.Hostname, Audience: l.audience, To: l.to, Sender: sender(l.Notice), ID: id.String(), Date: now,
+		OriginalID: l.Job.ID.String(), Arrival: l.Job.Received, EnvID: l.Job.EnvID, Recipients: list, Original: original(l.Job, s)}
+	if l.audience == dsn.Copy || l.Job.RequireTLS { // RFC 8689 §5: its text is not shown where TLS may be missing
+		rep.Original.Ret = envelope.RetHeaders
+	}
+	built, body, err := r.build(rep)
 	if err != nil { // dsn.Chunks has seen to it
-		r.Log.Error("notification cannot be built; nobody is told", obs.KeyComponent, "report", obs.KeyQueueID, n.Job.ID.String(), obs.KeyError, err)
+		r.Log.Error("notification cannot be built; nobody is told", obs.KeyComponent, "report", obs.KeyQueueID, l.Job.ID.String(), obs.KeyError, err)
 		return nil
 	}
 	m, err := r.Intake.Begin(ctx, id, int64(len(body)))
@@ -190,22 +176,28 @@ func (r *Reporter) send(ctx context.Context, s *Settings, n *queue.Notice, list 
 		return err
 	}
 	m.Close()
-	job := &flow.Job{ID: id, Cause: n.Job.ID, Received: now, UTF8: built.UTF8, Message: recipe.Whole(m.Self()), Index: m.Index.Encode(),
-		Recipients: append([]flow.Recipient(nil), to...)}
+	job := &flow.Job{ID: id, Cause: l.Job.ID, Received: now, From: l.from, UTF8: built.UTF8, RequireTLS: l.Job.RequireTLS,
+		Message: recipe.Whole(m.Self()), Index: m.Index.Encode(), Recipients: append([]flow.Recipient(nil), l.way...)}
 	if built.EightBit {
 		job.Body = envelope.Body8BitMIME
 	}
 	if err := m.Accept(ctx, job); err != nil {
 		return err
 	}
-	kind := "notice"
-	for _, p := range list {
-		if p.Action == dsn.Failed {
-			kind = "bounce"
-		}
-	}
-	r.Events.Emit(obs.Queued{ID: id, Cause: n.Job.ID, Kind: kind, Size: int64(len(body)), Nrcpt: len(to)})
+	r.Events.Emit(obs.Queued{ID: id, Cause: l.Job.ID, Kind: kind(l, list), Size: int64(len(body)), Nrcpt: len(l.way)})
 	return nil
+}
+
+// kind is the notification's name in the log.
+func kind(l *letter, list []dsn.Recipient) string {
+	failed := slices.ContainsFunc(list, func(p dsn.Recipient) bool { return p.Action == dsn.Failed })
+	switch {
+	case l.audience == dsn.Postmaster:
+		return "double-bounce"
+	case failed && l.audience == dsn.Sender:
+		return "bounce"
+	}
+	return "notice"
 }
 
 // build makes the notification and its bytes, which are bounded by MaxReturn and recipe.MaxLiteral. A message that cannot

@@ -373,6 +373,114 @@ func TestAliasIsNamedAsTheSenderWroteIt(t *testing.T) {
 	}
 }
 
+// What can be neither delivered nor returned goes to the postmaster, and his own mail goes nowhere: every chain ends.
+func TestDoubleBounce(t *testing.T) {
+	w := newWorld(t)
+	w.reply = refuse
+	double := address.Address{Local: "double-bounce", Domain: "here.example"}
+	set := *w.rep.settings.Load()
+	set.Postmaster, set.DoubleBounce = address.Address{Local: "ann", Domain: "here.example"}, double
+	w.rep.Set(&set)
+	null := w.accept(sample, func(j *flow.Job) { j.From = address.Address{} }, to("bob"))
+	if j, _ := w.next(); j.ID != null.ID {
+		t.Fatal("another job")
+	}
+	j, text := w.next()
+	if j.From != double || j.Cause != null.ID || j.Recipients[0].Account != 7 {
+		t.Errorf("%+v", j)
+	}
+	for _, want := range []string{"Subject: Double bounce", "Sender: <>", "Final-Recipient: rfc822; bob@there.example", "At noon?", "To: <ann@here.example>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	gone := w.accept(sample, func(j *flow.Job) { j.From = address.Address{Local: "gone", Domain: "here.example"} }, to("bob"))
+	w.next()
+	if j, text := w.next(); j.Cause != gone.ID || !strings.Contains(text, "Sender: <gone@here.example>") {
+		t.Errorf("%+v\n%s", j, text)
+	}
+	if len(w.events) != 2 || w.events[0].Kind != "double-bounce" {
+		t.Errorf("%+v", w.events)
+	}
+	last := w.accept(sample, func(j *flow.Job) { j.From = double }, to("bob"))
+	w.next()
+	if err := w.rep.Report(t.Context(), notice(last, flow.Failed)); err != nil || len(w.events) != 2 {
+		t.Errorf("%v, %+v", err, w.events)
+	}
+	set.Postmaster.Local = "nobody" // then nothing is left but the log
+	w.rep.Set(&set)
+	if err := w.rep.Report(t.Context(), notice(null, flow.Failed)); err != nil {
+		t.Error(err)
+	}
+	w.lookup = errors.New("directory away")
+	if err := w.rep.Report(t.Context(), notice(gone, flow.Failed)); err == nil {
+		t.Error("given up for a directory that is away")
+	}
+}
+
+// Copies of what senders are told have no text of the message in them, and an id of their own.
+func TestCopies(t *testing.T) {
+	w := newWorld(t)
+	set := *w.rep.settings.Load()
+	ann := address.Address{Local: "ann", Domain: "here.example"}
+	set.Bounces, set.Delays, set.DoubleBounce, set.Expire = ann, ann, address.Address{Local: "double-bounce", Domain: "here.example"}, 48*time.Hour
+	w.rep.Set(&set)
+	job := w.accept(sample, func(j *flow.Job) {
+		j.From, j.Ret = address.Address{Local: "zed", Domain: "far.example"}, envelope.RetFull
+		j.Received = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	}, to("bob"), to("eve"))
+	w.next()
+	for range 2 {
+		if err := w.rep.Report(t.Context(), notice(job, flow.Failed, flow.Deferred)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[queueid.ID]bool{}
+	subjects := ""
+	for range 3 {
+		j, text := w.next()
+		seen[j.ID] = true
+		_, rest, _ := strings.Cut(text, "Subject: ")
+		subject, _, _ := strings.Cut(rest, "\r\n")
+		subjects += subject + "|"
+		if copied := strings.HasPrefix(subject, "Copy"); copied == strings.Contains(text, "At noon?") || copied != (j.From == set.DoubleBounce) {
+			t.Errorf("from %v:\n%s", j.From, text)
+		}
+		if strings.Contains(text, "eve@") && !strings.Contains(text, "Will-Retry-Until: Tue, 03 Mar 2026 12:00:00 +0000") {
+			t.Error(text)
+		}
+	}
+	if len(seen) != 3 || len(w.events) != 3 || !strings.Contains(subjects, "Undelivered mail returned") || !strings.Contains(subjects, "postmaster: undelivered") ||
+		!strings.Contains(subjects, "postmaster: delayed") {
+		t.Errorf("%s %+v", subjects, w.events)
+	}
+}
+
+// The bounce of a message that demands TLS demands it too, and has none of its text: RFC 8689 §5.
+func TestRequireTLSBounce(t *testing.T) {
+	w := newWorld(t)
+	job := w.accept(sample, func(j *flow.Job) { j.RequireTLS, j.Ret = true, envelope.RetFull }, to("bob"))
+	w.next()
+	if err := w.rep.Report(t.Context(), notice(job, flow.Failed)); err != nil {
+		t.Fatal(err)
+	}
+	if j, text := w.next(); !j.RequireTLS || strings.Contains(text, "At noon") {
+		t.Errorf("%+v\n%s", j, text)
+	}
+}
+
+func TestExpandedIsReported(t *testing.T) {
+	w := newWorld(t)
+	team := address.Address{Local: "team", Domain: "here.example"}
+	job := w.accept(sample, nil, to("bob"), flow.Recipient{To: team, Original: team, Transport: flow.Drop, NextHop: flow.Expanded, Notify: envelope.NotifySuccess})
+	for range 2 { // the message, and the report
+		if j, text := w.next(); j.ID != job.ID && (!strings.Contains(text, "Action: expanded") || !strings.Contains(text, "Status: 2.0.0") ||
+			!strings.Contains(text, "Final-Recipient: rfc822; team@here.example") || strings.Contains(text, "Diagnostic-Code")) {
+			t.Error(text)
+		}
+	}
+}
+
 // Who hears of a copy is who sent that copy: a list's owner of its members, nobody where it came from nobody.
 func TestNotificationGoesToTheCopysSender(t *testing.T) {
 	w := newWorld(t)

@@ -89,6 +89,7 @@ func (j *Judges) Job(ctx context.Context, m *Message) (*flow.Job, obs.Reason, er
 		job.From = *changes.From
 		j.Router.Resend(recipients, job.From)
 	}
+	expand(job)
 	Wish(job, e)
 	job.Bulk = bulk(m.Message.Header, len(tx.Envelope.Recipients))
 	return job, "", nil

@@ -30,7 +30,7 @@ func verp(job *flow.Job, delimiters string) {
 			to = r.To
 		}
 		a := address.Address{Local: job.From.Local + delimiters[:1] + to.Local + delimiters[1:] + to.Domain, Domain: job.From.Domain}
-		if r.Sender == nil && len(a.Local) <= maxLocal {
+		if r.Sender == nil && r.Transport != flow.Drop && len(a.Local) <= maxLocal {
 			r.Sender = &a
 		}
 	}
@@ -59,4 +59,29 @@ func bulk(h *header.Header, recipients int) bool {
 		}
 	}
 	return false
+}
+
+// expand sees to the reports of success for addresses that lead to several final recipients (RFC 3461 §5.2.7.3): the sender hears
+// once that the address was expanded, and not of each member, whom he does not know. Failures and delays of members he hears of.
+func expand(job *flow.Job) {
+	members := map[address.Address]int{}
+	for i := range job.Recipients {
+		members[job.Recipients[i].Original]++
+	}
+	for i := range job.Recipients[:len(job.Recipients):len(job.Recipients)] {
+		r := &job.Recipients[i]
+		n := members[r.Original]
+		if r.Notify&envelope.NotifySuccess == 0 || n == 1 {
+			continue
+		}
+		if n > 1 {
+			members[r.Original] = -1 // told
+			job.Recipients = append(job.Recipients, flow.Recipient{No: len(job.Recipients), To: r.Original, Original: r.Original,
+				Notify: envelope.NotifySuccess, ORcpt: r.ORcpt, Transport: flow.Drop, NextHop: flow.Expanded})
+			r = &job.Recipients[i]
+		}
+		if r.Notify &^= envelope.NotifySuccess; r.Notify == 0 {
+			r.Notify = envelope.NotifyNever // nothing else was asked for, and nothing would mean the usual
+		}
+	}
 }

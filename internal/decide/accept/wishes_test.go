@@ -47,6 +47,32 @@ func TestVERP(t *testing.T) {
 	}
 }
 
+// The sender of a report of success is told of the list, not of its members.
+func TestExpanded(t *testing.T) {
+	const success, failure = envelope.NotifySuccess, envelope.NotifyFailure
+	job := &flow.Job{}
+	add := func(original, to string, notify envelope.Notify) {
+		job.Recipients = append(job.Recipients, flow.Recipient{No: len(job.Recipients), To: at(to), Original: at(original), Notify: notify, Transport: flow.SMTP})
+	}
+	add("team", "a", success|failure)
+	add("one", "b", success)
+	add("team", "c", success|failure)
+	add("crew", "d", success)
+	add("crew", "e", success)
+	add("club", "f", failure)
+	add("club", "g", failure)
+	expand(job)
+	never := envelope.NotifyNever
+	for i, want := range []envelope.Notify{failure, success, failure, never, never, failure, failure, success, success} {
+		if got := job.Recipients[i]; got.Notify != want || got.No != i {
+			t.Errorf("%d: %+v", i, got)
+		}
+	}
+	if len(job.Recipients) != 9 || job.Recipients[7].To != at("team") || job.Recipients[8].To != at("crew") || job.Recipients[8].NextHop != flow.Expanded {
+		t.Errorf("%+v", job.Recipients)
+	}
+}
+
 func TestBulk(t *testing.T) {
 	for field, want := range map[string]bool{"List-Unsubscribe: <mailto:x@y.example>": true, "Precedence: first-class": false, "PRECEDENCE:\r\n bulk": true,
 		"Precedence: list": true, "X-Precedence: bulk": false, "Subject: Precedence: bulk": false} {

@@ -51,6 +51,16 @@ func (a Action) String() string {
 	return "expanded"
 }
 
+// Audience is whom a report is for.
+type Audience uint8
+
+// The audiences.
+const (
+	Sender     Audience = iota // who sent the message
+	Postmaster                 // ours, because the sender cannot be told: a double bounce
+	Copy                       // ours, who likes to know what senders are told
+)
+
 // Wanted tells whether a recipient's NOTIFY (RFC 3461 §4.1) asks for a report of this action. Without NOTIFY failures and
 // delays are reported.
 func Wanted(n envelope.Notify, a Action) bool {
@@ -97,8 +107,10 @@ func (p *Recipient) cost() int {
 
 // Report is everything that a notification tells.
 type Report struct {
-	Host       string          // our name: Reporting-MTA, From
-	To         address.Address // the reverse-path of the original message, never zero
+	Host       string // our name: Reporting-MTA, From
+	Audience   Audience
+	To         address.Address // who reads it, never zero: the reverse-path of the original message if it is for its sender
+	Sender     address.Address // the reverse-path of the original message; only read if the report is not for its sender
 	ID         string          // queue id of the notification; makes Message-ID and boundary
 	Date       time.Time       // now
 	OriginalID string          // queue id of the original message

@@ -8,11 +8,20 @@ import (
 
 // subject says the worst of what happened.
 func (r *Report) subject() string {
-	switch r.worst() {
-	case Failed:
+	worst := r.worst()
+	switch {
+	case r.Audience == Postmaster:
+		return "Double bounce: mail that could be neither delivered nor returned"
+	case worst == Failed && r.Audience == Copy:
+		return "Copy for the postmaster: undelivered mail"
+	case worst == Delayed && r.Audience == Copy:
+		return "Copy for the postmaster: delayed mail"
+	case worst == Failed:
 		return "Undelivered mail returned to sender"
-	case Delayed:
+	case worst == Delayed:
 		return "Delivery of your mail is delayed; still trying"
+	case worst == Relayed:
+		return "Your mail was handed on"
 	}
 	return "Your mail was delivered"
 }
@@ -31,19 +40,15 @@ func (r *Report) text() string {
 	line := func(s string) { b.WriteString(s + "\r\n") }
 	line("This is the mail system at " + plain(r.Host, true) + ".")
 	line("")
-	switch r.worst() {
-	case Failed:
-		line("Your message could not be delivered to the recipients listed as failed")
-		line("below. We will not try these again.")
-	case Delayed:
-		line("Your message has not been delivered yet to the recipients listed below.")
-		line("You do not need to send it again: we keep trying.")
-	default:
-		line("Your message has been delivered to the recipients listed below.")
+	for _, l := range r.opening() {
+		line(l)
 	}
 	line("")
 	if r.Original.Subject != "" {
 		line("    Subject: " + clip(plain(r.Original.Subject, true), 200))
+	}
+	if r.Audience != Sender {
+		line("    Sender: <" + plain(r.Sender.Display(), true) + ">")
 	}
 	if !r.Arrival.IsZero() {
 		line("    Received: " + header.FormatDate(r.Arrival))
@@ -55,6 +60,27 @@ func (r *Report) text() string {
 	line("The details for your postmaster are in the second part of this report,")
 	line("the message or its header in the third.")
 	return b.String()
+}
+
+// opening says what has happened as a whole.
+func (r *Report) opening() []string {
+	worst := r.worst()
+	switch {
+	case r.Audience == Postmaster:
+		return []string{"The message below could not be delivered, and its sender cannot be told:", "there is none, or the address takes no mail. It is tried no more; this",
+			"report is the last that is heard of it."}
+	case r.Audience == Copy && worst == Failed:
+		return []string{"A message could not be delivered. Its sender has been told the following."}
+	case r.Audience == Copy:
+		return []string{"A message has not been delivered yet. Its sender has been told the following."}
+	case worst == Failed:
+		return []string{"Your message could not be delivered to the recipients listed as failed", "below. We will not try these again."}
+	case worst == Delayed:
+		return []string{"Your message has not been delivered yet to the recipients listed below.", "This is only a warning. You do not need to send it again: we keep trying."}
+	case worst == Relayed:
+		return []string{"Your message has been handed on for the recipients listed below."}
+	}
+	return []string{"Your message has been delivered to the recipients listed below."}
 }
 
 func (p *Recipient) describe(line func(string)) {

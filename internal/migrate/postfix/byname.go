@@ -10,7 +10,7 @@ import (
 )
 
 // named are the sections whose keys bear the names of Postfix's parameters.
-var named = []string{"access", "edges", "filters", "mta", "rates", "routing", "screen", "bans"}
+var named = []string{"access", "edges", "filters", "mta", "notices", "rates", "routing", "screen", "bans"}
 
 // nameOf returns the parameter that a key is named after.
 func (m *move) nameOf(key string) (name string, ok bool) {

@@ -163,7 +163,7 @@ func meaninglessRules() []rule {
 			"bounce_service_name cleanup_service_name defer_service_name dnsblog_service_name error_service_name flush_service_name pickup_service_name proxymap_service_name " +
 			"proxywrite_service_name queue_service_name rewrite_service_name showq_service_name trace_service_name " +
 			"smtpd_service_name postscreen_watchdog_timeout stress export_environment postmulti_* multi_instance_* fault_injection_code", fate: Meaningless, text: oneProgram},
-		{names: "hash_queue_depth hash_queue_names queue_file_attribute_count_limit enable_long_queue_ids fast_flush_* flush_* smtpd_etrn_restrictions bounce_size_limit", fate: Meaningless, text: ownQueue},
+		{names: "hash_queue_depth hash_queue_names queue_file_attribute_count_limit enable_long_queue_ids fast_flush_* flush_* smtpd_etrn_restrictions", fate: Meaningless, text: ownQueue},
 		{names: "smtpd_forbid_bare_newline smtpd_forbid_bare_newline_reject_code smtpd_forbid_unauth_pipelining cleanup_replace_stray_cr_lf", fate: Meaningless,
 			text: "a bare CR or LF, and commands before their time, are refused in any case"},
 		{names: "disable_vrfy_command", fate: Meaningless, text: "VRFY tells nothing in any case"},
@@ -181,8 +181,7 @@ func meaninglessRules() []rule {
 			text: "addresses in mail from users and programs are completed with our domain, and mapped by canonical and masquerading rules; others are left as they are"},
 		{names: "proxy_interfaces", fate: Meaningless, text: "loops are seen by address and port"},
 		{names: "lmtp_* qmqpd_*", fate: Meaningless, text: "mail is delivered to our own mailboxes; LMTP to others has the settings of [mta]"},
-		{names: "error_notice_recipient notify_classes bounce_notice_recipient 2bounce_notice_recipient delay_notice_recipient", fate: Meaningless,
-			text: "postmaster is told of what cannot be returned; all else is in the log and in the metrics"},
+		{names: "error_notice_recipient", fate: Meaningless, text: "sessions with trouble in them are in the log and in the metrics"},
 		{names: "double_bounce_sender backwards_bounce_logfile_compatibility empty_address_recipient", fate: Meaningless, text: "returned mail has an empty sender"},
 	}
 }

@@ -52,8 +52,9 @@ func moreRules() []rule {
 			"smtp_tls_trust_anchor_file smtp_tls_verify_cert_match", fate: Unsupported, text: "what certificates must be for is said in smtp_tls_policy_maps: match=, servername="},
 		{names: "smtp_tlsrpt_* smtp_tls_enable_rpk smtpd_tls_enable_rpk", fate: Unsupported, text: "not there yet"},
 		{names: "smtp_address_preference", fate: Unsupported, text: "IPv6 and IPv4 are both tried; mta.inet_protocols names one of them"},
-		{names: "smtpd_authorized_verp_clients authorized_verp_clients disable_verp_bounces default_verp_delimiters verp_delimiter_filter", fate: Unsupported,
-			text: "VERP addresses are not made here; list managers make their own"},
+		{names: "notify_classes", keys: "notices.notify_classes", do: notifyClasses, text: "2bounce, bounce and delay; the other classes are in the log and in the metrics"},
+		{names: "authorized_verp_clients", fate: Unsupported, text: "name them in notices.smtpd_authorized_verp_clients"},
+		{names: "disable_verp_bounces default_verp_delimiters verp_delimiter_filter", fate: Meaningless, text: "clients name the delimiters; without any they are +="},
 		{names: "unknown_relay_recipient_reject_code unknown_virtual_alias_reject_code unknown_virtual_mailbox_reject_code", fate: Unsupported, text: "it is 550 in any case"},
 		{names: "reject_tempfail_action unknown_address_tempfail_action unknown_helo_hostname_tempfail_action unverified_recipient_tempfail_action " +
 			"unverified_sender_tempfail_action", fate: Unsupported, text: "what cannot be found out for now is answered 450 if nothing else refuses"},
