@@ -29,6 +29,8 @@ type zone struct {
 	ip map[string][]string
 	// fail has the kind of failure of a name, for every type.
 	fail map[string]dns.Kind
+	// authentic: DNSSEC vouches for all of it.
+	authentic bool
 }
 
 func (z *zone) LookupMX(_ context.Context, domain string) ([]dns.MX, dns.Meta, error) {
@@ -36,7 +38,7 @@ func (z *zone) LookupMX(_ context.Context, domain string) ([]dns.MX, dns.Meta, e
 		return nil, dns.Meta{}, &dns.Error{Kind: k, Name: domain, Type: "MX"}
 	}
 	if m := z.mx[domain]; len(m) > 0 {
-		return m, dns.Meta{}, nil
+		return m, dns.Meta{Authentic: z.authentic}, nil
 	}
 	return nil, dns.Meta{}, &dns.Error{Kind: dns.NoData, Name: domain, Type: "MX"}
 }

@@ -111,7 +111,7 @@ func TestClientDialogues(t *testing.T) {
 		{name: "greeting refused", script: "C: 554 5.7.1 go\nS: QUIT\nC: 221 bye\nS-close", env: full, want: "error smtp: greeting: 554 5.7.1 go"},
 		{name: "not SMTP", script: "C: HTTP/1.0 400 Bad\nS-close", env: full, want: "error smtp: greeting: smtp: malformed reply: \"HTTP/1.0 400 Bad\\r\\n\""},
 		{name: "mixed codes", script: "C> 220-mx\\r\\n250 mx\\r\\n\nS-close", env: full, want: "error smtp: greeting: smtp: malformed reply: \"250 mx\\r\\n\""},
-		{name: "endless reply", script: "C*1001> 220-x\\r\\n\nS-close", env: full, want: "error smtp: greeting: smtp: malformed reply: too long"},
+		{name: "endless reply", script: "C*20001> 220-x\\r\\n\nS-close", env: full, want: "error smtp: greeting: smtp: malformed reply: too long"},
 		{name: "endless line", script: "C*1000> 220-x\nS-close", env: full, want: "error smtp: greeting: smtp: malformed reply: too long"},
 		{name: "no greeting", script: "S-silent\nsleep 5m1s\nS-close", env: full, want: "error smtp: greeting: i/o timeout"},
 	} {

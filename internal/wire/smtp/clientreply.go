@@ -12,9 +12,9 @@ import (
 
 // Bounds of a reply that the client reads. RFC 5321 §4.5.3.1.5 has lines of 512 octets; some servers say more.
 const (
-	maxReplyLine   = 4096 // longer ones break the connection
-	maxReplyLines  = 1000 // more break the connection
-	keptReplyLines = 40   // what Reply keeps
+	maxReplyLine   = 4096   // longer ones break the connection
+	maxReplyLines  = 20_000 // more break the connection; the reply to a message must not be lost for its length
+	keptReplyLines = 40     // what Reply keeps
 	keptReplyBytes = 8192
 )
 
