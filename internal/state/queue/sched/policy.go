@@ -79,6 +79,8 @@ func (p *Policy) ceiling(key siteKey) int {
 		return max(1, or(p.Sites[key.name].Concurrency, p.Limits.PerRoute))
 	case flow.Pipe, flow.File:
 		return max(1, min(localPerRoute, p.Limits.PerRoute))
+	case flow.Program:
+		return max(1, p.Limits.PerRoute) // the agent has the program's own limit
 	}
 	return max(1, p.Limits.Mailbox)
 }
