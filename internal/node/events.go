@@ -42,5 +42,6 @@ func (n *Node) watchMetrics() {
 	n.metrics.GaugeFunc("pack_commits", "Records acknowledged by the packs since the start.", func() float64 { return float64(n.blobs.Stats().Commits) })
 	n.metrics.GaugeFunc("pack_syncs", "Syncs of the packs since the start.", func() float64 { return float64(n.blobs.Stats().Syncs) })
 	n.watchCrowds()
+	n.watchQueue()
 	n.metrics.GaugeFunc("disk_free_bytes", "Free space where the state lies.", func() float64 { return float64(n.space.free()) })
 }

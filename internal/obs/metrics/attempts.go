@@ -115,6 +115,9 @@ func (s *siteNames) label(site string) string {
 	return OtherSite
 }
 
+// SiteLabel is the value of the label for a site.
+func (m *Metrics) SiteLabel(site string) string { return m.events.attempt.sites.label(site) }
+
 // NameSites says which sites have a label of their own from now on; all others count as OtherSite.
 func (m *Metrics) NameSites(names []string) {
 	known := make(map[string]bool, len(names))

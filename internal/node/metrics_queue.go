@@ -1,0 +1,177 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postrider/postrider/internal/obs/metrics"
+	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/state/queue/sched"
+)
+
+const (
+	figuresFor  = 5 * time.Second // all gauges of one reading, and of readers that hurry, are of one count
+	figuresWait = 5 * time.Second
+	shownSites  = 20 // sites that have a label of their own because they are the largest
+	ownSite     = "mailbox"
+)
+
+// queueFigures are the queue's numbers as the gauges show them.
+type queueFigures struct {
+	node *Node
+
+	mu    sync.Mutex
+	at    time.Time
+	stats queue.Stats
+	sites []sched.SiteInfo
+}
+
+// get counts, unless that was done just now. While the database gives no answer the last count is shown.
+func (f *queueFigures) get() (queue.Stats, []sched.SiteInfo) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.node.opt.Now()
+	if age := now.Sub(f.at); age >= 0 && age < figuresFor && !f.at.IsZero() {
+		return f.stats, f.sites
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), figuresWait)
+	defer cancel()
+	if s, err := f.node.queue.Stats(ctx); err == nil {
+		f.stats = s
+	}
+	f.at, f.sites = now, f.node.queue.Sites()
+	return f.stats, f.sites
+}
+
+// watchQueue makes the gauges of the queue and its sites.
+func (n *Node) watchQueue() {
+	f := &queueFigures{node: n}
+	byState := func(name, help string, of func(queue.Count) float64) {
+		n.metrics.GaugeSet(name, help, "state", func() map[string]float64 {
+			s, _ := f.get()
+			out := map[string]float64{}
+			for _, state := range []string{"incoming", "active", "deferred", "hold"} {
+				out[state] = of(s.States[state])
+			}
+			for state, c := range s.States {
+				out[state] = of(c)
+			}
+			return out
+		})
+	}
+	bySite := func(name, help string, of func(queue.Count) float64, merge func(a, b float64) float64) {
+		n.metrics.GaugeSet(name, help, "site", func() map[string]float64 {
+			s, _ := f.get()
+			return n.largestSites(s.Sites, of, merge)
+		})
+	}
+	recipients := func(c queue.Count) float64 { return float64(c.Recipients) }
+	oldest := func(c queue.Count) float64 { return n.age(c.Oldest) }
+	byState("queue_recipients", "Recipients in the queue, by the state of their message.", recipients)
+	byState("queue_bytes", "Bytes of the messages in the queue.", func(c queue.Count) float64 { return float64(c.Bytes) })
+	byState("queue_oldest_seconds", "Age of the oldest message in the queue.", oldest)
+	bySite("queue_site_recipients", "Recipients in the queue, by site.", recipients, func(a, b float64) float64 { return a + b })
+	bySite("queue_site_oldest_seconds", "Age of the oldest message to a site.", oldest, func(a, b float64) float64 { return max(a, b) })
+	n.metrics.GaugeSet("queue_age_messages", "Messages in the queue by age: up to so many minutes, and more than the value before.", "minutes", func() map[string]float64 {
+		s, _ := f.get()
+		out := map[string]float64{}
+		for i, count := range s.Total.Ages {
+			out[ageLabel(i)] = float64(count)
+		}
+		return out
+	})
+	n.watchSites(f)
+}
+
+// watchSites makes the gauges of what the scheduler gives to sites.
+func (n *Node) watchSites(f *queueFigures) {
+	n.metrics.GaugeFunc("sites_resting", "Sites that are not tried at present because nobody answered there.", func() float64 {
+		_, sites := f.get()
+		count := 0
+		for _, s := range sites {
+			if s.Rest != nil {
+				count++
+			}
+		}
+		return float64(count)
+	})
+	shown := func(name, help string, of func(sched.SiteInfo) (float64, bool)) {
+		n.metrics.GaugeSet(name, help, "site", func() map[string]float64 {
+			_, sites := f.get()
+			out := map[string]float64{}
+			own := 0 // labels of sites that nobody has named
+			for _, s := range sites { // those at rest first, then by what is due
+				v, ok := of(s)
+				named := n.metrics.SiteLabel(s.Name) != metrics.OtherSite
+				if _, twice := out[s.Name]; twice || !ok || !named && own == shownSites {
+					continue
+				}
+				if !named {
+					own++
+				}
+				out[s.Name] = v
+			}
+			return out
+		})
+	}
+	shown("site_rest_seconds", "How long a site has not been tried because nobody answered there.", func(s sched.SiteInfo) (float64, bool) {
+		if s.Rest == nil {
+			return 0, false
+		}
+		return n.age(s.Rest.Since), true
+	})
+	busy := func(s sched.SiteInfo) bool { return s.Flying+s.Ready > 0 }
+	shown("site_in_flight", "Deliveries to a site under way.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Flying), busy(s) })
+	shown("site_waiting", "Deliveries to a site that are due and wait for their turn.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Ready), busy(s) })
+	shown("site_limit", "Deliveries that a site may have under way now.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Limit), busy(s) })
+}
+
+// largestSites gives the sites that were named and the largest others a value of their own; the rest share one.
+func (n *Node) largestSites(sites map[string]queue.Count, of func(queue.Count) float64, merge func(a, b float64) float64) map[string]float64 {
+	names := make([]string, 0, len(sites))
+	for name := range sites {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(sites[b].Recipients, sites[a].Recipients), cmp.Compare(a, b))
+	})
+	out := map[string]float64{}
+	own := 0
+	for _, name := range names {
+		label := name
+		switch {
+		case name == "":
+			label = ownSite
+		case n.metrics.SiteLabel(name) != metrics.OtherSite:
+		case own == shownSites:
+			label = metrics.OtherSite
+		default:
+			own++
+		}
+		v := of(sites[name])
+		if have, ok := out[label]; ok {
+			v = merge(have, v)
+		}
+		out[label] = v
+	}
+	return out
+}
+
+// age is the time since a moment in seconds; 0 if there is none.
+func (n *Node) age(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, n.opt.Now().Sub(t).Seconds())
+}
+
+func ageLabel(i int) string {
+	if i < len(queue.AgeBounds) {
+		return fmt.Sprintf("%.0f", queue.AgeBounds[i].Minutes())
+	}
+	return "more"
+}

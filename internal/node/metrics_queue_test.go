@@ -1,0 +1,72 @@
+package node
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/postrider/postrider/internal/obs/metrics"
+	"github.com/postrider/postrider/internal/state/queue"
+)
+
+// What leaves, and what waits, is counted by state and by site.
+func TestMetricsOfMailThatLeaves(t *testing.T) {
+	there, sets := elsewhere(t)
+	here, _ := start(t, testConfig(t, t.TempDir(), append(sets, `mta.retry = ["1h"]`)...))
+	addUser(t, here, "alice", "pw")
+	for range 2 {
+		submitAlice(t, here, "bob@there.example", "Subject: x\r\n\r\nx\r\n")
+	}
+	submitAlice(t, here, "nobody@there.example", "Subject: x\r\n\r\nx\r\n")
+	submitAlice(t, here, "carol@down.example", "Subject: x\r\n\r\nx\r\n")
+	bob := login(t, there, "bob@there.example", "pw")
+	arrived(t, bob, "INBOX", 2)
+	var body string
+	eventually(t, "all were tried", func() bool {
+		_, body = get(t, here, "/metrics")
+		return strings.Contains(body, `postrider_deliveries_total{status="deferred",transport="smtp"} 1`) &&
+			strings.Contains(body, `postrider_bounces_total{class="unknown",transport="smtp"} 1`)
+	})
+	for _, want := range []string{
+		`postrider_attempts_total\{phase="end",reused="(true|false)",site="other"\} [12]`,
+		`postrider_attempts_total\{phase="connect",reused="false",site="other"\} 1`,
+		`postrider_deferrals_total\{class="network",transport="smtp"\} 1`,
+		`postrider_delivery_phase_seconds_count\{phase="c"\} \d`,
+		`postrider_queue_recipients\{state="deferred"\} \d`, `postrider_queue_bytes\{state="hold"\} 0`, `postrider_queue_oldest_seconds\{state="deferred"\} `,
+		`postrider_queue_age_messages\{minutes="5"\} \d`, `postrider_queue_age_messages\{minutes="more"\} 0`, `postrider_sites_resting \d`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + want).MatchString(body) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(body)
+	}
+}
+
+// However many sites have mail waiting, few have a label of their own: the named ones and the largest.
+func TestLabelsOfSitesAreBounded(t *testing.T) {
+	n := &Node{metrics: metrics.New("x")}
+	n.metrics.NameSites([]string{"google"})
+	sites := map[string]queue.Count{"": {Recipients: 7}, "google": {Recipients: 1}}
+	for i := range 500 {
+		sites[fmt.Sprintf("site%03d.example", i)] = queue.Count{Recipients: 1000 - i}
+	}
+	recipients := func(c queue.Count) float64 { return float64(c.Recipients) }
+	got := n.largestSites(sites, recipients, func(a, b float64) float64 { return a + b })
+	if len(got) != shownSites+3 || got["google"] != 1 || got[ownSite] != 7 || got["site019.example"] != 981 {
+		t.Errorf("%v", got)
+	}
+	sum := 0.0
+	for _, v := range got {
+		sum += v
+	}
+	if want := 500*1000 - 500*499/2 + 8.0; sum != want {
+		t.Errorf("%v of %v recipients", sum, want)
+	}
+	oldest := n.largestSites(sites, recipients, func(a, b float64) float64 { return max(a, b) })
+	if oldest[metrics.OtherSite] != 980 {
+		t.Errorf("the oldest of the others: %v", oldest[metrics.OtherSite])
+	}
+}
