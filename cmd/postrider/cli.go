@@ -42,6 +42,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look at everything that is stored, and mend it. Mail goes on meanwhile."`
 	Store      storeCmd      `cmd:"" help:"What the packs of messages hold, and giving space back to the disk."`
 	Session    sessionCmd    `cmd:"" help:"Connections of clients."`
+	Trace      traceCmd      `cmd:"" help:"Tell what became of messages and connections, step by step."`
 	Explain    explainCmd    `cmd:"" help:"Tell what would happen to a message, stage by stage, and which rules decide. Nothing is sent or remembered."`
 	Ban        banCmd        `cmd:"" help:"Networks whose clients are not let in."`
 	Migrate    migrateCmd    `cmd:"" help:"Make our configuration of that of another mail system."`

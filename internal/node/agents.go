@@ -125,6 +125,7 @@ func (n *Node) mxConfig(c *config.Config, service string, tlsConfig *tls.Config)
 			SoftBounce: c.Access.SoftBounce, Filtered: service == "reinject"},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store},
 		Gate: n.gates(c, service), Proxy: n.proxyFilter(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Traced: c.Trace.Enabled,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}
@@ -142,6 +143,7 @@ func (n *Node) msaConfig(c *config.Config, service string, tlsConfig *tls.Config
 			SoftBounce: c.Access.SoftBounce},
 		Intake: n.intake, Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Quota: quota{n.store}, Senders: n.directory,
 		Gate: n.gates(c, service), Proxy: n.proxyFilter(c, service), Filter: filter.Accept{}, Script: sieve.Keep{}, IDs: n.ids, Now: n.opt.Now, Events: n.events, Log: n.log.Logger,
+		Traced: c.Trace.Enabled,
 	}
 	e := n.smtpConfig(c, agent, tlsConfig)
 	e.Register = senders{n, service}

@@ -100,7 +100,7 @@ func (x *explaining) agents() error {
 	case "smtp", "lmtp":
 		x.engine = x.mxConfig(c, service, nil)
 		agent := *x.engine.Backend.(*mx.Agent)
-		agent.Explain, agent.Events, x.router = x.note, obs.Discard{}, agent.Settings.Router
+		agent.Explain, agent.Events, agent.Traced, x.router = x.note, obs.Discard{}, false, agent.Settings.Router
 		x.engine.Backend = &agent
 	case "submission", "submissions":
 		x.engine = x.msaConfig(c, service, nil)

@@ -20,6 +20,7 @@ type session struct {
 	gate  gate.Session
 	tx    *gate.Transaction // nil: none open
 	plan  route.Plan
+	heard gate.Heard // what rules found and nobody was told yet
 }
 
 // ErrSender refuses a sender that is not the account's.
@@ -61,12 +62,13 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 			return s.rejected("MAIL", e, "", obs.ReasonSender, ErrSender)
 		}
 	}
+	s.tell(nil) // of the connection
 	s.known(e.UTF8)
 	tx := &gate.Transaction{Transaction: &flow.Transaction{ID: s.agent.IDs.Next(), Started: s.agent.Now(), Client: s.conn.Client}, Conn: s.conn, Envelope: e}
 	if err := s.gate.Mail(ctx, tx); err != nil {
 		return s.rejected("MAIL", e, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
-	from, err := s.agent.Settings.Router.Sender(ctx, e.From, nil)
+	from, err := s.agent.Settings.Router.Sender(ctx, e.From, s.routed())
 	if err != nil {
 		return s.rejected("MAIL", e, "", obs.ReasonLocal, err)
 	}
@@ -86,7 +88,7 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	if s.tx.Changes.Discard != "" { // whoever it is for, nobody gets it
 		return nil
 	}
-	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay}
+	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay, Note: s.routed()}
 	targets, err := router.Recipient(ctx, query)
 	if err == nil && len(targets) == 1 && targets[0].Transport == flow.Mailbox {
 		if err := s.agent.Quota.Room(ctx, targets[0].Account, e.Size); err != nil {
@@ -122,6 +124,7 @@ func (s *session) Ready(ctx context.Context, e *envelope.Envelope) error {
 
 // Reset forgets the transaction.
 func (s *session) Reset(ctx context.Context) {
+	s.tell(nil)
 	s.gate.Reset(ctx)
 	s.tx = nil
 }
@@ -129,6 +132,7 @@ func (s *session) Reset(ctx context.Context) {
 // Close tells the log how the session went.
 func (s *session) Close(st smtp.Stats) {
 	s.gate.Close()
+	s.tell(nil)
 	s.agent.Events.Emit(obs.Disconnect{Peer: s.obs(), Duration: st.Duration, Commands: st.Commands, Reason: st.Trouble()})
 }
 
@@ -145,8 +149,37 @@ func (s *session) rejected(command string, e *envelope.Envelope, to string, reas
 	if s.tx != nil {
 		r.ID = s.tx.ID
 	}
+	s.tell(nil)
 	s.agent.Events.Emit(r)
 	return err
+}
+
+// listen collects, where there is a trace, what rules find.
+func (s *session) listen() {
+	if s.conn.Note == nil && s.agent.Traced {
+		s.conn.Note = s.heard.Note
+	}
+}
+
+// routed hears, for the trace, which rules lead recipients where; nil: there is none.
+func (s *session) routed() func(route.Note) {
+	if !s.agent.Traced {
+		return nil
+	}
+	return func(n route.Note) { s.heard.Route(n.Rule, n.Key, n.Result) }
+}
+
+// tell tells the trace what rules have found since the last time; to are the recipients of a message that is taken.
+func (s *session) tell(to []envelope.Recipient) {
+	if !s.agent.Traced {
+		return
+	}
+	if j, ok := s.heard.Take(to); ok {
+		if j.Peer = s.obs(); s.tx != nil {
+			j.ID = s.tx.ID
+		}
+		s.agent.Events.Emit(j)
+	}
 }
 
 func (s *session) obs() obs.Peer {

@@ -45,6 +45,7 @@ func (s *session) Data(ctx context.Context, e *envelope.Envelope, body io.Reader
 	if err := m.Accept(ctx, job); err != nil {
 		return "", s.rejected("DATA", e, "", obs.ReasonLocal, err)
 	}
+	s.tell(e.Recipients)
 	s.agent.Events.Emit(obs.Accepted{Peer: s.obs(), ID: job.ID, Helo: s.peer.Hello, Protocol: s.tx.Client.Protocol, From: job.From,
 		MessageID: draft.Index.Envelope.ID(), Size: job.Size(), Nrcpt: len(job.Recipients)})
 	s.gate.Reset(ctx)
@@ -63,6 +64,7 @@ func (s *session) proxied(ctx context.Context, p accept.Proxy, draft *accept.Mes
 	if err != nil {
 		return "", s.rejected("DATA", s.tx.Envelope, "", obs.ReasonContent, err)
 	}
+	s.tell(s.tx.Envelope.Recipients)
 	s.agent.Log.Info("passed to the filter before the queue", obs.KeyQueueID, job.ID.String(), obs.KeyFrom, job.From.String(), obs.KeyReply, text)
 	s.gate.Reset(ctx)
 	s.tx = nil

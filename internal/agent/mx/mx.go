@@ -57,6 +57,7 @@ type Agent struct {
 	Log       *slog.Logger
 	// Explain, when set, makes sessions that are only thought of: nothing is remembered, and it hears of every rule.
 	Explain func(gate.Note)
+	Traced  bool // what rules find is told to Events (obs.Judged)
 }
 
 // Connect begins a session.
@@ -64,6 +65,7 @@ func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error)
 	s := &session{agent: a, peer: p}
 	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early, Ahead: p.Ahead}
 	s.conn.Dry, s.conn.Note = a.Explain != nil, a.Explain
+	s.listen()
 	s.known(false)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
 	var err error

@@ -8,6 +8,7 @@
 //	gate.go     what is judged, and by whom
 //	chain.go    several gates as one
 //	refusal.go  an error with the log's word for it
+//	heard.go    what rules found, collected for the trace
 //	message.go  the message as gates see it
 //	edit.go     what gates change of it
 package gate
