@@ -30,6 +30,7 @@ func Defaults() *Config {
 		Access:     defaultAccess(),
 		Delivery:   Delivery{RecipientDelimiter: "+"},
 		MTA:        defaultMTA(),
+		Queue:      defaultQueue(),
 		Routing:    defaultRouting(),
 		IMAP: IMAP{
 			MaxConnections: 10000, MaxConnectionsPerAddress: 200, MaxConnectionsPerAccount: 50,

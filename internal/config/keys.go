@@ -28,6 +28,7 @@ type Config struct {
 	Routing    Routing    `toml:"routing"`
 	Delivery   Delivery   `toml:"delivery"`
 	MTA        MTA        `toml:"mta"`
+	Queue      Queue      `toml:"queue"`
 	IMAP       IMAP       `toml:"imap"`
 	POP3       POP3       `toml:"pop3"`
 	HTTP       HTTP       `toml:"http"`
@@ -43,6 +44,8 @@ type Config struct {
 
 	// Programs that get mail, each under a name of its own. An example of the table of one.
 	Pipes map[string]*Pipe `toml:"pipes"`
+	// What sites are given.
+	Sites map[string]*Site `toml:"sites"`
 	// Pools of addresses that mail leaves from.
 	Egress map[string]*Egress `toml:"egress"`
 }

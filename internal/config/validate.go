@@ -58,6 +58,7 @@ func rules(c *Config) []rule {
 	rs = append(rs, routingRules(c)...)
 	rs = append(rs, deliveryRules(c)...)
 	rs = append(rs, pipeRules(c)...)
+	rs = append(rs, queueRules(c)...)
 	for _, a := range c.Listeners.LMTP.Addresses {
 		// LMTP has no authentication, and its clients decide who receives.
 		rs = append(rs, rule{c.Listeners.LMTP.Enabled && !isLoopback(a), "listeners.lmtp.addresses",
