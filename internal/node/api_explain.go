@@ -105,7 +105,7 @@ func (x *explaining) agents() error {
 	case "submission", "submissions":
 		x.engine = x.msaConfig(c, service, nil)
 		agent := *x.engine.Backend.(*msa.Agent)
-		agent.Explain, agent.Events, x.router = x.note, obs.Discard{}, agent.Settings.Router
+		agent.Explain, agent.Events, agent.Traced, x.router = x.note, obs.Discard{}, false, agent.Settings.Router
 		x.engine.Backend = &agent
 	default:
 		return admin.Errorf(admin.Invalid, "service %q is none of smtp, submission, submissions, lmtp", service)
