@@ -44,7 +44,7 @@ func start(a *app, args []string) int {
 	programs := map[string]func(*app, []string) int{
 		"sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
 		"postmap": postmap, "postalias": postalias,
-		"postqueue": postqueue, "postsuper": postsuper,
+		"postqueue": postqueue, "postsuper": postsuper, "postcat": postcat, "qshape": qshape,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])

@@ -152,14 +152,28 @@ func writeJob(w *bufio.Writer, j admin.Job) {
 	fmt.Fprintln(w)
 }
 
-// postfixReason is why a recipient waits, in the way Postfix puts it: a host's words behind "host NAME[ADDRESS] said:".
+// postfixReason is why a recipient waits, in the way Postfix puts it, since programs look for its words: "connect to …" for
+// a host that is not reached, "host … said:" in front of a host's own.
 func postfixReason(r admin.Recipient) string {
 	text := strings.ReplaceAll(r.Reason, "\n", " ")
+	if where, why, ok := strings.Cut(strings.TrimPrefix(text, connecting), "]:"); ok && strings.HasPrefix(text, connecting) {
+		port, why, _ := strings.Cut(why, ": ")
+		if why == "timed out" {
+			why = "connection timed out"
+		}
+		if why != "" {
+			why = strings.ToUpper(why[:1]) + why[1:]
+		}
+		text = "connect to " + where + "]:" + port + ": " + why
+	}
 	if host, _, ok := strings.Cut(r.Relay, "]"); ok && isReply(text) {
 		text = "host " + host + "] said: " + text
 	}
 	return plain(text)
 }
+
+// connecting is how agent/mta begins what became of a host that it could not connect to.
+const connecting = "connection to "
 
 // isReply tells whether a text begins as a host's reply does (RFC 5321 §4.2).
 func isReply(s string) bool {

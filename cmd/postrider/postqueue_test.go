@@ -58,7 +58,7 @@ func TestPostqueueLists(t *testing.T) {
 	const want = `Mail queue is empty
 ----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------
 4jXHCg4Rgpz24qPr      1234 Mon Nov  2 04:05:06 alice@here.example
-              (connection to mx.far.example[192.0.2.1]:25: connection refused)
+                 (connect to mx.far.example[192.0.2.1]:25: Connection refused)
                                                x@far.example
                                                y@far.example
 
@@ -66,13 +66,13 @@ func TestPostqueueLists(t *testing.T) {
                                                "z?"@far.example
 
 4jXHCg4Rgpz24qPt!        1 Mon Nov  2 04:05:06 "a b"@far.example
- (host mx.far.example[192.0.2.1] said: 451 4.7.1 come 451 4.7.1 later)
+         (host mx.far.example[192.0.2.1] said: 451 4.7.1 come 451 4.7.1 later)
                                                z@far.example
 
 -- 6 Kbytes in 3 Requests.
 ----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------
 4jXHCg4Rgpz24qPr      1234 Mon Nov  2 04:05:06 alice@here.example
-              (connection to mx.far.example[192.0.2.1]:25: connection refused)
+                 (connect to mx.far.example[192.0.2.1]:25: Connection refused)
                                                x@far.example
                                                y@far.example
 

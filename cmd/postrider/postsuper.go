@@ -28,24 +28,26 @@ type super struct {
 	only   bool     // queues are named
 }
 
-// superAction is what a letter does, in the order in which results are told.
+// superAction is what a letter does somewhere.
 type superAction struct {
 	letter byte
 	action admin.JobAction
-	queues []string // where it looks
-	said   string   // of a message that is named
+	queues []string
+	said   []string // of a message that is named
 }
 
+// superActions are in the order in which they are done.
 func superActions() []superAction {
-	live := []string{"incoming", "active", "deferred"}
-	every := []string{"hold", "incoming", "active", "deferred"}
+	live, held := []string{"incoming", "active", "deferred"}, []string{"hold"}
+	every := append(held, live...)
 	return []superAction{
-		{'r', admin.Requeue, every, "requeued"},
-		{'d', admin.Delete, every, "removed"},
-		{'e', admin.Bounce, every, "expired"},
-		{'f', admin.Bounce, every, "expired"},
-		{'h', admin.Hold, live, "placed on hold"},
-		{'H', admin.Release, []string{"hold"}, "released from hold"},
+		{'r', admin.Requeue, every, []string{"requeued"}},
+		{'d', admin.Delete, every, []string{"removed"}},
+		{'e', admin.Bounce, live, []string{"expired"}}, // on hold it would wait on; what is given up does not wait here
+		{'f', admin.Bounce, live, []string{"expired"}},
+		{'f', admin.Bounce, held, []string{"expired", "released from hold"}},
+		{'h', admin.Hold, live, []string{"placed on hold"}},
+		{'H', admin.Release, held, []string{"released from hold"}},
 	}
 }
 
@@ -84,29 +86,49 @@ func (p *super) run(args []string) error {
 
 // work does all that is asked for: the messages that are named, then ALL.
 func (p *super) work(ctx context.Context, api admin.API) error {
-	counts, all := map[byte]int{}, map[byte]bool{}
-	for _, a := range superActions() {
-		ids, everything, err := p.read(a.letter)
-		if err != nil {
-			return err
-		}
-		all[a.letter] = everything
-		if counts[a.letter], err = p.named(ctx, api, a, ids); err != nil {
+	ids, all := map[byte][]string{}, map[byte]bool{}
+	for letter := range p.ids {
+		var err error
+		if ids[letter], all[letter], err = p.read(letter); err != nil {
 			return err
 		}
 	}
-	for _, a := range superActions() {
-		if !all[a.letter] {
-			continue
+	done := map[byte]int{}
+	count := func(a superAction, n int) {
+		if done[a.letter] += n; len(a.said) > 1 {
+			done['H'] += n
 		}
-		n, err := p.change(ctx, api, a, nil)
-		if err != nil {
-			return err
-		}
-		counts[a.letter] += n.Messages
 	}
-	p.report(counts)
+	for _, a := range superActions() {
+		for part := range slices.Chunk(ids[a.letter], idsAtOnce) {
+			changed, err := p.change(ctx, api, a, part)
+			if err != nil {
+				return err
+			}
+			p.tell(a, changed.IDs)
+			count(a, changed.Messages)
+		}
+	}
+	for _, a := range superActions() {
+		if all[a.letter] {
+			changed, err := p.change(ctx, api, a, nil)
+			if err != nil {
+				return err
+			}
+			count(a, changed.Messages)
+		}
+	}
+	p.report(done)
 	return nil
+}
+
+// tell says what became of messages that are named.
+func (p *super) tell(a superAction, ids []string) {
+	for _, id := range ids {
+		for _, said := range a.said {
+			fmt.Fprintf(p.stderr, "%s: %s: %s\n", p.name, id, said)
+		}
+	}
 }
 
 // read gives the ids behind a letter; "-" is the lines of standard input.
@@ -141,32 +163,14 @@ func (p *super) read(letter byte) (ids []string, all bool, err error) {
 	return ids, all, nil
 }
 
-// named does something with messages by their ids, and tells of each.
-func (p *super) named(ctx context.Context, api admin.API, a superAction, ids []string) (n int, err error) {
-	for part := range slices.Chunk(ids, idsAtOnce) {
-		done, err := p.change(ctx, api, a, part)
-		if err != nil {
-			return n, err
-		}
-		for _, id := range done.IDs {
-			fmt.Fprintf(p.stderr, "%s: %s: %s\n", p.name, id, a.said)
-		}
-		n += done.Messages
-	}
-	return n, nil
-}
-
 // change does something with the messages that are named, or with all; in the queues that are named, and only there.
 func (p *super) change(ctx context.Context, api admin.API, a superAction, ids []string) (done admin.JobsChanged, err error) {
 	states := slices.Clone(a.queues)
 	if p.only {
 		states = slices.DeleteFunc(states, func(s string) bool { return !slices.Contains(p.queues, s) })
-		if slices.Contains(p.queues, "corrupt") && a.letter != 'h' { // by its name only
+		if slices.Contains(p.queues, "corrupt") && a.letter == 'd' { // by its name only
 			states = append(states, "corrupt")
 		}
-	}
-	if a.letter == 'e' { // it would wait until it is released; here nothing waits that is given up
-		states = slices.DeleteFunc(states, func(s string) bool { return s == "hold" })
 	}
 	if len(states) == 0 {
 		return done, nil
@@ -178,29 +182,23 @@ func (p *super) change(ctx context.Context, api admin.API, a superAction, ids []
 	return api.ChangeJobs(ctx, c)
 }
 
-func (p *super) report(counts map[byte]int) {
-	asked := func(letters string) (n int, yes bool) {
-		for i := range letters {
-			if len(p.ids[letters[i]]) > 0 {
-				n, yes = n+counts[letters[i]], true
-			}
-		}
-		return n, yes
-	}
-	for _, line := range []struct{ letters, text string }{
-		{"r", "Requeued"}, {"d", "Deleted"}, {"ef", "Force-expired"}, {"h", "Placed on hold"}, {"H", "Released from hold"},
+// report tells how many messages each letter has done something with.
+func (p *super) report(done map[byte]int) {
+	for _, line := range []struct {
+		letters string // of which one is asked for
+		text    string
+		n       int
+	}{
+		{"r", "Requeued", done['r']}, {"d", "Deleted", done['d']}, {"ef", "Force-expired", done['e'] + done['f']},
+		{"h", "Placed on hold", done['h']}, {"Hf", "Released from hold", done['H']},
 	} {
-		n, yes := asked(line.letters)
-		if _, f := asked("f"); line.letters == "H" && f {
-			yes = true
-		}
-		if !yes {
+		if !slices.ContainsFunc([]byte(line.letters), func(b byte) bool { return len(p.ids[b]) > 0 }) {
 			continue
 		}
 		plural := "s"
-		if n == 1 {
+		if line.n == 1 {
 			plural = ""
 		}
-		fmt.Fprintf(p.stderr, "%s: %s: %d message%s\n", p.name, line.text, n, plural)
+		fmt.Fprintf(p.stderr, "%s: %s: %d message%s\n", p.name, line.text, line.n, plural)
 	}
 }
