@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/status"
@@ -40,7 +41,7 @@ func (a *app) sendmailRun(o *sendmailOptions) int {
 	case modeQueue:
 		return a.sendmailFail(a.mailQueue())
 	case modeFlush:
-		return a.sendmailFail(a.flushQueue())
+		return a.sendmailFail(a.flushQueue(o.flush))
 	case modeVerify:
 		return a.sendmailFail(a.verify(o))
 	case modeSMTP:
@@ -227,7 +228,8 @@ type sendmailOptions struct {
 	verp       string // the delimiters; empty: not asked for
 	dir        string
 	recipients []string
-	interval   string // of -q15m, which says nothing to us
+	interval   string          // of -q15m, which says nothing to us
+	flush      admin.JobFilter // of -q, -qI, -qR
 }
 
 type sendmailMode int

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/header"
@@ -150,15 +151,20 @@ func (o *sendmailOptions) setMode(value string) error {
 	return nil
 }
 
-// queueRun is -q: alone it flushes the queue; with a time it is for a daemon of other times.
+// queueRun is -q: alone it flushes the queue, with I and an id one message, with R what goes to a domain; with a time it is for
+// a daemon of other times.
 func (o *sendmailOptions) queueRun(value string) error {
 	switch {
 	case value == "":
 		o.mode = modeFlush
 	case value[0] >= '0' && value[0] <= '9':
 		o.interval = value
+	case value[0] == 'I' && maybeID(value[1:]):
+		o.mode, o.flush = modeFlush, admin.JobFilter{IDs: []string{value[1:]}}
+	case value[0] == 'R' && isSite(value[1:]):
+		o.mode, o.flush = modeFlush, admin.JobFilter{Recipient: "@" + value[1:]}
 	default:
-		return usagef("-q%s: single messages and sites cannot be chosen; -q makes the server try everything now", value)
+		return usagef("-q%s: wants nothing, a time, I and a queue id, or R and a domain", value)
 	}
 	return nil
 }

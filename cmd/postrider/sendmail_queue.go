@@ -7,6 +7,7 @@ import (
 
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/submit"
 )
 
@@ -18,10 +19,15 @@ func (a *app) mailQueue() error {
 	})
 }
 
-// flushQueue is -q.
-func (a *app) flushQueue() error {
+// flushQueue is -q, -qI and -qR.
+func (a *app) flushQueue(f admin.JobFilter) error {
+	if len(f.IDs) == 1 {
+		if _, err := queueid.Parse(f.IDs[0]); err != nil {
+			return nil // none of ours: there is no such message
+		}
+	}
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		_, err := api.ChangeJobs(ctx, admin.JobsChange{Action: admin.Flush, All: true})
+		_, err := api.ChangeJobs(ctx, admin.JobsChange{Action: admin.Flush, Filter: f, All: f.IsZero()})
 		return err
 	})
 }

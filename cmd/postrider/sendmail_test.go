@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/submit"
 )
@@ -40,6 +41,8 @@ func TestSendmailCommandLines(t *testing.T) {
 		"-bv root":                          {mode: modeVerify, recipients: []string{"root"}},
 		"-bm root":                          {recipients: []string{"root"}},
 		"-q":                                {mode: modeFlush},
+		"-qI4jXHCg4Rgpz24qPr":               {mode: modeFlush, flush: admin.JobFilter{IDs: []string{"4jXHCg4Rgpz24qPr"}}},
+		"-qRfar.example":                    {mode: modeFlush, flush: admin.JobFilter{Recipient: "@far.example"}},
 		"-q15m root":                        {interval: "15m", recipients: []string{"root"}},
 		"-f <> bob":                         {senderSaid: true, recipients: []string{"bob"}},
 		"-f<> -ti":                          {senderSaid: true, extract: true, ignoreDots: true},
@@ -67,7 +70,7 @@ func TestSendmailRefusedCommandLines(t *testing.T) {
 	for line, part := range map[string]string{
 		"-bd -q15m": "postrider serve", "-bt": "queue show", "-bx": "no such mode", "-bh": "table of hosts", "-Z": "no option -Z", "-f": "wants a value",
 		"-N sometimes bob": "wants never", "-N never,delay bob": "stands alone", "-R half bob": "full or hdrs", "-XVab bob": "delimiters", "-q15m": "mta.retry",
-		"-qIabc": "single messages", "-f a,b bob": "more than one", "-c /nowhere bob": "no such data directory", "--help": "no option --",
+		"-qI": "wants nothing", "-qI..": "wants nothing", "-qR1.2.3.4": "wants nothing", "-qSfar.example": "wants nothing", "-f a,b bob": "more than one", "-c /nowhere bob": "no such data directory", "--help": "no option --",
 	} {
 		if o, err := parseSendmail(strings.Fields(line)); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %+v, %v", line, o, err)

@@ -28,7 +28,7 @@ dpkg -i old.deb
 getent passwd postrider | grep -q nologin || die "no user"
 [ "$(stat -c '%U %a' /var/lib/postrider)" = "postrider 711" ] || die "data folder: $(stat -c '%U %a' /var/lib/postrider)"
 [ "$(stat -c '%G %a' /etc/postrider/postrider.toml)" = "postrider 640" ] || die "configuration: $(stat -c '%G %a' /etc/postrider/postrider.toml)"
-for name in /usr/sbin/sendmail /usr/bin/mailq /usr/bin/newaliases /usr/lib/sendmail; do
+for name in /usr/sbin/sendmail /usr/bin/mailq /usr/bin/newaliases /usr/lib/sendmail /usr/sbin/postqueue /usr/sbin/postsuper /usr/sbin/postcat /usr/sbin/qshape; do
 	[ "$(readlink -f $name)" = /usr/bin/postrider ] || die "$name leads to $(readlink -f $name)"
 done
 [ -f /lib/systemd/system/postrider.service ] || die "no unit"
@@ -54,6 +54,7 @@ wanted "by sendmail" 1
 curl -s --cacert /var/lib/postrider/tls/ca.pem --user carol@debian.example:"horse battery" pop3s://localhost/1 >fetched.eml
 grep -q "Subject: by" fetched.eml || die "POP3: $(cat fetched.eml)"
 mailq | grep -q "Mail queue is empty" || die "mailq: $(mailq)"
+postqueue -p | grep -q "Mail queue is empty" || die "postqueue: $(postqueue -p)"
 if newaliases; then :; else die "newaliases"; fi
 
 say "upgrade while it runs; mail for a stopped server"
@@ -70,7 +71,7 @@ stop
 
 say "remove: the program goes, mail and configuration stay"
 dpkg -r postrider
-for name in /usr/bin/postrider /usr/sbin/sendmail /usr/bin/mailq /usr/lib/sendmail /lib/systemd/system/postrider.service; do
+for name in /usr/bin/postrider /usr/sbin/sendmail /usr/bin/mailq /usr/sbin/postqueue /usr/lib/sendmail /lib/systemd/system/postrider.service; do
 	if [ -e $name ] || [ -L $name ]; then die "$name is still there"; fi
 done
 [ -f /etc/postrider/postrider.toml ] || die "the configuration is gone"
