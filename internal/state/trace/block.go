@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -36,21 +37,17 @@ const (
 // draft is a block that is being filled.
 type draft struct {
 	text        []byte
-	keys        map[uint64]struct{}
+	keys        []uint64 // hashes, some of them more than once
 	count       int
 	first, last time.Time
 }
 
 func (d *draft) add(l *line) {
 	if d.count == 0 {
-		d.text = make([]byte, 0, blockSize/4)
-		d.keys = make(map[uint64]struct{}, 256)
 		d.first, d.last = l.at, l.at
 	}
 	d.text = append(d.text, l.text...)
-	for _, k := range l.keys {
-		d.keys[k] = struct{}{}
-	}
+	d.keys = append(d.keys, l.keys...)
 	d.count++
 	if l.at.Before(d.first) { // the clock may be set back
 		d.first = l.at
@@ -60,11 +57,15 @@ func (d *draft) add(l *line) {
 	}
 }
 
+// reset makes a draft that was written one to be filled.
+func (d *draft) reset() { *d = draft{text: d.text[:0], keys: d.keys[:0]} }
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // pack appends the block to into.
 func (d *draft) pack(into []byte, z *zstd.Encoder, run uint64) []byte {
-	filter := newBloom(d.keys)
+	slices.Sort(d.keys)
+	filter := newBloom(slices.Compact(d.keys))
 	start := len(into)
 	into = binary.LittleEndian.AppendUint32(into, skippable)
 	into = binary.LittleEndian.AppendUint32(into, uint32(headFixed+len(filter)+4))

@@ -1,6 +1,9 @@
 package trace
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // A bloom filter tells of a key that it is surely not in a block, or that it may be: with bloomBits bits a key about one in a
 // hundred of those that are not.
@@ -12,10 +15,10 @@ const (
 	maxBloom   = 128 << 10
 )
 
-// newBloom makes the filter of keys, given by their hashes.
-func newBloom(keys map[uint64]struct{}) bloom {
+// newBloom makes the filter of different keys, given by their hashes.
+func newBloom(keys []uint64) bloom {
 	b := make(bloom, min(len(keys)*bloomBits/8+1, maxBloom))
-	for k := range keys {
+	for _, k := range keys {
 		b.each(k, func(i uint64) bool {
 			b[i/8] |= 1 << (i % 8)
 			return true
@@ -41,14 +44,37 @@ func (b bloom) each(key uint64, fn func(bit uint64) bool) bool {
 	return true
 }
 
+// FNV-1a.
+const offset, prime = 14695981039346656037, 1099511628211
+
 // hash is that of a key, whatever its case. It is part of the format.
 func hash(key string) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	h := uint64(offset)
-	for _, c := range []byte(fold(key)) {
+	for i := 0; i < len(key); i++ {
+		c := key[i]
+		if c >= utf8.RuneSelf {
+			return hashed(fold(key))
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
 		h = (h ^ uint64(c)) * prime
 	}
-	h ^= h >> 33 // and a finish, so that all bits depend on all
+	return finish(h)
+}
+
+// hashed is hash for a key that is folded and not of ASCII alone.
+func hashed(key string) uint64 {
+	h := uint64(offset)
+	for i := 0; i < len(key); i++ {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	return finish(h)
+}
+
+// finish makes all bits depend on all.
+func finish(h uint64) uint64 {
+	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
 	h ^= h >> 33
 	h *= 0xc4ceb9fe1a85ec53

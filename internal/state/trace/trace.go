@@ -67,6 +67,7 @@ type Trace struct {
 
 	mu      sync.Mutex // guards what follows; never held while something is written
 	block   *draft
+	spare   *draft // one that was written
 	closed  bool
 	lost    atomic.Uint64
 	limits  atomic.Pointer[Limits]
@@ -125,9 +126,18 @@ func (t *Trace) newLine() *line {
 func (t *Trace) hand() {
 	select {
 	case t.full <- t.block:
-		t.block = &draft{}
+		t.block = t.another()
 	default:
 	}
+}
+
+// another is an empty block.
+func (t *Trace) another() *draft {
+	d := t.spare
+	if t.spare = nil; d == nil {
+		d = &draft{}
+	}
+	return d
 }
 
 // Flush writes down what is not, and returns when it is in the file.
@@ -191,7 +201,7 @@ func (t *Trace) take() {
 	}
 	t.mu.Lock()
 	b := t.block
-	t.block = &draft{}
+	t.block = t.another()
 	t.mu.Unlock()
 	t.write(b)
 }
@@ -207,4 +217,8 @@ func (t *Trace) write(b *draft) {
 	if len(b.text) > 0 {
 		t.lost.Add(t.out.write(b, *t.limits.Load()))
 	}
+	b.reset()
+	t.mu.Lock()
+	t.spare = b
+	t.mu.Unlock()
 }
