@@ -99,35 +99,43 @@ func (n *Node) watchSites(f *queueFigures) {
 		}
 		return float64(count)
 	})
-	shown := func(name, help string, of func(sched.SiteInfo) (float64, bool)) {
+	shown := func(name, help string, of func(sched.SiteInfo) float64, merge func(a, b float64) float64) {
 		n.metrics.GaugeSet(name, help, "site", func() map[string]float64 {
 			_, sites := f.get()
-			out := map[string]float64{}
-			own := 0 // labels of sites that nobody has named
-			for _, s := range sites { // those at rest first, then by what is due
-				v, ok := of(s)
-				named := n.metrics.SiteLabel(s.Name) != metrics.OtherSite
-				if _, twice := out[s.Name]; twice || !ok || !named && own == shownSites {
-					continue
-				}
-				if !named {
-					own++
-				}
-				out[s.Name] = v
-			}
-			return out
+			return n.firstSites(sites, of, merge)
 		})
 	}
-	shown("site_rest_seconds", "How long a site has not been tried because nobody answered there.", func(s sched.SiteInfo) (float64, bool) {
+	sum := func(a, b float64) float64 { return a + b }
+	shown("site_rest_seconds", "How long a site has not been tried because nobody answered there; 0: it is tried.", func(s sched.SiteInfo) float64 {
 		if s.Rest == nil {
-			return 0, false
+			return 0
 		}
-		return n.age(s.Rest.Since), true
-	})
-	busy := func(s sched.SiteInfo) bool { return s.Flying+s.Ready > 0 }
-	shown("site_in_flight", "Deliveries to a site under way.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Flying), busy(s) })
-	shown("site_waiting", "Deliveries to a site that are due and wait for their turn.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Ready), busy(s) })
-	shown("site_limit", "Deliveries that a site may have under way now.", func(s sched.SiteInfo) (float64, bool) { return float64(s.Limit), busy(s) })
+		return n.age(s.Rest.Since)
+	}, func(a, b float64) float64 { return max(a, b) })
+	shown("site_in_flight", "Deliveries to a site under way.", func(s sched.SiteInfo) float64 { return float64(s.Flying) }, sum)
+	shown("site_waiting", "Deliveries to a site that are due and wait for their turn.", func(s sched.SiteInfo) float64 { return float64(s.Ready) }, sum)
+	shown("site_limit", "Deliveries that a site may have under way now.", func(s sched.SiteInfo) float64 { return float64(s.Limit) }, sum)
+}
+
+// firstSites gives the sites that were named and the first others a value of their own: the scheduler lists those that rest
+// first, then by what is due. The rest share one.
+func (n *Node) firstSites(sites []sched.SiteInfo, of func(sched.SiteInfo) float64, merge func(a, b float64) float64) map[string]float64 {
+	out := map[string]float64{metrics.OtherSite: 0}
+	own := 0
+	for _, s := range sites {
+		label := s.Name
+		if n.metrics.SiteLabel(s.Name) == metrics.OtherSite {
+			if own++; own > shownSites {
+				label = metrics.OtherSite
+			}
+		}
+		v := of(s)
+		if have, ok := out[label]; ok { // one name by SMTP and LMTP, or one of many
+			v = merge(have, v)
+		}
+		out[label] = v
+	}
+	return out
 }
 
 // largestSites gives the sites that were named and the largest others a value of their own; the rest share one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider/postrider/internal/obs/metrics"
 	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 // What leaves, and what waits, is counted by state and by site.
@@ -64,6 +65,14 @@ func TestLabelsOfSitesAreBounded(t *testing.T) {
 	}
 	if want := 500*1000 - 500*499/2 + 8.0; sum != want {
 		t.Errorf("%v of %v recipients", sum, want)
+	}
+	rest := []sched.SiteInfo{{Name: "dead.example", Rest: &sched.Rest{}, Ready: 3}, {Name: "google", Flying: 2}}
+	for i := range 30 {
+		rest = append(rest, sched.SiteInfo{Name: fmt.Sprintf("busy%02d.example", i), Ready: 1})
+	}
+	waiting := n.firstSites(rest, func(s sched.SiteInfo) float64 { return float64(s.Ready) }, func(a, b float64) float64 { return a + b })
+	if len(waiting) != shownSites+2 || waiting["dead.example"] != 3 || waiting[metrics.OtherSite] != 11 {
+		t.Errorf("%v", waiting)
 	}
 	oldest := n.largestSites(sites, recipients, func(a, b float64) float64 { return max(a, b) })
 	if oldest[metrics.OtherSite] != 980 {
