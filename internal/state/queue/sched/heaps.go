@@ -1,6 +1,9 @@
 package sched
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // entry is a unit that waits.
 type entry struct {
@@ -16,7 +19,7 @@ func (h dueHeap) Less(i, j int) bool {
 	if !h[i].Due.Equal(h[j].Due) {
 		return h[i].Due.Before(h[j].Due)
 	}
-	return h[i].ID.Compare(h[j].ID) < 0
+	return bytes.Compare(h[i].ID[:], h[j].ID[:]) < 0
 }
 func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *dueHeap) Push(x any)   { *h = append(*h, x.(*entry)) }

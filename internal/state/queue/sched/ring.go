@@ -40,8 +40,8 @@ func (r *ring[T]) popFront() T {
 	v := r.items[r.head]
 	r.items[r.head] = zero
 	r.head = (r.head + 1) % len(r.items)
-	if r.n--; r.n == 0 {
-		r.items, r.head = nil, 0 // let the array go
+	if r.n--; r.n == 0 && len(r.items) > 8 {
+		r.items, r.head = nil, 0 // let a large array go
 	}
 	return v
 }
