@@ -98,15 +98,19 @@ func lookPath(name string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// environment is all that a command gets: eight variables.
+// environment is all that a command gets: eight variables, EXTENSION only if there is one.
 func environment(m Message, who identity) []string {
 	shell := who.shell
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	return []string{"HOME=" + who.home, "LOGNAME=" + who.name, "SHELL=" + shell, "PATH=" + searched,
+	env := []string{"HOME=" + who.home, "LOGNAME=" + who.name, "SHELL=" + shell, "PATH=" + searched,
 		"SENDER=" + safe(m.Get("sender")), "RECIPIENT=" + safe(m.Get("recipient")),
-		"EXTENSION=" + safe(m.Get("extension")), "ORIGINAL_RECIPIENT=" + safe(m.Get("original"))}
+		"ORIGINAL_RECIPIENT=" + safe(m.Get("original"))}
+	if extension := safe(m.Get("extension")); extension != "" {
+		env = append(env, "EXTENSION="+extension)
+	}
+	return env
 }
 
 func safe(b []byte) string {

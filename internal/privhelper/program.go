@@ -87,6 +87,9 @@ func (h *Helper) program(c *config.Config, m Message) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), p.TimeLimit.D())
 	defer cancel()
+	if _, err := exec.LookPath(args[0]); err != nil { // it can be mended, and the mail waits
+		return undelivered("4.3.0", "Command %q cannot be run: %v", args[0], err)
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	shell := who.shell
 	if shell == "" {

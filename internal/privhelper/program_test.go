@@ -61,7 +61,7 @@ user = "bo"
 		"not configured": {Program{Name: "other", Recipients: to}, "there is no [pipes.other]"},
 		"no such user":   {Program{Name: "no", Recipients: to}, `pipes.no.user = "zoe": no such user`},
 		"no recipients":  {Program{Name: "shell"}, "no recipients"},
-		"not there":      {Program{Name: "gone", Recipients: to}, `5.3.5 Command "/nowhere" cannot be run`},
+		"not there":      {Program{Name: "gone", Recipients: to}, `4.3.0 Command "/nowhere" cannot be run`},
 		"too slow":       {Program{Name: "slow", Recipients: to}, `5.3.0 Command time limit exceeded`},
 		"an option":      {Program{Name: "option", Recipients: []Recipient{{"-rf", "x", "-rf", "x"}}}, "5.1.3 an address that begins"},
 		"a byte 0":       {Program{Name: "option", Recipients: []Recipient{{"a\x00b", "x", "", ""}}}, "5.1.3 an address has a byte 0"},

@@ -99,6 +99,8 @@ func (a *Agent) one(ctx context.Context, job *flow.Job, r *flow.Recipient) (repl
 		return "delivered to command: " + local.Text[1:], err
 	case strings.HasSuffix(local.Text, "/"):
 		return "delivered to maildir", err
+	case local.Source == aliases.FromMailbox:
+		return "delivered to mailbox", err
 	}
 	return "delivered to file: " + local.Text, err
 }

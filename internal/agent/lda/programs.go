@@ -60,7 +60,7 @@ type Programs struct {
 
 var (
 	errNoProgram = status.Temp(451, 3, 5, "mail transport unavailable")
-	errTooLarge  = status.Perm(552, 3, 4, "message size exceeds the limit of the transport")
+	errTooLarge  = status.Perm(552, 2, 3, "message too large")
 	errAddress   = status.Perm(553, 1, 3, "the address has characters that no program can be given")
 )
 

@@ -105,7 +105,7 @@ func TestProgramFailures(t *testing.T) {
 		"no helper":       {flow.ProgramHop("x", ""), errors.New("dial"), nil, "4.3.5 Delivery to commands and files is not possible now", 1},
 		"it says no":      {flow.ProgramHop("x", ""), status.Perm(550, 1, 1, "user unknown"), nil, "5.1.1 user unknown", 1},
 		"control":         {flow.ProgramHop("x", ""), nil, func(r *flow.Recipient) { r.To.Local = "a\tb" }, "5.1.3 " + errAddress.Public, 0},
-		"large":           {flow.ProgramHop("x", "large"), nil, nil, "5.3.4 " + errTooLarge.Public, 0},
+		"large":           {flow.ProgramHop("x", "large"), nil, nil, "5.2.3 " + errTooLarge.Public, 0},
 		"long addresses":  {flow.ProgramHop("x", ""), nil, func(r *flow.Recipient) { r.To = long }, "2.0.0 delivered via x service", 2},
 	} {
 		k := &runs{fail: c.fail}

@@ -38,15 +38,19 @@ func (x *walk) localName(ctx context.Context, n node, final bool) error {
 		}
 	}
 	err = x.mailbox(ctx, n, a, LocalDomain)
+	if status.IsPermanent(err) && x.Rules.MailboxTransport != "" && x.Rules.LocalRecipientMaps != nil {
+		// Whom the tables list gets his mail there whether or not the directory knows him, local(8).
+		return x.named(ctx, n, a, "mailbox_transport", x.Rules.MailboxTransport, err)
+	}
 	if status.IsPermanent(err) && x.Rules.FallbackTransport != "" {
-		return x.fallback(ctx, n, a, err)
+		return x.named(ctx, n, a, "fallback_transport", x.Rules.FallbackTransport, err) // before luser_relay, local(8)
 	}
 	return x.luser(ctx, n, a, err)
 }
 
-// fallback sends mail for a local name that does not exist to fallback_transport, which counts before luser_relay, local(8).
-func (x *walk) fallback(ctx context.Context, n node, a address.Address, unknown error) error {
-	d, err := x.decide("fallback_transport", x.Rules.FallbackTransport, a)
+// named sends mail for a local name that the directory does not know where a setting says.
+func (x *walk) named(ctx context.Context, n node, a address.Address, name, setting string, unknown error) error {
+	d, err := x.decide(name, setting, a)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (x *walk) userMailbox(ctx context.Context, n node, full address.Address, t 
 		return false, err
 	}
 	x.query.tell("mailbox_command", full.String(), transport.String())
-	x.add(&n, flow.Recipient{To: t.Address, Transport: transport, NextHop: hop})
+	x.add(&n, flow.Recipient{To: full, Transport: transport, NextHop: hop})
 	return true, nil
 }
 

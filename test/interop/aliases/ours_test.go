@@ -31,8 +31,12 @@ routing.allow_mail_to_commands = ["alias", "forward"]
 routing.allow_mail_to_files = ["alias", "forward"]
 routing.forward_path = ["$home/.forward${recipient_delimiter}${extension}", "$home/.forward"]
 routing.default_transport = "discard:"
+routing.transport_maps = ["texthash:DIR/transport"]
+routing.relay_domains = ["pipe.example"]
+`+ourPipes+`
 log.format = "maillog"
 `, "DIR", dir)
+	conf += strings.Join(more, "\n") + "\n"
 	must(t, os.WriteFile(r.path("postrider.toml"), []byte(conf), 0o644))
 	// With the capabilities that docs/aliases.md gives its unit, and no other.
 	helper := r.command(t, needs.Program(t, "setpriv"), "--bounding-set=-all,+dac_read_search,+setuid,+setgid,+kill", "--no-new-privs",
@@ -46,7 +50,7 @@ log.format = "maillog"
 		_ = helper.Wait()
 	})
 	eventually(t, "the helper listens", func() bool { _, err := os.Stat(r.path("helper.sock")); return err == nil })
-	set := more
+	var set []string
 	for line := range strings.Lines(strings.TrimSpace(conf)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
 		set = append(set, key+"="+value)
@@ -64,7 +68,7 @@ func (r *rider) log(t testing.TB) string { return r.Log(1 << 30) }
 func (r *rider) send(t testing.TB, to string) []string {
 	t.Helper()
 	before := len(r.log(t))
-	reply := system.Run(t, system.Command{Name: "swaks", Args: []string{"--server", "127.0.0.1:" + r.Port(t, "smtp"), "--from", sender, "--to", to + "@" + domain,
+	reply := system.Run(t, system.Command{Name: "swaks", Args: []string{"--server", "127.0.0.1:" + r.Port(t, "smtp"), "--from", sender, "--to", strings.Join(full(to), ","),
 		"--data", strings.ReplaceAll(strings.TrimSuffix(message(to), "\n"), "\n", "\\n"), "--hide-all"}, AnyCode: true})
 	if reply.Code != 0 {
 		return []string{"refused"}

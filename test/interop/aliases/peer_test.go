@@ -28,9 +28,9 @@ retry unix - - n - - error
 discard unix - - n - - discard
 local unix - n n - - local
 postlog unix-dgram n - n - 1 postlogd
-`
+` + pipeCF
 
-func newPostfix(t *testing.T, dir string) *postfix {
+func newPostfix(t *testing.T, dir string, more ...string) *postfix {
 	t.Helper()
 	p := &postfix{newWorld(t, dir)}
 	daemons := filepath.Dir(needs.Program(t, "master"))
@@ -38,7 +38,7 @@ func newPostfix(t *testing.T, dir string) *postfix {
 		must(t, os.Mkdir(p.path(sub), 0o755))
 	}
 	p.run(t, "chown", "postfix", p.path("state"))
-	peer.WriteFile(t, p.path("etc", "master.cf"), masterCF)
+	peer.WriteFile(t, p.path("etc", "master.cf"), strings.ReplaceAll(masterCF, "DIR", p.dir))
 	peer.WriteFile(t, p.path("etc", "main.cf"), strings.ReplaceAll(`
 compatibility_level = 3.6
 queue_directory = DIR/queue
@@ -56,10 +56,11 @@ alias_maps = hash:DIR/aliases
 alias_database = hash:DIR/aliases
 recipient_delimiter = +
 default_transport = discard:
-home_mailbox = Maildir/
 notify_classes =
 biff = no
-`, "DIR", p.dir))
+transport_maps = texthash:DIR/transport
+pflags_destination_recipient_limit = 1
+`+strings.Join(append(more, "home_mailbox = Maildir/")[:max(1, len(more))], "\n")+"\n", "DIR", p.dir))
 	p.run(t, "postalias", "-c", p.path("etc"), "hash:"+p.path("aliases"))
 	p.run(t, "postfix", "-c", p.path("etc"), "start")
 	t.Cleanup(func() {
@@ -82,7 +83,7 @@ func (p *postfix) log(t testing.TB) string {
 func (p *postfix) send(t testing.TB, to string) []string {
 	t.Helper()
 	before := len(p.log(t))
-	c := p.command(t, "sendmail", "-C", p.path("etc"), "-i", "-f", sender, to+"@"+domain)
+	c := p.command(t, "sendmail", append([]string{"-C", p.path("etc"), "-i", "-f", sender}, full(to)...)...)
 	c.Stdin = strings.NewReader(message(to))
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("sendmail: %v\n%s", err, out)
@@ -114,5 +115,5 @@ func (p *postfix) boxes(t testing.TB) map[string]int {
 const sender = "stranger@far.test"
 
 func message(to string) string {
-	return fmt.Sprintf("From: <%s>\nTo: <%s@here.example>\nSubject: %[2]s\n\nFrom the start\n>From here\nbody\n", sender, to)
+	return fmt.Sprintf("From: <%s>\nTo: <%s>\nSubject: %s\n\nFrom the start\n>From here\nbody\n", sender, full(to)[0], to)
 }

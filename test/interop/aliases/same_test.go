@@ -51,7 +51,7 @@ func TestSameAsPostfix(t *testing.T) {
 	theirs := newPostfix(t, filepath.Join(top, "p"))
 	ours := newRider(t, filepath.Join(top, "r"))
 	theirBoxes, ourBoxes := theirs.boxes(t), ours.boxes(t)
-	for _, to := range recipients {
+	for _, to := range slices.Concat(recipients, pipeRecipients) {
 		a, b := theirs.send(t, to), ours.send(t, to)
 		same := slices.Equal(a, b) || slices.Equal(b, []string{"refused"}) && !slices.ContainsFunc(a, func(s string) bool { return !strings.HasPrefix(s, "bounced") })
 		if why := differing[to]; same == (why != "") {

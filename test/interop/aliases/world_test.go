@@ -103,6 +103,8 @@ func newWorld(t testing.TB, dir string) *world {
 	}
 	must(t, os.WriteFile(w.path("passwd"), []byte(text), 0o644), os.Mkdir(w.path("lists"), 0o755), os.Mkdir(w.path("out"), 0o755), os.Chmod(w.path("out"), 0o777))
 	w.write(t, "aliases", "root", 0o644, aliasFile)
+	w.write(t, "transport", "root", 0o644, transports)
+	w.write(t, "lists/args", "root", 0o755, argsScript)
 	for _, f := range files {
 		w.write(t, f.name, f.owner, f.mode, f.text)
 	}
