@@ -201,7 +201,9 @@ func TestNewsletters(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, usual())
-			w.hosts[""] = always(time.Second, flow.Well)
+			w.hosts[""] = &host{answer: func(w *world, _ *host, _ *Unit) (time.Duration, Feedback) {
+				return time.Duration(500+w.rand.IntN(1000)) * time.Millisecond, reply(flow.Well, true)
+			}}
 			n := 60_000
 			if c.class == Bulk && c.domains > 1 {
 				n = 200_000
