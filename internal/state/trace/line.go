@@ -238,8 +238,14 @@ func appendText(b []byte, s string) []byte {
 			b = append(b, '\\', c)
 		case c == '\n':
 			b = append(b, '\\', 'n')
-		case c >= utf8.RuneSelf:
+		case c >= utf8.RuneSelf: // one for all that follow one another, as strings.ToValidUTF8 has it
 			b = append(b, "\ufffd"...)
+			for i+size < len(s) && s[i+size] >= utf8.RuneSelf {
+				if r, n := utf8.DecodeRuneInString(s[i+size:]); r != utf8.RuneError || n > 1 {
+					break
+				}
+				size++
+			}
 		default:
 			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 		}
