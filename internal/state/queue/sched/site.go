@@ -41,7 +41,7 @@ type site struct {
 	lane    *lane
 	lines   map[lineKey]*line
 	parked  [classes]ring[*line] // lines that wait for room
-	offered [classes]int         // lines that take part in the lane's turns; at most as many as there is room for
+	offered [classes]int         // lines that take part in the lane's turns
 	ready   int                  // units that are due
 	flying  int
 	bulk    int // of them Bulk
@@ -126,15 +126,18 @@ func (at *site) touch(s *Scheduler) {
 	}
 }
 
-// offer lets as many parked lines as there is room for take part in the turns, and sees to it that the site hears when there
-// is room for the others.
+// spare is how many lines more take part in the turns than there is room for: whose turn comes first gets the room. Without
+// them a line whose payer has thousands of others would keep the room for when its turn comes, and everybody else from it.
+const spare = 16
+
+// offer lets parked lines take part in the turns while there is room, and sees to it that the site hears when there is.
 func (at *site) offer(s *Scheduler) {
 	for c := range classes {
 		if at.parked[c].len() == 0 {
 			continue
 		}
 		n, wait := at.room(c, s)
-		for at.offered[c] < n && at.parked[c].len() > 0 {
+		for n > 0 && at.offered[c] < n+spare && at.parked[c].len() > 0 {
 			at.offered[c]++
 			at.lane.offer(at.parked[c].popFront())
 		}
