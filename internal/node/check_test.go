@@ -100,7 +100,7 @@ func TestCheckNamesAndMends(t *testing.T) {
 			}},
 		{name: "job without record", light: true, want: []string{"job-no-record", "pack-missing"}, notes: []string{"job-no-record"},
 			damage: func(t *testing.T, s *sample) { must(t, os.Remove(s.jobPack(t))) }},
-		{name: "job garbled", light: true, want: []string{"job-unreadable"}, notes: []string{"job-unreadable"}, damage: one("UPDATE job SET body = X'00010203'")},
+		{name: "job garbled", light: true, want: []string{"job-unreadable"}, notes: []string{"job-unreadable"}, damage: one("UPDATE job_body SET body = X'00010203'")},
 		{name: "job's pack", light: true, want: []string{"job-pack"}, damage: one("UPDATE job SET pack = 1")},
 		{name: "recipient without job", light: true, want: []string{"recipient-no-job"}, damage: one("DELETE FROM job")},
 		{name: "old ledger", light: true, want: []string{"ledger-unused"},

@@ -34,7 +34,8 @@ func (c *Checker) Run(ctx context.Context) (jobs int, err error) {
 		}
 		var list []storedJob
 		err := c.DB.Read(ctx, func(tx *db.Tx) error {
-			rows := tx.Query("SELECT queue_id, state, pack, body FROM job WHERE queue_id > ? ORDER BY queue_id LIMIT ?", from[:], checkSlice)
+			rows := tx.Query(`SELECT job.queue_id, state, pack, COALESCE(body, ?) FROM job LEFT JOIN job_body ON job_body.queue_id = job.queue_id
+				WHERE job.queue_id > ? ORDER BY job.queue_id LIMIT ?`, []byte{}, from[:], checkSlice)
 			for rows.Next() {
 				j := storedJob{state: State(rows.Int64(1)), pack: rows.Int64(2)}
 				copy(j.id[:], rows.Bytes(0))
@@ -179,15 +180,15 @@ func (c *Checker) recipients(ctx context.Context) error {
 
 // setAside holds a job as corrupt, and returns once that is durable.
 func (q *Queue) setAside(ctx context.Context, id queueid.ID) error {
-	q.mu.Lock()
-	it := q.jobs[id]
-	if it == nil || len(it.rcpts) == 0 {
-		q.mu.Unlock()
-		return nil // it left meanwhile
+	it, err := q.pinned(ctx, id)
+	if it == nil {
+		return err // it left meanwhile
 	}
+	q.mu.Lock()
 	it.held, it.corrupt = true, true
 	q.setState(it, Corrupt)
 	q.mu.Unlock()
+	q.unpin(it)
 	return q.Sync(ctx)
 }
 

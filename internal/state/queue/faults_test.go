@@ -402,12 +402,12 @@ func TestCorruptRowIsSetAside(t *testing.T) {
 		short := w.submit(q, remoteTo("d.example"))
 		pass(time.Second)
 		w.stop(q)
-		w.exec("UPDATE job SET body = ? WHERE queue_id = ?", []byte{0}, bad.ID[:])
+		w.exec("UPDATE job_body SET body = ? WHERE queue_id = ?", []byte{0}, bad.ID[:])
 		w.exec("UPDATE job_recipient SET recipient_no = 7 WHERE queue_id = ?", short.ID[:])
 		w.reply = nil
 		q = w.start()
 		pass(time.Hour)
-		if len(w.remote) != 1 || q.Counts()["hold"] != 2 || q.sched.Flying() != 0 {
+		if len(w.remote) != 1 || q.Counts()["corrupt"] != 2 || q.sched.Flying() != 0 {
 			t.Fatalf("went out %v, counts %v, %d flying", w.remote, q.Counts(), q.sched.Flying())
 		}
 		info, err := q.Info(t.Context(), bad.ID)

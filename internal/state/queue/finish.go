@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/envelope"
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/status"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 // finish takes the outcomes of one attempt. Notifications are made durable before their recipients end.
@@ -32,7 +32,7 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 			o = flow.Outcome{Recipient: r.No, Status: status.Enhanced{Class: status.Temporary}, Relay: "none",
 				Reply: "delivery was interrupted", At: now}
 		}
-		if !o.Result.Final() && now.Sub(t.Job.Received) >= q.expiry(t.Job.Sender(&r)) {
+		if !o.Result.Final() && q.hasExpired(t.Job, t.Job.Sender(&r), now) {
 			o = expired(o)
 		}
 		tried, ended = append(tried, r), append(ended, o)
@@ -48,17 +48,11 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 			}
 		}
 	}
+	warned := q.warn(t, tried, ended, now)
 	for i := range ended {
 		q.opt.Event(t.Job, &tried[i], &ended[i])
 	}
-	q.apply(t, ended, now)
-}
-
-// expiry is the longest that a copy from a sender waits.
-func (q *Queue) expiry(from address.Address) time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.retry.expiry(from.IsZero())
+	q.apply(t, ended, warned, now)
 }
 
 // report asks the Reporter. Its panic is a failure.
@@ -75,6 +69,9 @@ func (q *Queue) report(n *Notice) (err error) {
 func expired(o flow.Outcome) flow.Outcome {
 	o.Result = flow.Failed
 	o.Status = status.Enhanced{Class: status.Permanent, Subject: 4, Detail: 7} // RFC 3463 §3.5: delivery time expired
+	if o.Class == flow.ClassNone {
+		o.Class = flow.ClassExpired
+	}
 	return o
 }
 
@@ -103,15 +100,17 @@ func notice(j *flow.Job, rcpts []flow.Recipient, outcomes []flow.Outcome) *Notic
 	return n
 }
 
-// apply changes the item by final outcomes and deferrals, and has both written down where rows are concerned.
-func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
+// apply changes the item by final outcomes and deferrals, and has both written down where rows are concerned. warned has what
+// senders were told, by recipient.
+func (q *Queue) apply(t *Task, outcomes []flow.Outcome, warned map[int]uint8, now time.Time) {
 	q.mu.Lock()
 	defer q.unlock()
-	q.land(t)
+	q.land(t, feedback(outcomes))
 	it := t.item
 	if q.jobs[it.id] != it || len(it.rcpts) == 0 {
 		return // it was deleted meanwhile
 	}
+	defer q.settle(it)
 	var done []int // final recipients of transports that have no ledger of their own
 	var gone []int
 	var again []*recipient
@@ -132,14 +131,37 @@ func (q *Queue) apply(t *Task, outcomes []flow.Outcome, now time.Time) {
 		r.attempts++
 		r.last = o
 		r.last.Reply = clip(o.Reply)
-		r.next = now.Add(q.wait(r, jitter))
+		r.warned |= warned[r.no]
+		r.site = q.siteOf(r.transport, r.route)
+		q.due(r, it.before(now, now.Add(q.wait(r, jitter))))
 		again = append(again, r)
 	}
 	if len(gone) > 0 {
 		it.rcpts = slices.DeleteFunc(it.rcpts, func(r *recipient) bool { return r.done })
 	}
-	q.schedule(it, again)
-	q.end(it, change{gone, done, again})
+	q.end(it, change{gone: gone, done: done, again: again})
+}
+
+// before is the time of the next attempt: the last one is made when the time is over, so that nobody is told late.
+func (it *item) before(now, next time.Time) time.Time {
+	if it.expires.After(now) && next.After(it.expires) {
+		return it.expires
+	}
+	return next
+}
+
+// feedback is what the outcomes of one attempt say about its site: the gravest.
+func feedback(outcomes []flow.Outcome) (f sched.Feedback) {
+	for _, o := range outcomes {
+		signal := o.Signal
+		if signal == flow.Silent && (o.Result == flow.Relayed || o.Result == flow.Delivered) {
+			signal = flow.Well
+		}
+		if signal >= f.Signal {
+			f = sched.Feedback{Signal: signal, Outcome: o}
+		}
+	}
+	return f
 }
 
 // end has a change of an item written down where rows are concerned. q.mu is held.
@@ -167,7 +189,7 @@ const (
 
 // wait is the time until a recipient's next attempt.
 func (q *Queue) wait(r *recipient, jitter float64) time.Duration {
-	w := q.retry.Wait(r.attempts, jitter)
+	w := q.retry.wait(r.last.Class, r.attempts, jitter)
 	if r.transport == flow.Mailbox {
 		w = min(w, localRetryMax, time.Duration(r.attempts)*localRetry)
 	}
@@ -187,25 +209,23 @@ func clip(s string) string {
 func (q *Queue) unreadable(t *Task, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.land(t)
+	q.land(t, sched.Feedback{})
 	it := t.item
 	if q.jobs[it.id] != it || len(it.rcpts) == 0 {
 		return
 	}
+	defer q.settle(it)
 	if errors.Is(err, flow.ErrCorrupt) {
 		q.opt.Log.Error("job cannot be read; it is set aside", "queue_id", it.id.String(), "error", err)
-		it.held = true
+		it.held, it.corrupt = true, true
 		q.setState(it, Corrupt)
 		return
 	}
 	q.opt.Log.Error("job cannot be read now", "queue_id", it.id.String(), "error", err)
-	var again []*recipient
 	next := q.opt.Now().Add(q.retry.Wait(1, q.opt.Jitter()))
 	for _, no := range t.unit.Recipients {
 		if r := it.find(no); r != nil {
-			r.next = next
-			again = append(again, r)
+			q.due(r, next)
 		}
 	}
-	q.schedule(it, again)
 }

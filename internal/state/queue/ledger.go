@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	costShare     = 40              // what walks through all rows takes at most this part of the time
 	forgetEvery   = time.Minute     // how often the ledgers are cleaned
 	cleanPatience = 5 * time.Second // how long that waits for changes to be written
 )
@@ -22,7 +23,7 @@ func (q *Queue) sweep() {
 	defer q.wg.Done()
 	tick := time.NewTicker(sweepTime)
 	defer tick.Stop()
-	cleaned := q.opt.Now()
+	cleaned, every := q.opt.Now(), forgetEvery
 	for {
 		select {
 		case <-q.ctx.Done():
@@ -37,13 +38,15 @@ func (q *Queue) sweep() {
 			q.opt.Log.Error("settled positions cannot be written; trying again", "error", err)
 			continue
 		}
-		if now.Sub(cleaned) < forgetEvery {
+		if now.Sub(cleaned) < every {
 			continue
 		}
 		cleaned = now
+		began := time.Now()
 		if err := q.clean(); err != nil && q.ctx.Err() == nil {
 			q.opt.Log.Error("ledgers cannot be cleaned; trying again", "error", err)
 		}
+		every = max(forgetEvery, costShare*time.Since(began))
 	}
 }
 
@@ -90,10 +93,24 @@ func (q *Queue) clean() error {
 	for id := range q.jobs {
 		live[id.Micros()] = true
 	}
+	for id, ref := range q.replayed {
+		if q.opt.Journal.Saved(ref) {
+			delete(q.replayed, id)
+		}
+	}
 	q.live.set(live)
+	away := 0
+	for _, n := range q.away {
+		away += n
+	}
 	before := queueid.New(q.opt.Now().Add(-time.Minute).UnixMicro(), 0)
 	q.mu.Unlock()
 	defer q.live.set(nil)
+	if away > 0 {
+		if err := JobTimes(q.ctx, q.opt.DB, q.live.stored); err != nil {
+			return err
+		}
+	}
 	// A job that has ended may still have its rows, and then a start asks the ledgers: those changes are written first.
 	ctx, cancel := context.WithTimeout(q.ctx, cleanPatience)
 	defer cancel()
@@ -111,12 +128,20 @@ func (q *Queue) clean() error {
 type liveSet struct {
 	mu    sync.Mutex
 	times map[int64]bool // nil: nobody asks
+	rows  []int64        // of jobs that have rows, ascending
 }
 
 func (l *liveSet) set(times map[int64]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.times = times
+	l.times, l.rows = times, nil
+}
+
+// stored adds the time of a job that has rows; they come in ascending order.
+func (l *liveSet) stored(micros int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = append(l.rows, micros)
 }
 
 func (l *liveSet) add(id queueid.ID) {
@@ -130,7 +155,11 @@ func (l *liveSet) add(id queueid.ID) {
 func (l *liveSet) has(id queueid.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.times[id.Micros()]
+	if l.times[id.Micros()] {
+		return true
+	}
+	_, found := slices.BinarySearch(l.rows, id.Micros())
+	return found
 }
 
 // forgetDone is Ledger.Forget for job_done. It goes in slices, so that other writes pass between them.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -40,7 +41,7 @@ type RecipientInfo struct {
 	Reply     string     `json:"delay_reason,omitempty"`
 }
 
-// List returns the jobs in the queue, oldest first.
+// List returns the jobs in the queue, oldest first. Select needs less memory.
 func (q *Queue) List(ctx context.Context) (list []Info, err error) {
 	err = q.Select(ctx, Filter{}, func(i Info) error {
 		list = append(list, i)
@@ -49,40 +50,14 @@ func (q *Queue) List(ctx context.Context) (list []Info, err error) {
 	return list, err
 }
 
-// Select calls fn with each job that a filter means, oldest first, until fn returns an error.
-func (q *Queue) Select(ctx context.Context, f Filter, fn func(Info) error) error {
-	wanted := func(id queueid.ID) bool {
-		return id.Compare(f.Offset) > 0 && (len(f.IDs) == 0 || slices.Contains(f.IDs, id))
-	}
-	list, err := q.infos(ctx, wanted)
-	if err != nil {
-		return err
-	}
-	n := 0
-	for _, i := range list {
-		if !f.matches(&i) {
-			continue
-		}
-		if err := fn(i); err != nil {
-			return err
-		}
-		if n++; n == f.Limit {
-			return nil
-		}
-	}
-	return nil
-}
-
 // Info returns one job, or ErrNoJob.
-func (q *Queue) Info(ctx context.Context, id queueid.ID) (Info, error) {
-	list, err := q.infos(ctx, func(other queueid.ID) bool { return other == id })
-	if err == nil && len(list) == 0 {
-		err = ErrNoJob
-	}
-	if err != nil {
-		return Info{}, err
-	}
-	return list[0], nil
+func (q *Queue) Info(ctx context.Context, id queueid.ID) (info Info, err error) {
+	err = ErrNoJob
+	failed := q.Select(ctx, Filter{IDs: []queueid.ID{id}}, func(i Info) error {
+		info, err = i, nil
+		return nil
+	})
+	return info, cmp.Or(failed, err)
 }
 
 // Job returns what a job in the queue was accepted with, or ErrNoJob.
@@ -90,12 +65,13 @@ func (q *Queue) Job(ctx context.Context, id queueid.ID) (*flow.Job, error) {
 	q.mu.Lock()
 	it := q.jobs[id]
 	var job *flow.Job
+	gone := false
 	if it != nil {
-		job = it.job
+		job, gone = it.job, len(it.rcpts) == 0
 	}
 	q.mu.Unlock()
 	switch {
-	case it == nil:
+	case gone:
 		return nil, ErrNoJob
 	case job != nil:
 		return job, nil
@@ -105,69 +81,6 @@ func (q *Queue) Job(ctx context.Context, id queueid.ID) (*flow.Job, error) {
 		err = ErrNoJob
 	}
 	return job, err
-}
-
-func (q *Queue) infos(ctx context.Context, wanted func(queueid.ID) bool) ([]Info, error) {
-	type found struct {
-		info Info
-		id   queueid.ID
-		job  *flow.Job
-		nos  []int // of info.Recipients
-	}
-	q.mu.Lock()
-	var list []found
-	now := q.opt.Now()
-	for id, it := range q.jobs {
-		if !wanted(id) || len(it.rcpts) == 0 {
-			continue
-		}
-		f := found{id: id, job: it.job, info: Info{id: id, ID: id.String(), State: it.state(now), Received: it.received, Size: it.size}}
-		for _, r := range it.rcpts {
-			ri := RecipientInfo{No: r.no, Site: r.route, Transport: r.transport.String(), Route: r.route, Attempts: r.attempts}
-			if !r.last.At.IsZero() {
-				next := r.next
-				ri.Next, ri.Status, ri.Relay, ri.Reply = &next, r.last.Status.String(), r.last.Relay, r.last.Reply
-				ri.Class = r.last.Class.String()
-			}
-			f.nos = append(f.nos, r.no)
-			f.info.Recipients = append(f.info.Recipients, ri)
-		}
-		list = append(list, f)
-	}
-	q.mu.Unlock()
-	slices.SortFunc(list, func(a, b found) int { return a.id.Compare(b.id) })
-	out := make([]Info, 0, len(list))
-	for _, f := range list {
-		if f.job == nil {
-			job, err := q.readJob(ctx, f.id)
-			if errors.Is(err, errNoRows) {
-				continue // it left meanwhile
-			}
-			if errors.Is(err, flow.ErrCorrupt) {
-				f.info.State = Corrupt.String()
-				out = append(out, f.info)
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			f.job = job
-		}
-		if f.info.State == Hold.String() {
-			f.info.Held = f.job.Hold
-		}
-		f.info.Sender = f.job.From.String()
-		if f.job.From.IsZero() {
-			f.info.Sender = ""
-		}
-		for i, no := range f.nos {
-			if no < len(f.job.Recipients) {
-				f.info.Recipients[i].Address = f.job.Recipients[no].To.String()
-			}
-		}
-		out = append(out, f.info)
-	}
-	return out, nil
 }
 
 func (it *item) state(now time.Time) string {
@@ -186,25 +99,33 @@ func (it *item) state(now time.Time) string {
 	return "deferred"
 }
 
-// Flush makes everything that waits due now.
+// Flush makes everything that waits due now, but for what is to be released later.
 func (q *Queue) Flush() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.opt.Now()
 	for _, it := range q.jobs {
+		if it.release.After(now) {
+			continue
+		}
 		for _, r := range it.rcpts {
 			if r.next.After(now) {
 				r.next = now
 			}
 		}
+		q.settle(it)
+	}
+	for c := range q.flushed {
+		q.flushed[c] = now
 	}
 	q.sched.Flush(now)
 	if !q.started { // only the rows will tell the next start
 		q.enqueue(func(tx *db.Tx) error {
-			_, err := tx.Exec("UPDATE job_recipient SET next_attempt = ? WHERE next_attempt > ?", now.UnixMicro(), now.UnixMicro())
+			_, err := tx.Exec("UPDATE job_recipient SET next_attempt = ? WHERE urgency IN (0, 1, 2) AND next_attempt > ? AND attempts > 0", now.UnixMicro(), now.UnixMicro())
 			return err
 		}, nil)
 	}
+	q.bring()
 	q.pump()
 }
 
@@ -227,87 +148,83 @@ var ErrNoJob = errors.New("no such message in the queue")
 // Delete removes a job for good, without a notification, and returns once that is durable. Attempts under way end, and
 // what they deliver stays delivered.
 func (q *Queue) Delete(ctx context.Context, id queueid.ID) error {
-	q.mu.Lock()
-	it := q.jobs[id]
-	if it == nil || len(it.rcpts) == 0 {
-		q.mu.Unlock()
+	it, err := q.pinned(ctx, id)
+	if err != nil {
+		return err
+	}
+	if it == nil {
 		return ErrNoJob
 	}
-	var left []int
-	for _, r := range it.rcpts {
-		left = append(left, r.no)
-	}
-	it.rcpts = nil
-	done := make(chan struct{})
-	rows := it.rows
-	if rows {
-		left = q.remembered(it, left)
-	}
-	q.enqueueRows(len(left)+1, func(tx *db.Tx) error {
-		if err := putDone(tx, id, left); err != nil || !rows {
-			return err
-		}
-		return deleteRows(tx, id)
-	}, func() {
-		if !rows {
-			q.opt.Journal.Settle(it.ref)
-		}
-		q.forget(it)
-		close(done)
-	})
-	q.hurry()
+	q.mu.Lock()
+	deleted := q.drop(it, func(int) bool { return true })
 	q.mu.Unlock()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	q.unpin(it)
+	if !deleted {
+		return ErrNoJob
 	}
+	return q.Sync(ctx)
 }
 
 // Hold stops deliveries of a job, or lets them go on.
 func (q *Queue) Hold(id queueid.ID, hold bool) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	it := q.jobs[id]
-	if it == nil || len(it.rcpts) == 0 {
+	it, err := q.pinned(q.ctx, id)
+	if err != nil {
+		return err
+	}
+	if it == nil {
 		return ErrNoJob
 	}
-	if it.held == hold {
-		return nil
+	q.mu.Lock()
+	found := q.hold(it, hold)
+	q.mu.Unlock()
+	q.unpin(it)
+	if !found {
+		return ErrNoJob
 	}
-	it.held, it.corrupt = hold, false
-	if !it.rows {
-		q.writeRows(it, nil)
-	} else {
-		q.setState(it, map[bool]State{true: Hold, false: Queued}[hold])
-	}
-	if hold {
-		return nil
-	}
-	now := q.opt.Now()
-	var rcpts []*recipient
-	for _, r := range it.rcpts {
-		if !r.flying { // its attempt will say when the next one is
-			r.next = now
-			rcpts = append(rcpts, r)
-		}
-	}
-	q.schedule(it, rcpts)
-	q.pump()
 	return nil
 }
 
-// IDs lists the jobs in the queue, oldest first.
-func (q *Queue) IDs() []queueid.ID {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ids := make([]queueid.ID, 0, len(q.jobs))
-	for id := range q.jobs {
-		ids = append(ids, id)
+// hold is Hold of an item; false: it is gone. q.mu is held.
+func (q *Queue) hold(it *item, hold bool) bool {
+	if q.jobs[it.id] != it || len(it.rcpts) == 0 {
+		return false
 	}
-	slices.SortFunc(ids, queueid.ID.Compare)
-	return ids
+	if it.held == hold {
+		return true
+	}
+	it.held, it.corrupt = hold, false
+	var due []*recipient
+	now := q.opt.Now()
+	for _, r := range it.rcpts {
+		if r.flying { // its attempt will say when the next one is
+			continue
+		}
+		if q.setTurn(r, 0); !hold {
+			r.next = it.begin(now)
+			due = append(due, r)
+		}
+	}
+	if !it.rows {
+		q.writeRows(it, nil)
+		return true
+	}
+	q.setState(it, it.stateOfRow())
+	if len(due) > 0 {
+		q.updateRows(it, change{again: due}) // it may have to wait in its rows
+	}
+	return true
+}
+
+// IDs lists the jobs in the queue, oldest first.
+func (q *Queue) IDs() (list []queueid.ID) {
+	err := q.Select(q.ctx, Filter{}, func(i Info) error {
+		list = append(list, i.id)
+		return nil
+	})
+	if err != nil {
+		q.opt.Log.Error("the queue cannot be listed", "error", err)
+	}
+	return list
 }
 
 // Counts are the numbers of jobs by state, for metrics.
@@ -315,9 +232,12 @@ func (q *Queue) Counts() map[string]int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.opt.Now()
-	counts := map[string]int{"incoming": 0, "active": 0, "deferred": 0, "hold": 0}
+	counts := map[string]int{"incoming": 0, "active": 0, "deferred": 0, "hold": 0, "corrupt": 0}
 	for _, it := range q.jobs {
 		counts[it.state(now)]++
 	}
+	counts["deferred"] += q.away[Queued]
+	counts["hold"] += q.away[Hold]
+	counts[Corrupt.String()] += q.away[Corrupt]
 	return counts
 }

@@ -37,6 +37,7 @@ type modelWorld struct {
 	failed   map[string]int // "failed" was said
 	told     map[string]int // and the sender was told
 	jobs     []*flow.Job
+	bounced  map[string]bool // an operator may have said "failed"
 	problems []string
 }
 
@@ -141,7 +142,7 @@ func (r *run) outcomes(t *Task) (list []flow.Outcome) {
 
 func (w *modelWorld) begin(held map[queueid.ID]bool) *run {
 	r := &run{w: w, held: held}
-	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 3, Mailbox: 8}},
+	r.q = New(Options{DB: w.db, Journal: r, Ledger: r, Reporter: r, Window: w.window, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 3, Mailbox: 8}},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: r, Workers: 2, Batch: 4, Pace: 5 * time.Millisecond},
 			flow.SMTP: {Agent: r, Workers: 3, Batch: 1}}})
 	w.mu.Lock()
@@ -188,10 +189,11 @@ type step struct {
 	on   bool
 	rcpt []flow.Recipient // of submit
 	wait time.Duration
+	act  Action // of change
 }
 
 var steps = rapid.Custom(func(t *rapid.T) (s step) {
-	s.what = rapid.SampledFrom([]string{"submit", "submit", "submit", "wait", "wait", "wait", "hold", "hold", "delete", "flush", "restart"}).Draw(t, "what")
+	s.what = rapid.SampledFrom([]string{"submit", "submit", "submit", "wait", "wait", "wait", "hold", "hold", "delete", "flush", "restart", "change", "look"}).Draw(t, "what")
 	s.n, s.on = rapid.IntRange(0, 99).Draw(t, "n"), rapid.Bool().Draw(t, "on")
 	switch s.what {
 	case "submit":
@@ -205,6 +207,8 @@ var steps = rapid.Custom(func(t *rapid.T) (s step) {
 			}
 			s.rcpt = append(s.rcpt, rcpt)
 		}
+	case "change":
+		s.act = rapid.SampledFrom([]Action{ActFlush, ActRequeue, ActBounce, ActReroute}).Draw(t, "action")
 	case "wait":
 		s.wait = time.Duration(rapid.SampledFrom([]int{0, 1, 1000, 4000, 15_000, 400_000, 1_500_000}).Draw(t, "ms")) * time.Millisecond
 	}
@@ -216,13 +220,14 @@ var steps = rapid.Custom(func(t *rapid.T) (s step) {
 // failure the sender was told.
 func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
+		window := rapid.SampledFrom([]int{0, 0, 8, 1}).Draw(rt, "window")
 		seed, stuck := rapid.Uint64().Draw(rt, "seed"), rapid.Bool().Draw(rt, "settled position stuck")
 		list := rapid.SliceOfN(steps, 5, 30).Draw(rt, "steps")
 		var problems []string
 		synctest.Test(t, func(t *testing.T) {
 			w := &modelWorld{world: newWorld(t), chance: rand.New(rand.NewPCG(seed, 1)), deleted: map[queueid.ID]bool{},
-				failed: map[string]int{}, told: map[string]int{}}
-			w.stuck = stuck
+				failed: map[string]int{}, told: map[string]int{}, bounced: map[string]bool{}}
+			w.stuck, w.window = stuck, window
 			r := w.begin(map[queueid.ID]bool{})
 			for _, s := range list {
 				r = r.play(s)
@@ -246,17 +251,22 @@ func (r *run) play(s step) *run {
 	}
 	switch {
 	case s.what == "submit":
+		w.bulk = s.on
 		w.jobs = append(w.jobs, w.submit(r.q, append([]flow.Recipient(nil), s.rcpt...)...))
 	case s.what == "wait":
 		time.Sleep(s.wait)
 	case s.what == "flush":
 		r.q.Flush()
+	case s.what == "look":
+		r.look()
 	case s.what == "restart":
 		r.end(s.on)
 		return w.begin(r.held)
 	case j == nil:
 	case s.what == "hold":
 		r.hold(j.ID, s.on)
+	case s.what == "change":
+		r.change(s, j)
 	case s.what == "delete" && r.q.Delete(w.t.Context(), j.ID) == nil:
 		synctest.Wait()
 		w.mu.Lock()
@@ -264,6 +274,60 @@ func (r *run) play(s step) *run {
 		w.mu.Unlock()
 	}
 	return r
+}
+
+// change does what an operator may want of one job, or of all to one domain.
+func (r *run) change(s step, j *flow.Job) {
+	f := Filter{IDs: []queueid.ID{j.ID}}
+	if s.on {
+		f = Filter{Recipient: "@b.example"}
+	}
+	c := Change{Action: s.act, Transport: flow.SMTP, NextHop: "[relay.example]"}
+	if s.act == ActBounce {
+		c.Text = "5.7.1 no"
+		// What it will end is known only afterwards: everything that it may is.
+		r.w.mu.Lock()
+		for _, j := range r.w.jobs {
+			for i := range j.Recipients {
+				r.w.bounced[key(j.ID, i)] = true
+			}
+		}
+		r.w.mu.Unlock()
+	}
+	if _, err := r.q.Change(r.w.t.Context(), f, c); err != nil {
+		r.w.t.Fatal(err)
+	}
+}
+
+// look compares what Select, Counts and Stats say.
+func (r *run) look() {
+	states, n := map[string]int{}, 0
+	var last queueid.ID
+	synctest.Wait()
+	err := r.q.Select(r.w.t.Context(), Filter{}, func(i Info) error {
+		if i.id.Compare(last) <= 0 || len(i.Recipients) == 0 || i.Recipients[0].Address == "" || i.Sender != "s@x.example" {
+			r.w.t.Errorf("after %v: %+v", last, i)
+		}
+		last = i.id
+		states[i.State]++
+		n++
+		return nil
+	})
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	stats, err := r.q.Stats(r.w.t.Context())
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	for state, n := range r.q.Counts() {
+		if state != "incoming" && states[state] != n || stats.States[state].Jobs != states[state] {
+			r.w.t.Errorf("%d jobs that are %s, counted %d and %d", states[state], state, n, stats.States[state].Jobs)
+		}
+	}
+	if stats.Total.Jobs != n {
+		r.w.t.Errorf("%d jobs, counted %d", n, stats.Total.Jobs)
+	}
 }
 
 // hold notes what is held once that is durable.
@@ -298,7 +362,7 @@ func (r *run) calm() {
 	}
 	for range 3 {
 		r.q.Flush()
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Minute)
 	}
 	r.end(false)
 }
@@ -310,6 +374,9 @@ func (w *modelWorld) problem(format string, args ...any) {
 func (w *modelWorld) verify(q *Queue) {
 	if n := len(q.jobs); n > 0 || q.incoming != 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 || len(w.records) > 0 && !w.stuck {
 		w.problem("left over: %d jobs, %d incoming, %d rows, %d records", n, q.incoming, w.rows("job"), len(w.records))
+	}
+	if len(q.lines) != 0 || q.resident != [len(classes)]int{} || len(q.parked) != 0 || q.away[Queued]+q.away[Hold]+q.away[Corrupt] != 0 {
+		w.problem("left over: lines %v, resident %v, %d parked, away %v", q.lines, q.resident, len(q.parked), q.away)
 	}
 	if q.sched.Flying() != 0 {
 		w.problem("left over: %d in flight", q.sched.Flying())
@@ -323,6 +390,9 @@ func (w *modelWorld) verify(q *Queue) {
 			}
 			if w.deleted[j.ID] {
 				continue
+			}
+			if w.bounced[k] {
+				w.failed[k]++
 			}
 			quiet := rcpt.Notify == envelope.NotifyNever
 			if arrived == 0 && (w.failed[k] == 0 || w.told[k] == 0 && !quiet) {

@@ -8,20 +8,18 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
-	"github.com/postrider/postrider/internal/state/db"
 )
 
 // change does one job's part of a Change, of the recipients nos. It returns false where nothing was to be done: the job has
 // left, or its recipients are in flight.
 func (q *Queue) change(ctx context.Context, id queueid.ID, nos []int, c Change) (done bool, err error) {
-	switch c.Action {
-	case ActHold, ActRelease:
-		err = q.Hold(id, c.Action == ActHold)
-		return err == nil, ignoreGone(err)
-	case ActFlush:
-		return q.flush(id, nos, c.Reclassify), nil
-	case ActDelete:
-		return q.drop(id, nos), nil
+	it, err := q.pinned(ctx, id)
+	if it == nil {
+		return false, err
+	}
+	defer q.unpin(it)
+	if done, ok := q.changeNow(it, nos, c); ok {
+		return done, nil
 	}
 	job, err := q.Job(ctx, id)
 	if err != nil {
@@ -29,19 +27,34 @@ func (q *Queue) change(ctx context.Context, id queueid.ID, nos []int, c Change) 
 	}
 	switch c.Action {
 	case ActBounce:
-		return q.bounce(job, nos, c), nil
+		return q.bounce(it, job, nos, c), nil
 	case ActReroute:
-		return q.rewrite(job, nos, func(r *flow.Recipient) ([]flow.Recipient, error) {
+		return q.rewrite(it, job, nos, func(r *flow.Recipient) ([]flow.Recipient, error) {
 			r.Transport, r.NextHop = cmp.Or(c.Transport, r.Transport), c.NextHop
 			return []flow.Recipient{*r}, nil
 		})
 	}
-	return q.rewrite(job, nos, func(r *flow.Recipient) ([]flow.Recipient, error) {
+	return q.rewrite(it, job, nos, func(r *flow.Recipient) ([]flow.Recipient, error) {
 		if q.opt.Resolve == nil {
 			return []flow.Recipient{*r}, nil
 		}
 		return q.opt.Resolve(ctx, job, r)
 	})
+}
+
+// changeNow does what needs nothing but memory; ok is false for the rest.
+func (q *Queue) changeNow(it *item, nos []int, c Change) (done, ok bool) {
+	q.mu.Lock()
+	defer q.unlock()
+	switch c.Action {
+	case ActHold, ActRelease:
+		return q.hold(it, c.Action == ActHold), true
+	case ActFlush:
+		return q.flush(it, nos, c.Reclassify), true
+	case ActDelete:
+		return q.drop(it, func(no int) bool { return slices.Contains(nos, no) }), true
+	}
+	return false, false
 }
 
 func ignoreGone(err error) error {
@@ -51,32 +64,28 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// choose returns the recipients nos of a job that are not in flight. q.mu is held.
-func (q *Queue) choose(id queueid.ID, nos []int) (*item, []*recipient) {
-	it := q.jobs[id]
-	if it == nil {
-		return nil, nil
+// choose returns the recipients nos of an item that are not in flight. q.mu is held.
+func (q *Queue) choose(it *item, nos []int) (list []*recipient) {
+	if q.jobs[it.id] != it {
+		return nil
 	}
-	var list []*recipient
 	for _, no := range nos {
 		if r := it.find(no); r != nil && !r.flying {
 			list = append(list, r)
 		}
 	}
-	return it, list
+	return list
 }
 
-// flush makes recipients due now.
-func (q *Queue) flush(id queueid.ID, nos []int, anew bool) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	it, list := q.choose(id, nos)
+// flush makes recipients due now. q.mu is held.
+func (q *Queue) flush(it *item, nos []int, anew bool) bool {
+	list := q.choose(it, nos)
 	if len(list) == 0 || it.held {
 		return false
 	}
 	now := q.opt.Now()
 	for _, r := range list {
-		r.next = now
+		q.due(r, now)
 		if anew {
 			r.attempts = 0
 		}
@@ -84,24 +93,20 @@ func (q *Queue) flush(id queueid.ID, nos []int, anew bool) bool {
 	if it.rows {
 		q.updateRows(it, change{again: list})
 	}
-	q.schedule(it, list)
-	q.pump()
 	return true
 }
 
-// drop deletes recipients, also those in flight.
-func (q *Queue) drop(id queueid.ID, nos []int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	it := q.jobs[id]
-	if it == nil || len(it.rcpts) == 0 {
+// drop deletes the recipients that are meant, also those in flight. q.mu is held.
+func (q *Queue) drop(it *item, meant func(no int) bool) bool {
+	if q.jobs[it.id] != it {
 		return false
 	}
 	var gone []int
 	it.rcpts = slices.DeleteFunc(it.rcpts, func(r *recipient) bool {
-		if !slices.Contains(nos, r.no) {
+		if !meant(r.no) {
 			return false
 		}
+		q.setTurn(r, 0)
 		gone = append(gone, r.no)
 		return true
 	})
@@ -110,15 +115,14 @@ func (q *Queue) drop(id queueid.ID, nos []int) bool {
 }
 
 // bounce ends recipients as failures, and has their sender told.
-func (q *Queue) bounce(job *flow.Job, nos []int, c Change) bool {
+func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) bool {
 	q.mu.Lock()
-	it, list := q.choose(job.ID, nos)
 	t := &Task{Job: job, item: it}
-	for _, r := range list {
+	for _, r := range q.choose(it, nos) {
 		if r.no >= len(job.Recipients) {
 			continue
 		}
-		r.turn = 0 // its unit is void
+		q.setTurn(r, 0) // its unit is void
 		r.flying = true
 		it.flying++
 		t.unit.Recipients = append(t.unit.Recipients, r.no)
@@ -140,7 +144,7 @@ func (q *Queue) bounce(job *flow.Job, nos []int, c Change) bool {
 
 // rewrite gives recipients another way. The first that takes one's place has its number, so that what the ledgers know of it
 // stays true; further ones come behind the last.
-func (q *Queue) rewrite(job *flow.Job, nos []int, way func(*flow.Recipient) ([]flow.Recipient, error)) (bool, error) {
+func (q *Queue) rewrite(it *item, job *flow.Job, nos []int, way func(*flow.Recipient) ([]flow.Recipient, error)) (bool, error) {
 	changed := *job
 	changed.Recipients = slices.Clone(job.Recipients)
 	fresh := map[int][]int{} // numbers by the one that they stand for
@@ -167,15 +171,17 @@ func (q *Queue) rewrite(job *flow.Job, nos []int, way func(*flow.Recipient) ([]f
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	it, list := q.choose(job.ID, nos)
+	list := q.choose(it, nos)
 	if len(list) == 0 {
 		return false, nil
 	}
 	now := q.opt.Now()
 	var again []*recipient
 	for _, old := range list {
+		q.setTurn(old, 0)
 		for _, no := range fresh[old.no] {
-			r := q.newRecipient(&changed.Recipients[no], now)
+			r := q.newRecipient(&changed.Recipients[no], it.begin(now))
+			r.site = q.siteOf(r.transport, r.route)
 			if i, found := slices.BinarySearchFunc(it.rcpts, no, func(r *recipient, no int) int { return cmp.Compare(r.no, no) }); found {
 				it.rcpts[i] = r
 			} else {
@@ -184,20 +190,11 @@ func (q *Queue) rewrite(job *flow.Job, nos []int, way func(*flow.Recipient) ([]f
 			again = append(again, r)
 		}
 	}
-	if it.job != nil || !it.stored {
-		it.job = &changed
-	}
-	id, body := it.id, flow.AppendJob(nil, &changed)
-	if !it.rows {
-		q.writeRows(it, nil)
+	it.job = &changed
+	if it.rows {
+		q.updateRows(it, change{again: again, job: &changed})
 	} else {
-		q.enqueue(func(tx *db.Tx) error {
-			_, err := tx.Exec("UPDATE job SET body = ? WHERE queue_id = ?", body, id[:])
-			return err
-		}, nil)
-		q.updateRows(it, change{again: again})
+		q.writeRows(it, nil)
 	}
-	q.schedule(it, again)
-	q.pump()
 	return true, nil
 }

@@ -27,6 +27,7 @@ type Task struct {
 
 	unit sched.Unit
 	item *item
+	rest *sched.Rest // not to be tried: its site rests, and it has waited long enough
 }
 
 // Agent attempts deliveries of one transport.
@@ -36,7 +37,8 @@ type Agent interface {
 	Deliver(ctx context.Context, tasks []*Task) (out [][]flow.Outcome)
 }
 
-// Notice is a delivery status notification that is due.
+// Notice is a delivery status notification that is due. Outcomes that are Deferred say that the mail is late (RFC 3464 §2.3.3,
+// "delayed"), and is still tried.
 type Notice struct {
 	Job        *flow.Job
 	Recipients []flow.Recipient
@@ -97,6 +99,11 @@ type Options struct {
 	Event func(j *flow.Job, r *flow.Recipient, o *flow.Outcome)
 	// Resolve asks anew for the way of a recipient, for Requeue; nil: the way stays.
 	Resolve func(ctx context.Context, job *flow.Job, r *flow.Recipient) ([]flow.Recipient, error)
+	// Site tells which site a domain's mail exchangers belong to, and until when that holds; "": the DNS has no answer now. nil:
+	// each domain is a site.
+	Site func(ctx context.Context, domain string) (site string, until time.Time)
+	// Window bounds the recipients in memory whose jobs have rows. Default 100,000.
+	Window int
 	// MaxIncoming bounds the jobs in memory without rows, and ten times as many their recipients (some 430 bytes each); Admit
 	// waits beyond it. Default 20,000.
 	MaxIncoming int
@@ -121,8 +128,24 @@ type Queue struct {
 	journal  []journalEntry                // records that a start would replay, in the order of Submit
 	swept    int                           // entries of journal before it are done with or have rows
 	turns    uint64                        // units made so far
-	replayed map[queueid.ID]recipe.BlobRef // before Load: records of jobs that have rows
+	replayed map[queueid.ID]recipe.BlobRef // records of jobs in rows only that a start would replay
 	retry    Retry
+
+	resident [len(classes)]int       // recipients in memory of items with rows, by class
+	lines    map[string]int          // recipients that the scheduler has, by site
+	away     map[State]int           // jobs in rows only
+	parked   map[*item]bool          // of which something waits that the rows do not say yet
+	departed map[queueid.ID]bool     // not nil: rows are being read; jobs that left memory meanwhile
+	crowded  map[string]bool         // sites of which feed has passed something over
+	rewind   [len(classes)]bool      // feed has to begin anew when there is room
+	passed   [len(classes)]place     // up to where feed has looked
+	flushed  [len(classes)]time.Time // not zero: what was tried before is due
+	sites    map[string]string       // by domain, as far as Site told
+	asking   int                     // calls of Site under way
+	mercy    time.Time               // the clock jumped forward: nothing expires before
+	hungry   chan struct{}           // capacity 1: feed has something to do
+	loading  sync.Mutex              // one fetch at a time; taken before mu
+
 	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet
 	stopping bool
 	timer    *time.Timer
@@ -132,6 +155,7 @@ type Queue struct {
 
 	operator sync.Mutex // one Change at a time; taken before mu
 
+	tally  rowStats
 	ops    opList
 	live   liveSet
 	ctx    context.Context
@@ -153,6 +177,13 @@ type item struct {
 	stored    bool           // it has rows
 	held      bool
 	corrupt   bool // held because its message cannot be read
+	payer     string
+	urgency   sched.Class
+	release   time.Time // nothing is tried before
+	expires   time.Time
+	pending   int // changes of its rows that are not durable
+	pinned    int // by how many it is kept in memory
+	counted   int // of its recipients in Queue.resident
 	received  time.Time
 	size      int64
 	submitted time.Time
@@ -166,9 +197,11 @@ type recipient struct {
 	no        int
 	transport flow.Transport
 	route     string
+	site      string // as far as it is known, else the route
 	attempts  int
+	warned    uint8 // warnedDelay, warnedBy
 	next      time.Time
-	turn      uint64       // of the unit that stands for it in the scheduler; an older unit is void
+	turn      uint64       // of the unit that stands for it in the scheduler, 0: none; an older unit is void
 	flying    bool         // in an attempt under way
 	done      bool         // about to be dropped from its item
 	last      flow.Outcome // of the last attempt; At zero: none yet
@@ -220,8 +253,12 @@ func New(o Options) *Queue {
 	if o.MailboxPatience == 0 {
 		o.MailboxPatience = mailboxPatience
 	}
+	if o.Window == 0 {
+		o.Window = defaultWindow
+	}
 	q := &Queue{opt: o, sched: sched.New(o.Policy), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
-		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry}
+		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry, lines: map[string]int{}, away: map[State]int{}, parked: map[*item]bool{},
+		crowded: map[string]bool{}, sites: map[string]string{}, hungry: make(chan struct{}, 1)}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
 	}
@@ -266,15 +303,23 @@ var ErrKnown = errors.New("the queue has a job of that id")
 // Submit takes a job whose record at ref is durable. Deliveries begin at once.
 func (q *Queue) Submit(job *flow.Job, ref recipe.BlobRef) error {
 	now := q.opt.Now()
-	it := &item{id: job.ID, job: job, ref: ref, held: job.Hold != "", received: job.Received, size: job.Size(), submitted: now}
+	it := q.newItem(job, ref, now)
 	for i := range job.Recipients {
-		it.rcpts = append(it.rcpts, q.newRecipient(&job.Recipients[i], now))
+		it.rcpts = append(it.rcpts, q.newRecipient(&job.Recipients[i], it.begin(now)))
 	}
 	return q.add(it)
 }
 
-func (q *Queue) newRecipient(r *flow.Recipient, now time.Time) *recipient {
-	return &recipient{no: r.No, transport: r.Transport, route: q.opt.Route(r), next: now}
+func (q *Queue) newRecipient(r *flow.Recipient, next time.Time) *recipient {
+	return &recipient{no: r.No, transport: r.Transport, route: q.opt.Route(r), next: next}
+}
+
+// begin is when a recipient that was never tried may be.
+func (it *item) begin(now time.Time) time.Time {
+	if it.release.After(now) {
+		return it.release
+	}
+	return now
 }
 
 // RouteOf is the route key of a recipient that goes where its next hop or its domain says.
@@ -303,6 +348,9 @@ func (q *Queue) add(it *item) error {
 		q.opt.Journal.Settle(it.ref)
 		return nil
 	}
+	for _, r := range it.rcpts {
+		r.site = q.siteOf(r.transport, r.route)
+	}
 	q.jobs[it.id] = it
 	if !it.rows {
 		it.came = len(it.rcpts)
@@ -312,7 +360,7 @@ func (q *Queue) add(it *item) error {
 			q.writeRows(it, nil)
 		}
 	}
-	q.schedule(it, it.rcpts)
+	q.settle(it)
 	q.pump()
 	return nil
 }
@@ -323,52 +371,18 @@ func (q *Queue) replayable(id queueid.ID, ref recipe.BlobRef) {
 	q.live.add(id)
 }
 
-// schedule gives the scheduler units for recipients of an item that are not in flight, one for each route and due time.
-// Units that stood for them before are void.
-func (q *Queue) schedule(it *item, rcpts []*recipient) {
-	if it.held {
-		return
-	}
-	if len(rcpts) == 1 { // the ordinary case, without a map
-		r := rcpts[0]
-		q.turns++
-		r.turn = q.turns
-		q.sched.Add(sched.Unit{ID: it.id, Turn: r.turn, Transport: r.transport, Route: r.route, Recipients: []int{r.no}, Due: r.next})
-		return
-	}
-	type key struct {
-		transport flow.Transport
-		route     string
-		due       time.Time
-	}
-	at := map[key]int{}
-	var units []sched.Unit
-	for _, r := range rcpts {
-		k := key{r.transport, r.route, r.next}
-		i, ok := at[k]
-		if !ok || len(units[i].Recipients) >= maxUnit {
-			i = len(units)
-			at[k] = i
-			q.turns++
-			units = append(units, sched.Unit{ID: it.id, Turn: q.turns, Transport: r.transport, Route: r.route, Due: r.next})
-		}
-		r.turn = units[i].Turn
-		units[i].Recipients = append(units[i].Recipients, r.no)
-	}
-	for _, u := range units {
-		q.sched.Add(u)
-	}
-}
-
-// maxUnit bounds the recipients of one attempt; RFC 5321 §4.5.3.1.8 has servers take 100 at least.
-const maxUnit = 100
-
 // forget lets an item go that has no recipients left.
 func (q *Queue) forget(it *item) {
 	if q.jobs[it.id] != it {
 		return
 	}
+	for _, r := range it.rcpts {
+		q.setTurn(r, 0)
+	}
 	delete(q.jobs, it.id)
+	delete(q.parked, it)
+	q.measure(it)
+	q.depart(it.id)
 	if q.opt.Removed != nil {
 		q.gone = append(q.gone, it.id)
 	}

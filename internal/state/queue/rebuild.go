@@ -9,7 +9,7 @@ import (
 )
 
 // Tables are those of which a rebuild must have every row to know what is on its way.
-func Tables() []string { return []string{"job", "job_done", "job_recipient"} }
+func Tables() []string { return []string{"job", "job_body", "job_done", "job_recipient"} }
 
 // Restore queues recipients of a job on hold; one that is in the queue stays as it is. The operator releases or deletes it.
 // job.Record is the record that has its message.
@@ -17,15 +17,19 @@ func Restore(ctx context.Context, d *db.DB, job *flow.Job, recipients []int, now
 	// When it is released, it is tried like a new one.
 	expires := now.Add(DefaultRetry().expiry(job.From.IsZero()))
 	err = d.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, job.ID[:], int64(Hold), job.Record.Pack, job.Size(), job.Received.UnixMicro(), expires.UnixMicro(), flow.AppendJob(nil, job))
-		if added = n > 0; err != nil || !added {
+		var one int64
+		found, err := tx.QueryRow("SELECT 1 FROM job WHERE queue_id = ?", job.ID[:]).Scan(&one)
+		if added = !found; err != nil || found {
+			return err
+		}
+		it := &item{id: job.ID, received: job.Received, size: job.Size(), release: job.NotBefore, expires: expires, payer: payerOf(job), urgency: urgencyOf(job)}
+		if err := putJob(tx, job, it, Hold); err != nil {
 			return err
 		}
 		for _, no := range recipients {
 			to := &job.Recipients[no]
-			r := &recipient{no: to.No, transport: to.Transport, route: RouteOf(to), next: now}
-			if err := putRecipient(tx, job.ID, r); err != nil {
+			r := &recipient{no: to.No, transport: to.Transport, route: RouteOf(to), site: RouteOf(to), next: now}
+			if err := putRecipient(tx, it, job, r); err != nil {
 				return err
 			}
 		}

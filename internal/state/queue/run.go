@@ -31,12 +31,12 @@ func (l *lane) pause(now time.Time) time.Duration {
 // Load loads the rows: from now on the operator's functions work, and nothing is delivered. Recover has been called for
 // every unsettled record of the journal.
 func (q *Queue) Load(ctx context.Context) error {
-	if err := q.loadRows(ctx); err != nil {
+	if err := q.countRows(ctx); err != nil {
 		return err
 	}
 	q.wg.Add(2)
 	q.mu.Lock()
-	q.loaded, q.replayed = true, nil
+	q.loaded = true
 	q.mu.Unlock()
 	go q.persist()
 	go q.sweep()
@@ -52,6 +52,9 @@ func (q *Queue) Start(ctx context.Context) error {
 	defer q.mu.Unlock()
 	q.started = true
 	q.timer = time.AfterFunc(0, q.tick)
+	q.wg.Add(2)
+	go q.feed()
+	go q.watchClock()
 	q.pump()
 	return nil
 }
@@ -123,7 +126,7 @@ func (q *Queue) pump() {
 		if !ok {
 			break
 		}
-		t := q.task(u.Unit)
+		t := q.task(u)
 		if t == nil {
 			q.sched.Done(u.Unit, sched.Feedback{}, now)
 			continue
@@ -141,18 +144,19 @@ func (q *Queue) pump() {
 			go q.work(l)
 		}
 	}
+	q.resolve()
 	if next, ok := q.sched.Next(); ok {
 		q.timer.Reset(max(next.Sub(now), time.Millisecond))
 	}
 }
 
 // task makes the attempt for a unit; nil when nothing of it is left to do.
-func (q *Queue) task(u sched.Unit) *Task {
+func (q *Queue) task(u sched.Pick) *Task {
 	it := q.jobs[u.ID]
 	if it == nil || it.held {
 		return nil
 	}
-	t := &Task{Job: it.job, Due: u.Due, unit: u, item: it}
+	t := &Task{Job: it.job, Due: u.Due, unit: u.Unit, item: it, rest: u.Rest}
 	kept := u.Recipients[:0:0]
 	for _, no := range u.Recipients {
 		if r := it.find(no); r != nil && r.turn == u.Turn {
@@ -169,18 +173,17 @@ func (q *Queue) task(u sched.Unit) *Task {
 	return t
 }
 
-// land says that an attempt is over, or was never begun. q.mu is held.
-func (q *Queue) land(t *Task) {
-	if t.item.flying -= len(t.unit.Recipients); t.item.flying == 0 && t.item.stored {
-		t.item.job = nil // the rows have it
-	}
+// land says that an attempt is over, or was never begun, and what it said of its site. settle has to follow. q.mu is held.
+func (q *Queue) land(t *Task, f sched.Feedback) {
+	t.item.flying -= len(t.unit.Recipients)
 	for _, no := range t.unit.Recipients {
 		if r := t.item.find(no); r != nil {
 			r.flying = false
+			q.setTurn(r, 0)
 		}
 	}
 	if t.unit.Transport != 0 { // else the operator's
-		q.sched.Done(t.unit, sched.Feedback{}, q.opt.Now())
+		q.sched.Done(t.unit, f, q.opt.Now())
 	}
 }
 
@@ -210,7 +213,7 @@ func (q *Queue) work(l *lane) {
 		if len(l.pending) == 0 || q.stopping {
 			l.running--
 			for _, t := range l.pending { // not begun: they stay where a start finds them
-				q.land(t)
+				q.land(t, sched.Feedback{})
 			}
 			l.pending = nil
 			if q.idle != nil {
@@ -241,7 +244,8 @@ func (q *Queue) take(l *lane) []*Task {
 		if q.wanted(t) {
 			tasks = append(tasks, t)
 		} else {
-			q.land(t)
+			q.land(t, sched.Feedback{})
+			q.settle(t.item)
 		}
 	}
 	if l.pending = l.pending[n:]; len(l.pending) == 0 {
@@ -263,6 +267,10 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 			q.unreadable(t, err)
 			continue
 		}
+		if t.rest != nil {
+			q.finish(t, t.untried())
+			continue
+		}
 		ready = append(ready, t)
 	}
 	if len(ready) == 0 {
@@ -276,6 +284,16 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 		}
 		q.finish(t, outcomes)
 	}
+}
+
+// untried is the outcomes of a task whose site rests, and which has waited long enough: what the site said last.
+func (t *Task) untried() (list []flow.Outcome) {
+	for _, r := range t.Recipients {
+		o := t.rest.Reason
+		o.Recipient, o.Signal = r.No, flow.Silent
+		list = append(list, expired(o))
+	}
+	return list
 }
 
 // deliver calls the agent. A panic is no report: the recipients are deferred, and the other messages go their way.

@@ -154,48 +154,86 @@ func (q *Queue) writeOps(ctx context.Context) error {
 	}
 }
 
+// save has a change of an item's rows written; after is called once it is durable, with q.mu held. q.mu is held.
+func (q *Queue) save(it *item, rows int, run func(tx *db.Tx) error, after func()) {
+	it.pending++
+	q.enqueueRows(rows, run, func() {
+		it.pending--
+		if after != nil {
+			after()
+		}
+		q.settle(it)
+	})
+}
+
 // writeRows gives the item rows for the recipients it has left. done are those that ended in this attempt. q.mu is held.
 func (q *Queue) writeRows(it *item, done []int) {
 	it.rows = true
-	id, ref, size, received, job, state := it.id, it.ref, it.size, it.received, it.job, Queued
-	if it.held {
-		state = Hold
-	}
+	id, state, job := it.id, it.stateOfRow(), it.job
+	row := *it
 	rcpts := make([]recipient, len(it.rcpts))
 	for i, r := range it.rcpts {
 		rcpts[i] = *r
 	}
-	expires := received.Add(q.retry.expiry(it.job.From.IsZero()))
-	q.enqueueRows(1+len(rcpts), func(tx *db.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, id[:], int64(state), ref.Pack, size, received.UnixMicro(), expires.UnixMicro(), flow.AppendJob(nil, job)); err != nil {
+	q.save(it, 2+len(rcpts), func(tx *db.Tx) error {
+		if err := putJob(tx, job, &row, state); err != nil {
 			return err
 		}
 		for i := range rcpts {
-			if err := putRecipient(tx, id, &rcpts[i]); err != nil {
+			if err := putRecipient(tx, &row, job, &rcpts[i]); err != nil {
 				return err
 			}
 		}
 		return putDone(tx, id, done)
 	}, func() {
-		q.opt.Journal.Settle(ref)
+		q.opt.Journal.Settle(row.ref)
 		q.left(it)
-		if it.stored = true; it.flying == 0 {
-			it.job = nil
-		}
+		it.stored = true
 	})
 }
 
-func putRecipient(tx *db.Tx, id queueid.ID, r *recipient) error {
+// putJob writes the row of a job; one that is there stays.
+func putJob(tx *db.Tx, job *flow.Job, it *item, state State) error {
+	var release int64
+	if !it.release.IsZero() {
+		release = it.release.UnixMicro()
+	}
+	n, err := tx.Exec(`INSERT INTO job (queue_id, state, pack, size, received, expires, sender, payer, not_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`, job.ID[:], int64(state), job.Record.Pack, it.size, it.received.UnixMicro(), it.expires.UnixMicro(), senderOf(job),
+		it.payer, release)
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = tx.Exec("INSERT INTO job_body (queue_id, body) VALUES (?, ?) ON CONFLICT DO NOTHING", job.ID[:], flow.AppendJob(nil, job))
+	return err
+}
+
+// senderOf writes a job's reverse-path; the null one is empty.
+func senderOf(j *flow.Job) string {
+	if j.From.IsZero() {
+		return ""
+	}
+	return j.From.String()
+}
+
+// putRecipient writes a recipient's row. job may be nil where the row is there already.
+func putRecipient(tx *db.Tx, it *item, job *flow.Job, r *recipient) error {
 	var lastAt int64
 	if !r.last.At.IsZero() {
 		lastAt = r.last.At.UnixMicro()
 	}
+	var address any
+	if job != nil && r.no < len(job.Recipients) {
+		address = job.Recipients[r.no].To.String()
+	}
 	_, err := tx.Exec(`INSERT INTO job_recipient (queue_id, recipient_no, transport, route, attempts, next_attempt, last_at,
-		last_status, last_relay, last_reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (queue_id, recipient_no) DO UPDATE SET
-		transport = excluded.transport, route = excluded.route, attempts = excluded.attempts, next_attempt = excluded.next_attempt, last_at = excluded.last_at,
-		last_status = excluded.last_status, last_relay = excluded.last_relay, last_reply = excluded.last_reply`,
-		id[:], r.no, uint8(r.transport), r.route, r.attempts, r.next.UnixMicro(), lastAt, r.last.Status.String(), r.last.Relay, r.last.Reply)
+		last_status, last_relay, last_reply, address, site, urgency, class, warned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (queue_id, recipient_no) DO UPDATE SET
+		transport = excluded.transport, route = excluded.route, attempts = excluded.attempts, next_attempt = excluded.next_attempt,
+		last_at = excluded.last_at, last_status = excluded.last_status, last_relay = excluded.last_relay, last_reply = excluded.last_reply,
+		address = COALESCE(excluded.address, job_recipient.address), site = excluded.site, class = excluded.class, warned = excluded.warned`,
+		it.id[:], r.no, uint8(r.transport), r.route, r.attempts, r.next.UnixMicro(), lastAt, r.last.Status.String(), r.last.Relay, r.last.Reply,
+		address, r.site, uint8(it.urgency), uint8(r.last.Class), r.warned)
 	return err
 }
 
@@ -212,7 +250,7 @@ func putDone(tx *db.Tx, id queueid.ID, done []int) error {
 func (q *Queue) writeDone(it *item, done []int) {
 	id := it.id
 	last := len(it.rcpts) == 0
-	q.enqueueRows(len(done), func(tx *db.Tx) error { return putDone(tx, id, done) }, func() {
+	q.save(it, len(done), func(tx *db.Tx) error { return putDone(tx, id, done) }, func() {
 		if last {
 			q.opt.Journal.Settle(it.ref)
 			q.forget(it)
@@ -225,6 +263,7 @@ func (q *Queue) writeDone(it *item, done []int) {
 type change struct {
 	gone, done []int
 	again      []*recipient
+	job        *flow.Job // set where recipients came or have another way: the body is written anew
 }
 
 // updateRows takes ended recipients out of the rows, writes the deferred ones, and removes the job with its last one.
@@ -236,9 +275,15 @@ func (q *Queue) updateRows(it *item, c change) {
 		rcpts[i] = *r
 	}
 	done := q.remembered(it, c.done)
-	q.enqueueRows(len(c.gone)+len(rcpts), func(tx *db.Tx) error {
+	row := *it
+	q.save(it, len(c.gone)+len(rcpts), func(tx *db.Tx) error {
 		if err := putDone(tx, id, done); err != nil {
 			return err
+		}
+		if c.job != nil {
+			if _, err := tx.Exec("UPDATE job_body SET body = ? WHERE queue_id = ?", flow.AppendJob(nil, c.job), id[:]); err != nil {
+				return err
+			}
 		}
 		if last {
 			return deleteRows(tx, id)
@@ -249,7 +294,7 @@ func (q *Queue) updateRows(it *item, c change) {
 			}
 		}
 		for i := range rcpts {
-			if err := putRecipient(tx, id, &rcpts[i]); err != nil {
+			if err := putRecipient(tx, &row, c.job, &rcpts[i]); err != nil {
 				return err
 			}
 		}
@@ -272,7 +317,7 @@ func (q *Queue) remembered(it *item, done []int) []int {
 
 // deleteRows removes a job. A derived id is remembered, so that its cause, repeated after a crash, does not make it again.
 func deleteRows(tx *db.Tx, id queueid.ID) error {
-	for _, sql := range []string{"DELETE FROM job_recipient WHERE queue_id = ?", "DELETE FROM job WHERE queue_id = ?"} {
+	for _, sql := range []string{"DELETE FROM job_recipient WHERE queue_id = ?", "DELETE FROM job_body WHERE queue_id = ?", "DELETE FROM job WHERE queue_id = ?"} {
 		if _, err := tx.Exec(sql, id[:]); err != nil {
 			return err
 		}
@@ -285,7 +330,7 @@ func deleteRows(tx *db.Tx, id queueid.ID) error {
 
 func (q *Queue) setState(it *item, s State) {
 	id := it.id
-	q.enqueue(func(tx *db.Tx) error {
+	q.save(it, 1, func(tx *db.Tx) error {
 		_, err := tx.Exec("UPDATE job SET state = ? WHERE queue_id = ?", int64(s), id[:])
 		return err
 	}, nil)
@@ -308,7 +353,7 @@ var errNoRows = errors.New("the job has no row (yet)")
 func (q *Queue) readJob(ctx context.Context, id queueid.ID) (job *flow.Job, err error) {
 	var body []byte
 	err = q.opt.DB.Read(ctx, func(tx *db.Tx) error {
-		found, err := tx.QueryRow("SELECT body FROM job WHERE queue_id = ?", id[:]).Scan(&body)
+		found, err := tx.QueryRow("SELECT body FROM job_body WHERE queue_id = ?", id[:]).Scan(&body)
 		if err == nil && !found {
 			err = errNoRows
 		}

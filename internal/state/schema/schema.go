@@ -10,7 +10,7 @@
 //
 // Who owns what: 0001 and 0009 packs (state/blob), 0002 directory, 0003, 0008 and 0010 mailstore, 0004 queue, 0005 node (state/db), 0006
 // certificates (state/certstore), 0007 last logins (state/directory), 0012 bans and counts
-// (state/limits), 0013 what was learnt about strangers (state/remember),
+// (state/limits), 0013 what was learnt about strangers (state/remember), 0014 queue,
 // 0015 suppression lists (state/suppress).
 package schema
 
