@@ -14,7 +14,10 @@
 // recipients are deferred, not tried elsewhere, and the outcome's words say so.
 //
 // TLS is opportunistic by default (RFC 3207, RFC 7435): used where offered, nothing verified, and given up for the clear
-// when the handshake fails. DANE and MTA-STS are decide/tlspolicy's.
+// when the handshake fails. Tables may demand more of a destination, in Postfix's words (Policy); REQUIRETLS (RFC 8689)
+// demands it for one message. A table that cannot be asked defers.
+//
+// Outcomes bear why (decide/bounce) and what that says of the site. Each host that is tried is an obs.Attempt.
 //
 // The package never looks into a message: it sends the bytes of the job's recipe. It sleeps nowhere, and works in the
 // caller's goroutine; only connections that wait to be used again have a timer.
@@ -23,10 +26,16 @@
 //	settings.go  what a reload may change
 //	route.go     which next hop a task has
 //	lookup.go    its addresses, in order
+//	site.go      whose limits a domain shares
+//	terms.go     what a connection must be like: TLS, login, our address
+//	policy.go    TLS by destination
+//	egress.go    our addresses, by sender
+//	dial.go      both families of a host at once
 //	connect.go   a connection, ready for a message
 //	pool.go      connections that wait for their next message
 //	attempt.go   one task over one or several hosts
 //	session.go   one task on one connection
+//	trial.go     what is told of a host
 //	failure.go   what can go wrong, in words
 package mta
 
