@@ -20,6 +20,7 @@
 //	sendmail*.go   sendmail, mailq, newaliases
 //	postmap.go     postmap, postalias
 //	postfix_tool.go, postqueue.go, postsuper.go, postcat.go, qshape.go   Postfix's commands for the queue, by their names
+//	postconf.go, postfix.go   our settings under Postfix's names; starting and stopping the server
 //	migrate.go     from another mail system to ours
 //	password.go, pw.go   asking for a password; stored forms of passwords
 //	man.go         the manual pages, made from cli*.go and the configuration's keys
@@ -45,6 +46,7 @@ func start(a *app, args []string) int {
 		"sendmail": sendmail, "mailq": mailq, "newaliases": newaliases,
 		"postmap": postmap, "postalias": postalias,
 		"postqueue": postqueue, "postsuper": postsuper, "postcat": postcat, "qshape": qshape,
+		"postconf": postconf, "postfix": postfixCommand,
 	}
 	if program := programs[filepath.Base(args[0])]; program != nil {
 		return program(a, args[1:])

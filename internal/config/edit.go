@@ -56,7 +56,7 @@ func (o *outline) put(text, key, value string) (string, error) {
 			return text[:e.value] + value + text[e.after:], nil
 		case strings.HasPrefix(key, e.key+"."):
 			return "", fmt.Errorf("%s stands in the inline table %s: change it by hand", key, e.key)
-		case strings.HasPrefix(e.key, section+".") && section != "" && e.table != section:
+		case strings.HasPrefix(e.key, section+".") && section != "" && (e.table == "" || strings.HasPrefix(section, e.table+".")):
 			dotted = e
 		case e.table == section && e.end > last:
 			last = e.end
@@ -113,6 +113,9 @@ func outlineOf(text string) (*outline, error) {
 		}
 		start := strings.LastIndexByte(text[:at], '\n') + 1
 		key := strings.Join(parts, ".")
+		if e.Kind == unstable.ArrayTable {
+			return nil, fmt.Errorf("[[%s]]: no key is a list of tables", key)
+		}
 		if e.Kind != unstable.KeyValue {
 			table = key
 			o.headers[table] = lineEnd(text, end)
@@ -181,4 +184,19 @@ func stringEnd(text string, at int) int {
 		}
 	}
 	return len(text)
+}
+
+// CommentOut puts a # in front of the lines of keys, so that their defaults hold.
+func CommentOut(text string, keys map[string]string) (string, error) {
+	o, err := outlineOf(text)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range slices.Backward(o.entries) {
+		if _, wanted := keys[e.key]; wanted {
+			lines := "#" + strings.ReplaceAll(strings.TrimSuffix(text[e.start:e.end], "\n"), "\n", "\n#")
+			text = text[:e.start] + lines + strings.Repeat("\n", strings.Count(text[e.end-1:e.end], "\n")) + text[e.end:]
+		}
+	}
+	return text, nil
 }

@@ -90,3 +90,11 @@ func FuzzEdit(f *testing.F) {
 		}
 	})
 }
+
+func TestCommentOut(t *testing.T) {
+	got, err := CommentOut(edited, map[string]string{"smtp.bare_newline_networks": "", "routing.log.x": "", "nosuch": ""})
+	want := strings.NewReplacer("bare_newline", "#bare_newline", "  \"192", "#  \"192", "  '198", "#  '198", "\n]", "\n#]", "log.x", "#log.x").Replace(edited)
+	if err != nil || got != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+}
