@@ -3,6 +3,9 @@ package config
 // Queue is when the next attempt is made, and how much of the mail that waits goes to one site at once (docs/queue.md). A site is
 // what shares mail exchangers: all domains of one provider.
 type Queue struct {
+	// Recipients in memory whose mail waits; the others are in the database until their time comes.
+	Window int `toml:"window" min:"1000" max:"100000000" apply:"restart"`
+
 	// Connections to a site at first; more as it goes well, fewer as it does not, up to mta.concurrency_per_destination.
 	InitialDestinationConcurrency int `toml:"initial_destination_concurrency" min:"1" max:"10000"`
 	// Attempts in a row that find a site unreachable, or are refused by it as such, before it rests.

@@ -8,7 +8,7 @@ import (
 )
 
 func defaultQueue() Queue {
-	return Queue{InitialDestinationConcurrency: 5, DestinationConcurrencyFailedCohortLimit: 3, RestMin: Duration(5 * time.Minute), RestMax: Duration(time.Hour)}
+	return Queue{Window: 100_000, InitialDestinationConcurrency: 5, DestinationConcurrencyFailedCohortLimit: 3, RestMin: Duration(5 * time.Minute), RestMax: Duration(time.Hour)}
 }
 
 func (s *Site) setDefaults() { s.RateTimeUnit = Duration(time.Minute) }

@@ -29,7 +29,6 @@ import (
 	"github.com/postrider/postrider/internal/obs"
 	"github.com/postrider/postrider/internal/state/directory"
 	"github.com/postrider/postrider/internal/state/queue"
-	"github.com/postrider/postrider/internal/state/queue/sched"
 	"github.com/postrider/postrider/internal/wire/imap"
 	"github.com/postrider/postrider/internal/wire/smtp"
 )
@@ -45,7 +44,8 @@ const (
 
 // openQueue makes the queue with its agents.
 func (n *Node) openQueue(c *config.Config) error {
-	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger, Events: n.events}, nil)
+	n.sites.Store(newSitePolicy(c))
+	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger, Events: n.events, SiteOf: n.siteOf}, nil)
 	n.verifier = newVerifier(n.mta, n.opt.Now)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	local, err := n.localLane(c)
@@ -56,7 +56,9 @@ func (n *Node) openQueue(c *config.Config) error {
 		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
 		Removed: func(id queueid.ID) { n.events.Emit(obs.Removed{ID: id}) },
 		Retry:   retry(c),
-		Policy:  sched.Policy{Limits: sched.Limits{PerRoute: c.MTA.ConcurrencyPerDestination, Total: c.MTA.Concurrency, Mailbox: mailboxFlying}},
+		Policy:  n.sites.Load().policy,
+		Site:    n.mta.Site,
+		Window:  c.Queue.Window,
 		Lanes: map[flow.Transport]queue.Lane{
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
 			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},
@@ -67,14 +69,6 @@ func (n *Node) openQueue(c *config.Config) error {
 		},
 	})
 	return nil
-}
-
-func retry(c *config.Config) queue.Retry {
-	r := queue.Retry{Expire: c.MTA.ExpireAfter.D(), ExpireBounce: c.MTA.BounceExpireAfter.D()}
-	for _, d := range c.MTA.Retry {
-		r.Waits = append(r.Waits, d.D())
-	}
-	return r
 }
 
 // addressBook is the directory as routing asks it.

@@ -76,6 +76,7 @@ type Node struct {
 	tables    *lookup.Opener // of all settings that name lookup tables
 	routing   atomic.Pointer[route.Router]
 	access    atomic.Pointer[accessControl]
+	sites     atomic.Pointer[sitePolicy]
 	verifier  *verifier
 	mta       *mta.Agent
 	reporter  *report.Reporter

@@ -104,6 +104,7 @@ func (s *services) configure(c *config.Config) error {
 	s.auth.SetConfig(s.node.authConfig(c))
 	s.web.setTLS(s.node.certs.TLSConfig(certs.Web))
 	s.node.queue.Configure(retry(c))
+	s.node.useSites(newSitePolicy(c))
 	return nil
 }
 
