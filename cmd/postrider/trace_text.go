@@ -122,10 +122,10 @@ func (a *app) tellRecord(w io.Writer, r traceRecord) {
 	if len(lines) == 0 {
 		lines = []string{""}
 	}
-	const hang = "  %-15s  %-10s  %s\n"
-	fmt.Fprintf(w, hang, r.Time.Local().Format("15:04:05.000000"), printable(what), printable(lines[0]))
-	for _, l := range lines[1:] {
-		fmt.Fprintf(w, hang, "", "", printable(l))
+	at := r.Time.Local().Format("15:04:05.000000")
+	for _, l := range lines {
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-15s  %-10s  %s", at, printable(what), printable(l)), " "))
+		at, what = "", ""
 	}
 }
 
