@@ -76,10 +76,14 @@ func (q *Queue) fill(ctx context.Context) error {
 		}
 	}
 	until := q.opt.Now().Add(horizon)
+	siteUntil := until
+	if q.flushed != [len(classes)]time.Time{} {
+		siteUntil = until.Add(farFuture)
+	}
 	q.pump()
 	q.mu.Unlock()
 	for _, site := range drained {
-		if err := q.refill(ctx, site, until); err != nil {
+		if err := q.refill(ctx, site, siteUntil); err != nil {
 			return err
 		}
 	}
@@ -91,41 +95,52 @@ func (q *Queue) fill(ctx context.Context) error {
 	return nil
 }
 
-// pass goes on through the rows of a class, from where it stopped.
+// pass goes on through the rows of a class, from where it stopped. After a flush it also goes through what is not due.
 func (q *Queue) pass(ctx context.Context, c sched.Class, until time.Time) error {
 	q.mu.Lock()
 	if q.rewind[c] && q.drained(c) {
-		q.rewind[c], q.passed[c] = false, place{}
+		q.rewind[c], q.passed[c], q.flushPassed[c] = false, place{}, place{}
 	}
 	flushed := q.flushed[c]
+	q.wanting[c] = false
 	q.mu.Unlock()
-	if !flushed.IsZero() {
-		until = until.Add(farFuture)
+	_, err := q.advance(ctx, c, until, &q.passed[c])
+	if err != nil || flushed.IsZero() {
+		return err
 	}
+	end, err := q.advance(ctx, c, until.Add(farFuture), &q.flushPassed[c])
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if end && q.flushed[c] == flushed && len(q.crowded) == 0 && !q.rewind[c] {
+		q.flushed[c], q.flushPassed[c] = time.Time{}, place{}
+	}
+	return err
+}
+
+// advance brings what comes behind a place as long as there is room, and moves the place; end tells whether that was all.
+func (q *Queue) advance(ctx context.Context, c sched.Class, until time.Time, at *place) (end bool, err error) {
 	for {
 		q.mu.Lock()
-		from, n := q.passed[c], min(q.share(c)-q.resident[c], feedSlice)
+		from, n := *at, min(q.share(c)-q.resident[c], feedSlice)
+		q.wanting[c] = n <= 0
 		q.mu.Unlock()
 		if n <= 0 {
-			return nil
+			return false, nil
 		}
 		rows, err := q.dueRows(ctx, c, from, until, n)
 		if err == nil {
 			err = q.bringRows(ctx, rows)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		q.mu.Lock()
-		if len(rows) > 0 && q.passed[c] == from { // nobody has begun anew meanwhile
-			q.passed[c] = rows[len(rows)-1].place
-		}
-		if len(rows) < n && !flushed.IsZero() && q.flushed[c] == flushed {
-			q.flushed[c], q.passed[c] = time.Time{}, place{}
+		if len(rows) > 0 && *at == from { // nobody has begun anew meanwhile
+			*at = rows[len(rows)-1].place
 		}
 		q.mu.Unlock()
 		if len(rows) < n {
-			return nil
+			return true, nil
 		}
 	}
 }

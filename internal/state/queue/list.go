@@ -116,7 +116,7 @@ func (q *Queue) Flush() {
 		q.settle(it)
 	}
 	for c := range q.flushed {
-		q.flushed[c] = now
+		q.flushed[c], q.flushPassed[c] = now, place{}
 	}
 	q.sched.Flush(now)
 	if !q.started { // only the rows will tell the next start
@@ -234,7 +234,9 @@ func (q *Queue) Counts() map[string]int {
 	now := q.opt.Now()
 	counts := map[string]int{"incoming": 0, "active": 0, "deferred": 0, "hold": 0, "corrupt": 0}
 	for _, it := range q.jobs {
-		counts[it.state(now)]++
+		if len(it.rcpts) > 0 { // else its last change is being written
+			counts[it.state(now)]++
+		}
 	}
 	counts["deferred"] += q.away[Queued]
 	counts["hold"] += q.away[Hold]

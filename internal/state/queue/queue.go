@@ -131,20 +131,22 @@ type Queue struct {
 	replayed map[queueid.ID]recipe.BlobRef // records of jobs in rows only that a start would replay
 	retry    Retry
 
-	resident [len(classes)]int       // recipients in memory of items with rows, by class
-	lines    map[string]int          // recipients that the scheduler has, by site
-	away     map[State]int           // jobs in rows only
-	parked   map[*item]bool          // of which something waits that the rows do not say yet
-	departed map[queueid.ID]bool     // not nil: rows are being read; jobs that left memory meanwhile
-	crowded  map[string]bool         // sites of which feed has passed something over
-	rewind   [len(classes)]bool      // feed has to begin anew when there is room
-	passed   [len(classes)]place     // up to where feed has looked
-	flushed  [len(classes)]time.Time // not zero: what was tried before is due
-	sites    map[string]string       // by domain, as far as Site told
-	asking   int                     // calls of Site under way
-	mercy    time.Time               // the clock jumped forward: nothing expires before
-	hungry   chan struct{}           // capacity 1: feed has something to do
-	loading  sync.Mutex              // one fetch at a time; taken before mu
+	resident    [len(classes)]int       // recipients in memory of items with rows, by class
+	lines       map[string]int          // recipients that the scheduler has, by site
+	away        map[State]int           // jobs in rows only
+	parked      map[*item]bool          // of which something waits that the rows do not say yet
+	departed    map[queueid.ID]bool     // not nil: rows are being read; jobs that left memory meanwhile
+	crowded     map[string]bool         // sites of which feed has passed something over
+	rewind      [len(classes)]bool      // feed has to begin anew when there is room
+	wanting     [len(classes)]bool      // feed has stopped for lack of room
+	passed      [len(classes)]place     // up to where feed has looked
+	flushed     [len(classes)]time.Time // not zero: what was tried before is due
+	flushPassed [len(classes)]place     // up to where feed has looked for that
+	sites       map[string]string       // by domain, as far as Site told
+	asking      int                     // calls of Site under way
+	mercy       time.Time               // the clock jumped forward: nothing expires before
+	hungry      chan struct{}           // capacity 1: feed has something to do
+	loading     sync.Mutex              // one fetch at a time; taken before mu
 
 	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet
 	stopping bool

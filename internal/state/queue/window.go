@@ -115,7 +115,7 @@ func (q *Queue) measure(it *item) {
 	}
 	q.resident[it.urgency] += n - it.counted
 	it.counted = n
-	if q.rewind[it.urgency] && q.drained(it.urgency) {
+	if (q.rewind[it.urgency] || q.wanting[it.urgency]) && q.drained(it.urgency) {
 		q.bring()
 	}
 }
