@@ -119,7 +119,7 @@ func (n *Node) configureLocal(l *localMail, c *config.Config) {
 	}
 	l.agent.Set(&pickup.Settings{Hostname: c.Hostname, Domain: c.Domain, MaxSize: int64(c.SMTP.MaxMessageSize),
 		MaxPerHour: c.Sendmail.MaxMessagesPerHour, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
-		Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Gate: n.contentGates(c, "sendmail")})
+		Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Gate: n.contentGates(c, "sendmail"), Traced: c.Trace.Enabled})
 }
 
 // stopLocal ends both; submissions under way get until ctx ends.

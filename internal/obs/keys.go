@@ -40,6 +40,7 @@ const (
 	KeyTops      = "top"        // messages whose beginning POP3 fetched
 	KeyRetrieved = "retr"       // messages that POP3 fetched
 	KeyRemoved   = "del"        // messages that POP3 removed
+	KeyClass     = "class"      // of what a delivery met: see flow.Class
 	KeySite      = "site"       // what shares limits with a host
 	KeyLocal     = "local"      // our address of a connection
 	KeyTrust     = "trust"      // what the TLS of a host that we connected to proves

@@ -158,6 +158,7 @@ func (a *attrs) delivery(e Delivery) {
 	a.str(KeyDelays, delays(e.Delays))
 	a.str(KeyDSN, e.DSN.String())
 	a.str(KeyStatus, string(e.Outcome))
+	a.str(KeyClass, e.Class)
 	a.str(KeyReply, e.Text)
 }
 

@@ -52,6 +52,7 @@ type Settings struct {
 	Router      *route.Router
 	Admission   Admission
 	Gate        gate.Gate // who judges: milters, checks of the content; nil: nobody
+	Traced      bool      // what rules find is told to Agent.Events (obs.Judged)
 }
 
 // Agent takes mail. It implements submit.Handler.

@@ -66,6 +66,7 @@ type message struct {
 	counted   bool // against its user's rate
 	begun     bool // some of its bytes were asked for
 	messageID string
+	heard     gate.Heard // what rules found and nobody was told yet
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -132,9 +133,26 @@ func (m *message) accept(ctx context.Context, body io.Reader) error {
 	if err := in.Accept(ctx, job); err != nil {
 		return err
 	}
+	m.tell()
 	m.agent.Events.Emit(obs.Submitted{ID: m.id, UID: m.uid, Via: m.via, From: job.From, MessageID: m.messageID,
 		Size: job.Size(), Nrcpt: len(job.Recipients)})
 	return nil
+}
+
+// routed hears, for the trace, which rules lead recipients where; nil: there is none.
+func (m *message) routed() func(route.Note) {
+	if !m.settings.Traced {
+		return nil
+	}
+	return func(n route.Note) { m.heard.Route(n.Rule, n.Key, n.Result) }
+}
+
+// tell tells the trace what rules have found.
+func (m *message) tell() {
+	if j, ok := m.heard.Take(m.rcpt); ok && m.settings.Traced {
+		j.ID, j.Service = m.id, "sendmail"
+		m.agent.Events.Emit(j)
+	}
 }
 
 // tokenAge bounds what is believed of a token's time: it is the user's word.
@@ -180,11 +198,11 @@ func badAddress(err error, sender bool) error {
 func (m *message) route(ctx context.Context) error {
 	var first, err error
 	router, good := m.settings.Router, 0
-	if m.plan.From, err = router.Sender(ctx, m.from, nil); err != nil {
+	if m.plan.From, err = router.Sender(ctx, m.from, m.routed()); err != nil {
 		return err
 	}
 	for _, r := range m.rcpt {
-		query := route.Query{From: m.plan.From, To: r, MayRelay: true}
+		query := route.Query{From: m.plan.From, To: r, MayRelay: true, Note: m.routed()}
 		targets, err := router.Recipient(ctx, query)
 		if status.IsTemporary(err) {
 			return err
@@ -262,6 +280,9 @@ func (m *message) draft(in *intake.Message) *accept.Message {
 		tx.Envelope.Body = envelope.Body8BitMIME // whatever the program said
 	}
 	conn := &gate.Conn{Service: "sendmail", Session: m.id.String(), Client: tx.Client}
+	if m.settings.Traced {
+		conn.Note = m.heard.Note
+	}
 	return &accept.Message{Tx: &gate.Transaction{Transaction: tx, Conn: conn, Envelope: &tx.Envelope, MayRelay: true}, Plan: &m.plan, Index: in.Index,
 		Trace: m.trace(), Message: gate.NewMessage(in, in.Head(), in.Header, in.HeaderComplete() == nil, in.Size())}
 }
