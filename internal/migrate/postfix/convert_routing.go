@@ -20,7 +20,7 @@ func deliverTo(m *move, p *param) verdict {
 		if keys := m.byName[p.name]; len(keys) > 0 {
 			return m.named(p, keys)
 		}
-		return unsupported("only virtual_transport and local_transport can lead to the program that keeps mailboxes")
+		return unsupported("there is no key of its name")
 	}
 	return meaningless("mail is kept here; what %s leads to is replaced (--keep-mailboxes would keep it)", clip(p.value))
 }

@@ -23,6 +23,8 @@
 //	networks.go    lists of networks
 //	convert*.go    those that need more than a change of name
 //	services.go, override.go   the services of master.cf, and their -o
+//	pipes.go       programs that get mail, pipe(8)
+//	postconf.go    our settings under Postfix's names, both ways
 //	spawn.go       programs that systemd starts instead of master.cf
 //	tables.go      the tables that are named, and their files
 //	accounts.go    import.sh: domains and accounts

@@ -21,6 +21,7 @@ func (m *move) render() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	entries = append(entries, m.pipeEntries(entries)...)
 	refused := map[string]string{}
 	for range maxRefusals {
 		text := m.write(entries, refused)

@@ -97,7 +97,8 @@ func convertRules() []rule {
 		{names: "virtual_mailbox_domains", keys: "import.sh routing.virtual_mailbox_domains", do: mailboxDomains, text: "import.sh adds them; with --keep-mailboxes they go to the key"},
 		{names: "virtual_mailbox_maps", keys: "import.sh routing.virtual_mailbox_maps", do: mailboxes, text: "import.sh adds the accounts; with --keep-mailboxes the tables go to the key"},
 		{names: "local_recipient_maps", keys: "import.sh routing.local_recipient_maps", do: localRecipients, text: "import.sh adds the users of the system"},
-		{names: "virtual_transport mailbox_transport local_transport", keys: "routing.virtual_transport routing.local_transport", do: deliverTo, text: "mail is kept here; with --keep-mailboxes it goes on as before"},
+		{names: "virtual_transport mailbox_transport local_transport", keys: "routing.virtual_transport routing.mailbox_transport routing.local_transport", do: deliverTo, text: "mail is kept here; with --keep-mailboxes it goes on as before"},
+		{names: "mailbox_command home_mailbox", keys: "routing.mailbox_command routing.home_mailbox helper.enabled", do: userMailbox, text: "mail is kept here; with --keep-mailboxes it goes on as before, by the helper"},
 		{names: "mailbox_size_limit virtual_mailbox_limit", keys: "routing.mailbox_size_limit", do: mailboxLimit, text: "room is said for each account: postrider account set --quota"},
 		{names: "smtpd_client_connection_count_limit", keys: "smtp.max_connections_per_address", do: connectionCount},
 		{names: "smtpd_sasl_auth_enable", do: saslServer, text: "AUTH is offered on submission and submissions, under TLS"},
@@ -147,8 +148,8 @@ func meaninglessRules() []rule {
 			"smtp_sasl_auth_cache_name smtp_sasl_auth_cache_time smtp_sasl_auth_soft_bounce", fate: Meaningless, text: "a password is sent to the relay under TLS only"},
 		{names: "newaliases_path berkeley_db_create_buffer_size berkeley_db_read_buffer_size lmdb_map_size default_database_type proxy_read_maps proxy_write_maps",
 			fate: Meaningless, text: "the text of a table is read; nothing is compiled, and nothing is asked through a proxy"},
-		{names: "virtual_mailbox_base virtual_uid_maps virtual_gid_maps virtual_minimum_uid virtual_mailbox_lock home_mailbox mail_spool_directory mailbox_delivery_lock " +
-			"mailbox_command mailbox_command_maps mailbox_transport_maps strict_mailbox_ownership deliver_lock_attempts deliver_lock_delay stale_lock_time dont_remove " +
+		{names: "virtual_mailbox_base virtual_uid_maps virtual_gid_maps virtual_minimum_uid virtual_mailbox_lock mail_spool_directory mailbox_delivery_lock " +
+			"mailbox_command_maps mailbox_transport_maps strict_mailbox_ownership deliver_lock_attempts deliver_lock_delay stale_lock_time dont_remove " +
 			"require_home_directory virtual_mailbox_limit_maps virtual_mailbox_limit_override virtual_create_maildirsize virtual_maildir_extended virtual_overquota_bounce " +
 			"virtual_trash_count sun_mailtool_compatibility", fate: Meaningless, text: ownMail},
 		{names: "biff", fate: Meaningless, text: "mail clients are told by IMAP IDLE"},

@@ -45,7 +45,7 @@ func moreRules() []rule {
 		{names: "smtpd_command_filter smtpd_noop_commands smtp_reply_filter smtpd_dns_reply_filter smtp_dns_reply_filter default_delivery_status_filter " +
 			"local_delivery_status_filter pipe_delivery_status_filter smtp_delivery_status_filter virtual_delivery_status_filter", fate: Unsupported,
 			text: "commands, replies and outcomes cannot be rewritten"},
-		{names: "fallback_transport fallback_transport_maps", fate: Unsupported, text: "mail for local names that do not exist can go to routing.luser_relay"},
+		{names: "fallback_transport_maps", fate: Unsupported, text: "mail for local names that do not exist can go to routing.fallback_transport or routing.luser_relay"},
 		{names: "command_execution_directory command_expansion_filter execution_directory_expansion_filter forward_expansion_filter local_command_shell allow_min_user", fate: Meaningless,
 			text: "programs of aliases are run without a shell, in an empty environment (docs/aliases.md)"},
 		{names: "disable_dns_lookups smtp_host_lookup", fate: Unsupported, text: "mail exchangers are asked of the DNS; routing.relayhost with an address in brackets needs none"},

@@ -277,14 +277,6 @@ func (m *move) transportUsed(name string) bool {
 	return false
 }
 
-// program judges a service that gives mail to a program.
-func (m *move) program(_ *param, s *Service) verdict {
-	if !m.transportUsed(s.Name) {
-		return meaningless("nothing sends mail to it")
-	}
-	return unsupported("transports that run programs are not there; use an alias \"|program\" (docs/aliases.md): %s", clip(strings.Join(s.Args, " ")))
-}
-
 // loopback is this host: where content filters of Postfix are.
 func loopback() config.Networks {
 	return config.Networks{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")}}
