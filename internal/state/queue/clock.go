@@ -18,6 +18,9 @@ const (
 // which somebody may set it right.
 func (q *Queue) watchClock() {
 	defer q.wg.Done()
+	if err := q.removeEmpty(q.ctx); err != nil && q.ctx.Err() == nil {
+		q.opt.Log.Error("jobs without recipients cannot be looked for", "error", err)
+	}
 	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()
 	clock, began := q.opt.Now().Round(0), time.Now() // Round: the wall clock's reading only

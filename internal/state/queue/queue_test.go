@@ -44,7 +44,11 @@ type world struct {
 func key(id queueid.ID, no int) string { return fmt.Sprintf("%v/%d", id, no) }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, db: dbtest.Open(t), records: map[recipe.BlobRef][]byte{}, boxes: map[string]int{}, remote: map[string]int{},
+	var d *db.DB
+	if t != nil { // else the caller has one
+		d = dbtest.Open(t)
+	}
+	return &world{t: t, db: d, records: map[recipe.BlobRef][]byte{}, boxes: map[string]int{}, remote: map[string]int{},
 		ledger: map[string]queueid.ID{},
 		ids:    queueid.NewSource(time.Now, 1, 1)}
 }
@@ -530,4 +534,8 @@ func TestRemovedIsSaidOnce(t *testing.T) {
 		}
 		w.stop(q)
 	})
+}
+
+func testPolicy() sched.Policy {
+	return sched.Policy{Limits: sched.Limits{PerRoute: 20, Total: 100, Mailbox: 50}}
 }

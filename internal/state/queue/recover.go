@@ -81,24 +81,37 @@ func (q *Queue) recorded(ctx context.Context, id queueid.ID) (rows bool, done ma
 // loadSlice is how many rows one read transaction returns.
 const loadSlice = 2000
 
-// countRows counts the jobs that have rows, and removes those of which nothing is left to do.
+// countRows counts the jobs that have rows.
 func (q *Queue) countRows(ctx context.Context) error {
-	var from queueid.ID
 	counts := map[State]int{}
+	err := q.opt.DB.Read(ctx, func(tx *db.Tx) error {
+		clear(counts)
+		rows := tx.Query("SELECT state, COUNT(*) FROM job GROUP BY state")
+		for rows.Next() {
+			counts[State(rows.Int64(0))] = rows.Int(1)
+		}
+		return rows.Err()
+	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.away = counts
+	return err
+}
+
+// removeEmpty removes the jobs of which nothing is left to do.
+func (q *Queue) removeEmpty(ctx context.Context) error {
+	var from queueid.ID
 	for more := true; more; {
 		n := 0
-		var ended []queueid.ID
+		ended := map[queueid.ID]State{}
 		err := q.opt.DB.Read(ctx, func(tx *db.Tx) error {
 			rows := tx.Query(`SELECT queue_id, state, EXISTS (SELECT 1 FROM job_recipient WHERE job_recipient.queue_id = job.queue_id)
 				FROM job WHERE queue_id > ? ORDER BY queue_id LIMIT ?`, from[:], loadSlice)
 			for rows.Next() {
 				n++
-				copy(from[:], rows.Bytes(0))
-				if !rows.Bool(2) {
-					ended = append(ended, from)
-					continue
+				if copy(from[:], rows.Bytes(0)); !rows.Bool(2) {
+					ended[from] = State(rows.Int64(1))
 				}
-				counts[State(rows.Int64(1))]++
 			}
 			return rows.Err()
 		})
@@ -106,12 +119,14 @@ func (q *Queue) countRows(ctx context.Context) error {
 			return err
 		}
 		more = n == loadSlice
-		for _, id := range ended {
-			q.enqueue(func(tx *db.Tx) error { return deleteRows(tx, id) }, nil)
+		q.mu.Lock()
+		for id, state := range ended {
+			if q.jobs[id] == nil {
+				q.away[state]--
+				q.enqueue(func(tx *db.Tx) error { return deleteRows(tx, id) }, nil)
+			}
 		}
+		q.mu.Unlock()
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.away = counts
 	return nil
 }
