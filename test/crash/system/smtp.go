@@ -31,7 +31,7 @@ type SMTP struct {
 type Mail struct {
 	Token string
 	Size  int
-	To    []string // local parts
+	To    []string // local parts, or whole addresses
 	Bdat  bool     // BDAT in chunks instead of DATA
 	Hint  bool     // SIZE= in MAIL
 }
@@ -108,7 +108,10 @@ func (c *SMTP) Send(m Mail) ([]ledger.Ack, error) {
 		return nil, err
 	}
 	for _, to := range m.To {
-		if _, err := c.command("RCPT TO:<" + to + "@here.example>"); err != nil {
+		if !strings.Contains(to, "@") {
+			to += "@here.example"
+		}
+		if _, err := c.command("RCPT TO:<" + to + ">"); err != nil {
 			c.command("RSET")
 			return nil, err
 		}
