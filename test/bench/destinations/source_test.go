@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// senders are the sessions that mail comes by.
-const senders = 8
+const (
+	senders       = 8   // sessions that mail comes by
+	perConnection = 500 // messages of one connection
+)
 
 // offer sends one message after the other at a steady rate, each to the next destination, and returns how many each was
 // promised. A message says when it was begun.
@@ -21,14 +23,17 @@ func offer(t *testing.T, addr string, perSecond int, long time.Duration) (promis
 	var wg sync.WaitGroup
 	for range senders {
 		wg.Go(func() {
+			used := 0
 			c, err := smtp.Dial(addr)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
 			for next := range turns {
-				if err := send(c, next.number); err != nil {
+				if used++; err == nil && used%perConnection == 0 {
+					c.Quit()
+					c, err = smtp.Dial(addr)
+				}
+				if err == nil {
+					err = send(c, next.number)
+				}
+				if err != nil {
 					t.Error(err)
 					return
 				}
@@ -36,7 +41,12 @@ func offer(t *testing.T, addr string, perSecond int, long time.Duration) (promis
 				promised[next.number]++
 				mu.Unlock()
 			}
-			c.Quit()
+			if err == nil {
+				err = c.Quit()
+			}
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))
