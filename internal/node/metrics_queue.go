@@ -49,6 +49,7 @@ func (f *queueFigures) get() (queue.Stats, []sched.SiteInfo) {
 
 // watchQueue makes the gauges of the queue and its sites.
 func (n *Node) watchQueue() {
+	n.nameSites(n.sites.Load())
 	f := &queueFigures{node: n}
 	byState := func(name, help string, of func(queue.Count) float64) {
 		n.metrics.GaugeSet(name, help, "state", func() map[string]float64 {
@@ -182,4 +183,13 @@ func ageLabel(i int) string {
 		return fmt.Sprintf("%.0f", queue.AgeBounds[i].Minutes())
 	}
 	return "more"
+}
+
+// nameSites gives the sites that presets and the configuration name their labels.
+func (n *Node) nameSites(p *sitePolicy) {
+	names := make([]string, 0, len(p.policy.Sites))
+	for name := range p.policy.Sites {
+		names = append(names, name)
+	}
+	n.metrics.NameSites(names)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postrider/postrider/internal/decide/sites"
 	"github.com/postrider/postrider/internal/obs/metrics"
 	"github.com/postrider/postrider/internal/state/queue"
 	"github.com/postrider/postrider/internal/state/queue/sched"
@@ -44,18 +45,23 @@ func TestMetricsOfMailThatLeaves(t *testing.T) {
 	if t.Failed() {
 		t.Log(body)
 	}
+	for _, p := range sites.Presets() {
+		if here.metrics.SiteLabel(p.Name) != p.Name {
+			t.Errorf("%s has no label of its own", p.Name)
+		}
+	}
 }
 
 // However many sites have mail waiting, few have a label of their own: the named ones and the largest.
 func TestLabelsOfSitesAreBounded(t *testing.T) {
 	n := &Node{metrics: metrics.New("x")}
 	n.metrics.NameSites([]string{"google"})
-	sites := map[string]queue.Count{"": {Recipients: 7}, "google": {Recipients: 1}}
+	groups := map[string]queue.Count{"": {Recipients: 7}, "google": {Recipients: 1}}
 	for i := range 500 {
-		sites[fmt.Sprintf("site%03d.example", i)] = queue.Count{Recipients: 1000 - i}
+		groups[fmt.Sprintf("site%03d.example", i)] = queue.Count{Recipients: 1000 - i}
 	}
 	recipients := func(c queue.Count) float64 { return float64(c.Recipients) }
-	got := n.largestSites(sites, recipients, func(a, b float64) float64 { return a + b })
+	got := n.largestSites(groups, recipients, func(a, b float64) float64 { return a + b })
 	if len(got) != shownSites+3 || got["google"] != 1 || got[ownSite] != 7 || got["site019.example"] != 981 {
 		t.Errorf("%v", got)
 	}
@@ -74,7 +80,7 @@ func TestLabelsOfSitesAreBounded(t *testing.T) {
 	if len(waiting) != shownSites+2 || waiting["dead.example"] != 3 || waiting[metrics.OtherSite] != 11 {
 		t.Errorf("%v", waiting)
 	}
-	oldest := n.largestSites(sites, recipients, func(a, b float64) float64 { return max(a, b) })
+	oldest := n.largestSites(groups, recipients, func(a, b float64) float64 { return max(a, b) })
 	if oldest[metrics.OtherSite] != 980 {
 		t.Errorf("the oldest of the others: %v", oldest[metrics.OtherSite])
 	}

@@ -73,6 +73,7 @@ func (p *sitePolicy) ofNextHop(t flow.Transport, route string) string {
 // useSites puts another policy in force. Which site a domain belongs to may be known for an hour by its old name.
 func (n *Node) useSites(p *sitePolicy) {
 	n.sites.Store(p)
+	n.nameSites(p)
 	n.queue.SetPolicy(p.policy)
 }
 
