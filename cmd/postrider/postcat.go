@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/postrider/postrider/internal/admin"
+	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/queueid"
 )
 
@@ -202,7 +203,7 @@ func envelopeRecords(j admin.Job, content int64) []record {
 	attribute("log_ident", j.ID)
 	attribute("envelope_id", e.EnvID)
 	attribute("ret_flags", map[string]string{"full": "1", "hdrs": "2"}[e.Ret])
-	list = append(list, record{letter: recSender, name: "sender", text: j.Sender})
+	list = append(list, record{letter: recSender, name: "sender", text: unquoted(j.Sender)})
 	attribute("encoding", map[string]string{"8bitmime": "8bit", "binarymime": "binary"}[e.Body])
 	if cl := e.Client; cl.Address != "" {
 		name, port := cl.Name, fmt.Sprint(cl.Port)
@@ -241,13 +242,22 @@ func envelopeRecords(j admin.Job, content int64) []record {
 			orcpt = "rfc822;" + r.Original
 		}
 		attribute("dsn_orig_rcpt", orcpt)
-		to := record{letter: recRecipient, name: "recipient", text: r.Address}
+		to := record{letter: recRecipient, name: "recipient", text: unquoted(r.Address)}
 		if r.Done {
 			to.letter, to.name = recDone, "done_recipient"
 		}
-		list = append(list, record{letter: recOriginal, name: "original_recipient", text: r.Original}, to)
+		list = append(list, record{letter: recOriginal, name: "original_recipient", text: unquoted(r.Original)}, to)
 	}
 	return list
+}
+
+// unquoted is an address as queue files have it: without the quotes that its local part needs elsewhere.
+func unquoted(s string) string {
+	a, err := address.Parse(s, true)
+	if err != nil || a.IsZero() {
+		return s
+	}
+	return a.Local + "@" + a.Domain
 }
 
 // message writes header and body: a record for each line, several for a long one.
@@ -260,30 +270,33 @@ func (c *cat) message(ctx context.Context, api admin.API, id string) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	r := bufio.NewReaderSize(m, recordText)
+	r := bufio.NewReaderSize(m, recordText+len("\r\n"))
 	inBody, fresh := false, true // in the header, at the beginning of a line
 	for {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return nil
-		}
-		whole := err == nil
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) {
+		line, err := r.Peek(r.Size())
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		letter, name := byte(recText), "regular_text"
-		if errors.Is(err, bufio.ErrBufferFull) {
-			letter, name = recTextBroken, "unterminated_text"
+		if len(line) == 0 {
+			return nil
 		}
-		text := bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		letter, name, size := byte(recText), "regular_text", len(line)
+		if end := bytes.IndexByte(line, '\n'); end >= 0 {
+			size = end + 1
+		} else if len(line) == r.Size() {
+			letter, name, size = recTextBroken, "unterminated_text", recordText
+		}
+		text := line[:size]
+		if letter == recText {
+			text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+		}
 		if fresh && !inBody && !isField(text) {
 			inBody = true
 		}
-		show := c.header && !inBody || c.body && inBody
-		c.text(show, letter, name, text)
-		fresh = whole
-		if errors.Is(err, io.EOF) {
-			return nil
+		c.text(c.header && !inBody || c.body && inBody, letter, name, text)
+		fresh = letter == recText
+		if _, err := r.Discard(size); err != nil {
+			return err
 		}
 	}
 }
@@ -327,7 +340,7 @@ func (c *cat) record(r record) {
 	}
 }
 
-// text writes a line of the message; the parts of a long one are lines of their own with -v, -o and -d only.
+// text writes a line of the message; the parts of a long one are lines of their own with -v and -o only.
 func (c *cat) text(show bool, letter byte, name string, text []byte) {
 	if !c.prefix(show, letter, len(text)) {
 		return
@@ -335,7 +348,7 @@ func (c *cat) text(show bool, letter byte, name string, text []byte) {
 	end := "\n"
 	if c.verbose {
 		fmt.Fprintf(c.w, "%s: ", name)
-	} else if letter == recTextBroken && !c.offsets && !c.decimal {
+	} else if letter == recTextBroken && !c.offsets {
 		end = ""
 	}
 	_, _ = c.w.Write(c.safe(text)) // Flush has the error

@@ -11,6 +11,7 @@ import (
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/mail/address"
 	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/status"
 )
 
 // postqueue is Postfix's command of that name: it lists the queue (-p, -j) and has mail tried now (-f, -i, -s).
@@ -136,11 +137,7 @@ func (a *app) listQueue(ctx context.Context, api admin.API) error {
 // writeJob writes one message, its recipients behind the reason that they wait for.
 func writeJob(w *bufio.Writer, j admin.Job) {
 	mark := map[string]string{"active": "*", "hold": "!"}[j.State]
-	from := j.Sender
-	if from == "" {
-		from = "MAILER-DAEMON" // as Postfix shows the null reverse-path
-	}
-	fmt.Fprintf(w, queueLine, j.ID+mark, j.Size, j.Arrival.Local().Format("Mon Jan _2 15:04:05"), plain(from))
+	fmt.Fprintf(w, queueLine, j.ID+mark, j.Size, j.Arrival.Local().Format("Mon Jan _2 15:04:05"), plain(postfixSender(j)))
 	why := ""
 	for _, r := range j.Recipients {
 		if reason := postfixReason(r); reason != "" && reason != why {
@@ -150,6 +147,14 @@ func writeJob(w *bufio.Writer, j admin.Job) {
 		fmt.Fprintf(w, queueLine, "", "", "", plain(r.Address))
 	}
 	fmt.Fprintln(w)
+}
+
+// postfixSender is the sender as Postfix shows it, who has a name for the null reverse-path.
+func postfixSender(j admin.Job) string {
+	if j.Sender == "" {
+		return "MAILER-DAEMON"
+	}
+	return j.Sender
 }
 
 // postfixReason is why a recipient waits, in the way Postfix puts it, since programs look for its words: "connect to …" for
@@ -167,9 +172,29 @@ func postfixReason(r admin.Recipient) string {
 		text = "connect to " + where + "]:" + port + ": " + why
 	}
 	if host, _, ok := strings.Cut(r.Relay, "]"); ok && isReply(text) {
-		text = "host " + host + "] said: " + text
+		text = "host " + host + "] said: " + replyText(r.Reason)
 	}
 	return plain(text)
+}
+
+// replyText is a reply in one line, with the codes in front of each of its own.
+func replyText(s string) string {
+	lines := strings.Split(s, "\n")
+	code, rest := s[:3], ""
+	if fields := strings.Fields(lines[0]); len(fields) > 1 {
+		if _, _, ok := status.ParseEnhanced(fields[1]); ok {
+			rest = fields[1] + " "
+		}
+	}
+	for i := range lines {
+		if i > 0 {
+			lines[i] = code + " " + rest + lines[i]
+		}
+		if i < len(lines)-1 {
+			lines[i] = code + "-" + lines[i][min(4, len(lines[i])):]
+		}
+	}
+	return strings.Join(lines, " ")
 }
 
 // connecting is how agent/mta begins what became of a host that it could not connect to.
@@ -186,7 +211,7 @@ func (a *app) listQueueJSON(ctx context.Context, api admin.API) error {
 	w := bufio.NewWriter(a.stdout)
 	err := api.Queue(ctx, admin.JobFilter{}, func(j admin.Job) error {
 		fmt.Fprintf(w, `{"queue_name": %s, "queue_id": %s, "arrival_time": %d, "message_size": %d, "forced_expire": false, "sender": %s, "recipients": [`,
-			quoted(j.State), quoted(j.ID), j.Arrival.Unix(), j.Size, quoted(j.Sender))
+			quoted(j.State), quoted(j.ID), j.Arrival.Unix(), j.Size, quoted(postfixSender(j)))
 		for i, r := range j.Recipients {
 			sep := ", "
 			if i == 0 {

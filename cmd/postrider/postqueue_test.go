@@ -47,7 +47,7 @@ func written(t *testing.T, fn func(a *app) error) string {
 
 func TestPostqueueLists(t *testing.T) {
 	at := time.Date(2026, 11, 2, 4, 5, 6, 0, time.Local)
-	const refused, said = "connection to mx.far.example[192.0.2.1]:25: connection refused", "451 4.7.1 come\n451 4.7.1 later"
+	const refused, said = "connection to mx.far.example[192.0.2.1]:25: connection refused", "451 4.7.1 come\nlater"
 	jobs := []admin.Job{
 		{ID: "4jXHCg4Rgpz24qPr", State: "deferred", Arrival: at, Size: 1234, Sender: "alice@here.example", Recipients: []admin.Recipient{
 			{Address: "x@far.example", Reason: refused, Relay: "none"}, {Address: "y@far.example", Reason: refused, Relay: "none"}}},
@@ -66,7 +66,7 @@ func TestPostqueueLists(t *testing.T) {
                                                "z?"@far.example
 
 4jXHCg4Rgpz24qPt!        1 Mon Nov  2 04:05:06 "a b"@far.example
-         (host mx.far.example[192.0.2.1] said: 451 4.7.1 come 451 4.7.1 later)
+         (host mx.far.example[192.0.2.1] said: 451-4.7.1 come 451 4.7.1 later)
                                                z@far.example
 
 -- 6 Kbytes in 3 Requests.

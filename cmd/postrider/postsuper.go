@@ -101,12 +101,11 @@ func (p *super) work(ctx context.Context, api admin.API) error {
 	}
 	for _, a := range superActions() {
 		for part := range slices.Chunk(ids[a.letter], idsAtOnce) {
-			changed, err := p.change(ctx, api, a, part)
+			n, err := p.named(ctx, api, a, part)
 			if err != nil {
 				return err
 			}
-			p.tell(a, changed.IDs)
-			count(a, changed.Messages)
+			count(a, n)
 		}
 	}
 	for _, a := range superActions() {
@@ -122,29 +121,43 @@ func (p *super) work(ctx context.Context, api admin.API) error {
 	return nil
 }
 
-// tell says what became of messages that are named.
-func (p *super) tell(a superAction, ids []string) {
-	for _, id := range ids {
-		for _, said := range a.said {
-			fmt.Fprintf(p.stderr, "%s: %s: %s\n", p.name, id, said)
+// named does something with messages that are named, and tells of each in their order.
+func (p *super) named(ctx context.Context, api admin.API, a superAction, names []string) (int, error) {
+	var ids []string
+	for _, name := range names {
+		if _, err := queueid.Parse(name); err == nil { // else it is none of ours
+			ids = append(ids, name)
 		}
 	}
+	var changed admin.JobsChanged
+	if len(ids) > 0 {
+		var err error
+		if changed, err = p.change(ctx, api, a, ids); err != nil {
+			return 0, err
+		}
+	}
+	for _, name := range names {
+		switch {
+		case !maybeID(name) && len(a.said) == 1: // of two parts of a letter the first tells
+			p.warn("invalid mail queue id: %s", name)
+		case slices.Contains(changed.IDs, name):
+			for _, said := range a.said {
+				fmt.Fprintf(p.stderr, "%s: %s: %s\n", p.name, name, said)
+			}
+		}
+	}
+	return changed.Messages, nil
 }
 
-// read gives the ids behind a letter; "-" is the lines of standard input.
+// read gives the names behind a letter; "-" is the lines of standard input.
 func (p *super) read(letter byte) (ids []string, all bool, err error) {
 	seen := map[string]bool{}
 	add := func(id string) {
-		switch {
-		case id == "ALL":
+		if id == "ALL" {
 			all = true
-		case !maybeID(id):
-			p.warn("invalid mail queue id: %s", id)
-		case !seen[id]:
+		} else if !seen[id] || !maybeID(id) {
 			seen[id] = true
-			if _, err := queueid.Parse(id); err == nil { // else none of ours
-				ids = append(ids, id)
-			}
+			ids = append(ids, id)
 		}
 	}
 	for _, value := range p.ids[letter] {
