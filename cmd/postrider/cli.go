@@ -45,6 +45,9 @@ type cli struct {
 	Trace      traceCmd      `cmd:"" help:"Tell what became of messages and connections, step by step."`
 	Explain    explainCmd    `cmd:"" help:"Tell what would happen to a message, stage by stage, and which rules decide. Nothing is sent or remembered."`
 	Ban        banCmd        `cmd:"" help:"Networks whose clients are not let in."`
+
+	Suppression suppressionCmd `cmd:"" help:"Addresses that bulk mail is not sent to: they failed for good, or complained."`
+
 	Migrate    migrateCmd    `cmd:"" help:"Make our configuration of that of another mail system."`
 	Limits     limitsCmd     `cmd:"" help:"Who has used up how much of the limits in time, and of the failed logins that are free; the fullest first."`
 	Pw         pwCmd         `cmd:"" help:"Make and check stored passwords, in the forms of Dovecot and crypt(3)."`

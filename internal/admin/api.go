@@ -55,6 +55,11 @@ type API interface {
 	AddBan(ctx context.Context, b BanChange) (Ban, error)
 	RemoveBan(ctx context.Context, network string) error
 	CheckBan(ctx context.Context, address string) (BanCheck, error)
+
+	Suppressions(ctx context.Context, f SuppressionFilter, each func(Suppression) error) error // by owner and address
+	AddSuppressions(ctx context.Context, list []Suppression) (int, error)                      // or replaces them; at most MaxSuppressions
+	RemoveSuppression(ctx context.Context, k SuppressionKey) error
+	CheckSuppression(ctx context.Context, k SuppressionKey) (SuppressionCheck, error)
 	Usages(ctx context.Context) ([]Usage, error) // the fullest limits in time, MaxUsages at most
 
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error) // changes nothing

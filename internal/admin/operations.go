@@ -55,6 +55,11 @@ func operations() map[string]operation {
 		opStoreStats:     ask(API.StoreStats),
 		opUpkeep:         live(API.Upkeep),
 		opTrace:          live(API.Trace),
+
+		"suppressions":       stream(API.Suppressions),
+		"suppression-add":    call(API.AddSuppressions),
+		"suppression-remove": tell(API.RemoveSuppression),
+		"suppression-check":  call(API.CheckSuppression),
 	}
 }
 

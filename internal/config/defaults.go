@@ -57,6 +57,8 @@ func Defaults() *Config {
 		Trace:    defaultTrace(),
 		Store: Store{Upkeep: true, UpkeepInterval: Duration(time.Hour), KeepExpunged: Duration(7 * day), KeepTombstones: Duration(30 * day),
 			CompactBelow: 50, CompactAfter: Duration(day), CompactRate: 16 * mib, Compress: true},
+		Suppression: defaultSuppression(),
+
 		Limits: Limits{DrainTimeout: Duration(30 * time.Second), DiskReserve: 100 * mib, MessagesAtOnce: 1000, Sandbox: "auto"},
 	}
 }

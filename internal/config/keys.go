@@ -42,6 +42,8 @@ type Config struct {
 	Store      Store      `toml:"store"`
 	Limits     Limits     `toml:"limits"`
 
+	Suppression Suppression `toml:"suppression"`
+
 	// Programs that get mail, each under a name of its own. An example of the table of one.
 	Pipes map[string]*Pipe `toml:"pipes"`
 	// What sites are given.

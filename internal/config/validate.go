@@ -53,7 +53,7 @@ func rules(c *Config) []rule {
 		rs = append(rs, rule{m == "" || strings.ContainsAny(m, "* \t"), "auth.master_users", fmt.Sprintf("%q is not an account's address", m)})
 	}
 	rs = append(rs, proxyRules(c)...)
-	rs = append(rs, noticeRules(c)...)
+	rs = append(append(rs, noticeRules(c)...), suppressionRules(c)...)
 	rs = append(rs, filterRules(c)...)
 	rs = append(rs, routingRules(c)...)
 	rs = append(rs, deliveryRules(c)...)

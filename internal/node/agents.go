@@ -17,6 +17,7 @@ import (
 	"github.com/postrider/postrider/internal/agent/mta"
 	"github.com/postrider/postrider/internal/agent/mx"
 	"github.com/postrider/postrider/internal/agent/report"
+	"github.com/postrider/postrider/internal/agent/suppressor"
 	"github.com/postrider/postrider/internal/config"
 	aliasing "github.com/postrider/postrider/internal/decide/aliases"
 	"github.com/postrider/postrider/internal/decide/filter"
@@ -46,6 +47,7 @@ const (
 func (n *Node) openQueue(c *config.Config) error {
 	n.sites.Store(newSitePolicy(c))
 	n.mta = mta.New(mta.Options{Source: n.blobs, Own: n.own, Now: n.opt.Now, Log: n.log.Logger, Events: n.events, SiteOf: n.siteOf}, nil)
+	n.openSuppression()
 	n.verifier = newVerifier(n.mta, n.opt.Now)
 	n.reporter = &report.Reporter{Source: n.blobs, Now: n.opt.Now, Events: n.events, Log: n.log.Logger}
 	local, err := n.localLane(c)
@@ -61,7 +63,7 @@ func (n *Node) openQueue(c *config.Config) error {
 		Window:  c.Queue.Window,
 		Lanes: map[flow.Transport]queue.Lane{
 			flow.Mailbox: {Agent: &mda.Agent{Store: n.store, Now: n.opt.Now}, Workers: mailboxWorkers, Batch: mailboxBatch, Pace: mailboxPace},
-			flow.SMTP:    {Agent: n.mta, Workers: c.MTA.Concurrency, Batch: 1},
+			flow.SMTP:    {Agent: &suppressor.Agent{Next: n.mta, List: n.suppression, Now: n.opt.Now, Log: n.log.Logger}, Workers: c.MTA.Concurrency, Batch: 1},
 			flow.LMTP:    {Agent: n.mta, Workers: c.MTA.ConcurrencyPerDestination, Batch: 1},
 			flow.Pipe:    local,
 			flow.File:    local,

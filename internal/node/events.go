@@ -8,6 +8,7 @@ import (
 
 // delivered turns the queue's outcome of one recipient into the log's.
 func (n *Node) delivered(j *flow.Job, r *flow.Recipient, o *flow.Outcome) {
+	n.suppression.learn(j, r, o)
 	d := obs.Delivery{ID: j.ID, To: r.To, Transport: r.Transport.String(), Relay: o.Relay, Delay: o.At.Sub(j.Received), Delays: o.Delays,
 		DSN: o.Status, Class: o.Class.String(), Text: o.Reply}
 	if r.Original != r.To {

@@ -84,6 +84,9 @@ type Node struct {
 	shared    *link.Shared // what all listeners have in common; nil until Start
 	logins    *lastLogins
 	bans      *bans // networks that are kept out
+
+	suppression *suppression // addresses that bulk mail is not sent to
+
 	guard     *loginGuard
 	rates     *rates
 	strangers *strangers
@@ -186,6 +189,7 @@ func (n *Node) Start(ctx context.Context) error {
 	n.logins.start()
 	n.strangers.start()
 	n.bans.start(n.keepCounts)
+	n.suppression.start()
 	n.checkHelper(ctx)
 	s.serve()
 	n.upkeep.start(n.config.Load)
@@ -266,6 +270,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		errs = append(errs, n.admin.Close(ctx))
 	}
 	errs = append(errs, n.queue.Stop(ctx))
+	n.suppression.stop()
 	n.verifier.close()
 	n.mta.Close()
 	errs = append(errs, n.logins.stop(context.WithoutCancel(ctx)), n.bans.stop(context.WithoutCancel(ctx)),
