@@ -74,26 +74,45 @@ func (at *site) answered() {
 }
 
 // grow raises the limit: by one for each success until it was too much once, then by one for as many as the limit (RFC 5681
-// §3.1 does so with windows). Only a limit that was made use of is known to be too low.
+// §3.1 does so with windows). Where it was too much before, it is tried ever more rarely whether more is possible by now. Only
+// a limit that was made use of is known to be too low.
 func (at *site) grow(u *Unit) {
 	if u.flight.no < at.shrunk || float64(at.flying+1) < at.limit/2 {
 		return
 	}
+	step := 1.0
 	if at.linear {
-		at.limit += 1 / at.limit
-	} else {
-		at.limit++
+		step /= at.limit
 	}
-	at.limit = min(at.limit, at.ceiling)
+	if at.wall > 0 && at.limit+step >= at.wall {
+		step = 1 / (at.limit * at.caution)
+	}
+	at.limit = min(at.limit+step, at.ceiling)
+	if at.limit >= at.wall+1 {
+		at.wall, at.caution = 0, 0
+	}
 }
 
-// shrink halves the limit, once for all that was in flight.
+// What it takes to try again what was too much: so many rounds, twice as many each time.
+const (
+	leastCaution = 16
+	mostCaution  = 512
+)
+
+// shrink lowers the limit, once for all that was in flight: by half at first, when it had doubled, then by a third.
 func (at *site) shrink(u *Unit, s *Scheduler) {
 	at.become(troubled)
 	if u.flight.no < at.shrunk {
 		return
 	}
-	at.limit, at.linear, at.shrunk = max(1, at.limit/2), true, s.flights+1
+	at.caution = min(max(2*at.caution, leastCaution), mostCaution)
+	at.wall = float64(int(at.limit))
+	if at.linear {
+		at.limit *= 0.7
+	} else {
+		at.limit /= 2
+	}
+	at.limit, at.linear, at.shrunk = max(1, at.limit), true, s.flights+1
 }
 
 // sleep begins a rest, or makes it longer.
@@ -127,5 +146,5 @@ func (at *site) sleep(f *Feedback, s *Scheduler) {
 // awake ends a rest. The limit begins anew where the site began.
 func (at *site) awake() {
 	at.rest, at.expiring, at.misses = nil, nil, 0
-	at.limit, at.linear = at.initial, false
+	at.limit, at.linear, at.wall, at.caution = at.initial, false, 0, 0
 }

@@ -329,7 +329,7 @@ func TestLearnsTheLimit(t *testing.T) {
 	if i := w.info("d.example"); i.Limit < 2 || i.Limit > 7 || i.Rest != nil {
 		t.Errorf("the limit is %d, %+v", i.Limit, i.Rest)
 	}
-	if w.done < 5*1800*6/10 || over > w.done/20 {
+	if w.done < 5*1800*8/10 || over > w.done/100 {
 		t.Errorf("%d went out of %d, %d were too many", w.done, 5*1800, over)
 	}
 }

@@ -54,11 +54,13 @@ type site struct {
 	ceiling  float64
 	initial  float64
 	limit    float64
-	linear   bool   // it was too much once: the limit grows by one for each round, not for each unit
-	shrunk   uint64 // units that took off before this say nothing new about the limit
-	misses   int    // attempts in a row that found it unreachable, or were refused as such
-	rests    int    // without success between
-	resting  uint64 // the rest began with this flight; units that took off before it are no probes
+	linear   bool    // it was too much once: the limit grows by one for each round, not for each unit
+	wall     float64 // the limit that was too much; 0: none was
+	caution  float64 // how much slower it grows there
+	shrunk   uint64  // units that took off before this say nothing new about the limit
+	misses   int     // attempts in a row that found it unreachable, or were refused as such
+	rests    int     // without success between
+	resting  uint64  // the rest began with this flight; units that took off before it are no probes
 	rest     *Rest
 	expiring expiryHeap    // while it rests: what is due, by Expire
 	took     time.Duration // an attempt, on the average
