@@ -13,6 +13,17 @@ const (
 	clockMercy = time.Hour
 )
 
+// clock is the clock at a moment.
+type clock struct{ wall, began time.Time }
+
+// reading takes the wall clock's reading only.
+func reading(now time.Time) clock { return clock{now.Round(0), time.Now()} }
+
+// off is by how much the clock was set since.
+func (c clock) off(now time.Time) time.Duration {
+	return now.Round(0).Sub(c.wall) - time.Since(c.began)
+}
+
 // watchClock sees when the clock is set. Set back, attempts would be due much too late: those planned for behind what the
 // schedule allows are due now. Set forward by much, everything would expire at its next attempt: nothing does for an hour, in
 // which somebody may set it right.
@@ -23,16 +34,17 @@ func (q *Queue) watchClock() {
 	}
 	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()
-	clock, began := q.opt.Now().Round(0), time.Now() // Round: the wall clock's reading only
 	for {
 		select {
 		case <-q.ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := q.opt.Now().Round(0)
-		off := now.Sub(clock) - time.Since(began)
-		clock, began = now, time.Now()
+		q.mu.Lock()
+		now := q.opt.Now()
+		off := q.clock.off(now)
+		q.clock = reading(now)
+		q.mu.Unlock()
 		if off > -clockJump && off < clockJump {
 			continue
 		}

@@ -479,7 +479,7 @@ func TestHeldFromTheStart(t *testing.T) {
 		w.crash(q)
 		q = w.start()
 		pass(time.Hour)
-		if len(w.remote) == 0 || q.Counts()["hold"] != 0 || len(q.IDs()) != 0 {
+		if len(w.remote) == 0 || q.Counts()["hold"] != 0 || q.Counts()["deferred"] != 0 {
 			t.Fatalf("released mail stays: %v %v", w.remote, q.Counts())
 		}
 		w.stop(q)

@@ -215,18 +215,6 @@ func (q *Queue) hold(it *item, hold bool) bool {
 	return true
 }
 
-// IDs lists the jobs in the queue, oldest first.
-func (q *Queue) IDs() (list []queueid.ID) {
-	err := q.Select(q.ctx, Filter{}, func(i Info) error {
-		list = append(list, i.id)
-		return nil
-	})
-	if err != nil {
-		q.opt.Log.Error("the queue cannot be listed", "error", err)
-	}
-	return list
-}
-
 // Counts are the numbers of jobs by state, for metrics.
 func (q *Queue) Counts() map[string]int {
 	q.mu.Lock()

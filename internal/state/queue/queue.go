@@ -146,6 +146,7 @@ type Queue struct {
 	asking      int                     // calls of Site under way
 	mercy       time.Time               // the clock jumped forward: nothing expires before
 	hungry      chan struct{}           // capacity 1: feed has something to do
+	clock       clock                   // as it was last looked at
 	loading     sync.Mutex              // one fetch at a time; taken before mu
 
 	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet
@@ -260,7 +261,7 @@ func New(o Options) *Queue {
 	}
 	q := &Queue{opt: o, sched: sched.New(o.Policy), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
 		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry, lines: map[string]int{}, away: map[State]int{}, parked: map[*item]bool{},
-		crowded: map[string]bool{}, sites: map[string]string{}, hungry: make(chan struct{}, 1)}
+		crowded: map[string]bool{}, sites: map[string]string{}, hungry: make(chan struct{}, 1), clock: reading(o.Now())}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}
 	}

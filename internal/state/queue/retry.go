@@ -83,6 +83,9 @@ func (q *Queue) expires(j *flow.Job, bounce bool) time.Time {
 func (q *Queue) hasExpired(j *flow.Job, from address.Address, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.clock.off(now) > clockMercy { // it was set forward a moment ago
+		return false
+	}
 	return !now.Before(q.expires(j, from.IsZero())) && !now.Before(q.mercy)
 }
 
