@@ -510,10 +510,17 @@ func TestClockGoesBack(t *testing.T) {
 
 // Three weeks of hosts that come and go, and of operators: every unit goes out or expires, and nothing is stuck at the end.
 func TestWeeks(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { weeks(t, seed) })
+	}
+}
+
+func weeks(t *testing.T, seed uint64) {
 	p := usual()
 	p.Limits = Limits{PerRoute: 6, Total: 12, Mailbox: 4}
 	p.Sites = map[string]Site{"s1": {Connections: Rate{10, time.Minute}}, "s2": {Concurrency: 1}, "s3": {Messages: Rate{5, time.Minute}}}
 	w := newWorld(t, p)
+	w.rand = rand.New(rand.NewPCG(seed, 3))
 	sick := map[string]flow.Signal{}
 	for i := range 12 {
 		name := "s" + strconv.Itoa(i)
