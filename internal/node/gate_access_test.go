@@ -139,7 +139,7 @@ func TestVerifiedSender(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if n := len(there.queue.IDs()); n != 0 {
+	if n := len(queueIDs(t, there)); n != 0 {
 		t.Errorf("probes left %d messages", n)
 	}
 }

@@ -216,7 +216,7 @@ func TestUpkeepRacesWithTheQueue(t *testing.T) {
 		})
 	}
 	work.Wait()
-	for i, id := range a.n.queue.IDs() {
+	for i, id := range queueIDs(t, a.n) {
 		must(t, errors.Join(a.n.queue.Hold(id, false), a.n.queue.Hold(id, true)))
 		if i < 10 { // every other one could leave one in each pack
 			must(t, a.n.queue.Delete(a.ctx(), id))
@@ -228,7 +228,7 @@ func TestUpkeepRacesWithTheQueue(t *testing.T) {
 	rounds.Wait()
 	a.restart()
 	a.clean() // it reads the messages of all jobs
-	if jobs := a.n.queue.IDs(); len(jobs) != 10 {
+	if jobs := queueIDs(t, a.n); len(jobs) != 10 {
 		t.Errorf("%d jobs are left", len(jobs))
 	}
 }
