@@ -16,18 +16,25 @@ import (
 
 // message is what a delivered message leaves in the trace.
 func message(t *Trace, i int) queueid.ID {
-	id := queueid.New(int64(i)*1000+1_700_000_000_000_000, 1)
-	p := peer(fmt.Sprint("smtp-", i), fmt.Sprintf("192.0.2.%d", i%250))
+	mixed := uint64(i+1) * 0x9E3779B97F4A7C15 // what does not compress
+	id := queueid.New(int64(i)*1000+1_700_000_000_000_000+int64(mixed>>54), 1)
+	p := peer(fmt.Sprint("smtp-", i), fmt.Sprintf("198.18.%d.%d", mixed>>56, mixed>>48&255))
 	to := fmt.Sprintf("user%d@here.example", i%1000)
 	t.Emit(obs.Connect{Peer: p})
 	t.Emit(obs.Judged{Peer: p, ID: id, To: []string{to}, Rules: []obs.Rule{{Stage: "rcpt", Rule: "smtpd_relay_restrictions: permit_mynetworks", Result: "permit"}},
 		Routes: []obs.Rule{{Rule: "class", Key: to, Result: "local"}, {Rule: "directory", Key: to, Result: to}, {Rule: "transport", Key: to, Result: "mailbox"}}})
-	t.Emit(obs.Accepted{Peer: p, ID: id, From: rcpt(fmt.Sprint("sender", i), "far.example"), MessageID: fmt.Sprintf("%d.%x@far.example", i, i*7919), Size: 10240, Nrcpt: 1})
+	t.Emit(obs.Accepted{Peer: p, ID: id, From: sender(i), MessageID: messageID(i), Size: 10240, Nrcpt: 1})
 	t.Emit(obs.Disconnect{Peer: p})
 	t.Emit(obs.Delivery{ID: id, To: address.Address{Local: fmt.Sprintf("user%d", i%1000), Domain: "here.example"}, Transport: "mailbox", Relay: "local", Outcome: obs.Sent, Text: "delivered to mailbox"})
 	t.Emit(obs.Removed{ID: id})
 	return id
 }
+
+func sender(i int) address.Address {
+	return rcpt(fmt.Sprint("sender", i), fmt.Sprintf("far%d.example", uint64(i+1)*0x9E3779B97F4A7C15>>52))
+}
+
+func messageID(i int) string { return fmt.Sprintf("%016x@far.example", uint64(i+1)*0xD1342543DE82EF95) }
 
 // BenchmarkEmit is the cost of a message's records, compression and all, and the disk space that they take.
 func BenchmarkEmit(b *testing.B) {
@@ -70,7 +77,7 @@ func BenchmarkSearch(b *testing.B) {
 		}
 	}
 	tr.Close()
-	for name, what := range map[string]string{"id": id.String(), "message-id": fmt.Sprintf("%d.%x@far.example", many/3, many/3*7919), "address": fmt.Sprintf("sender%d@far.example", many/3)} {
+	for name, what := range map[string]string{"id": id.String(), "message-id": messageID(many / 3), "address": sender(many / 3).String()} {
 		b.Run(name, func(b *testing.B) {
 			for range b.N {
 				r, err := Search(b.Context(), vfs.OS{}, filepath.Join(dir, "data/trace"), Query{What: what})

@@ -106,6 +106,11 @@ func FuzzLine(f *testing.F) {
 				t.Errorf("%s: %q, want %q", what, got, want)
 			}
 		}
+		for i := range list {
+			if !list[i].Time.Equal(now) {
+				t.Errorf("time %v, want %v", list[i].Time, now)
+			}
+		}
 		same("from", list[0].From, from)
 		same("Message-ID", list[1].MessageID, id)
 		filter := newBloom(d.keys)

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	maxLine   = 64 << 10 // bytes: what an outcome has beyond that is cut off
-	maxText   = 16 << 10 // of one value
-	maxList   = 1000     // values of one key
-	timeStyle = "2006-01-02T15:04:05.000000Z"
+	maxLine   = 64 << 10              // bytes: what an outcome has beyond that is cut off
+	maxText   = 16 << 10              // of one value
+	maxList   = 1000                  // values of one key
+	timeStyle = "2006-01-02T15:04:05" // and behind it the microseconds
 )
 
 // line is an outcome as one line of JSON, with the hashes of the keys by which it is found.
@@ -26,6 +26,9 @@ type line struct {
 	keys  []uint64
 	at    time.Time
 	attrs []slog.Attr
+
+	second int64  // that prefix is of
+	prefix []byte // how a line of that second begins
 }
 
 // describe writes an outcome. It returns false for one that is of no message: those of mail readers.
@@ -79,9 +82,15 @@ func (l *line) loss(now time.Time, n uint64) {
 
 func (l *line) begin(now time.Time, name string) {
 	l.at, l.keys = now, l.keys[:0]
-	l.text = append(l.text[:0], `{"time":"`...)
-	l.text = now.UTC().AppendFormat(l.text, timeStyle)
-	l.text = append(l.text, `","event":`...)
+	if second := now.Unix(); second != l.second || len(l.prefix) == 0 {
+		l.second = second
+		l.prefix = append(now.UTC().AppendFormat(append(l.prefix[:0], `{"time":"`...), timeStyle), '.')
+	}
+	l.text = append(l.text[:0], l.prefix...)
+	for micros, unit := now.Nanosecond()/1000, 100_000; unit > 0; unit /= 10 {
+		l.text = append(l.text, byte('0'+micros/unit%10))
+	}
+	l.text = append(l.text, `Z","event":`...)
 	l.text = appendText(l.text, name)
 }
 
