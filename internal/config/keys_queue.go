@@ -15,6 +15,9 @@ type Queue struct {
 	// Each rest is twice as long as the one before it, up to this.
 	RestMax Duration `toml:"site_rest_max" min:"1s" max:"7d"`
 
+	// Senders are told that their mail is late when it waits for so long, once; not of mail in bulk. 0s: never.
+	DelayWarningTime Duration `toml:"delay_warning_time" min:"0s" max:"30d"`
+
 	// Waiting times where mail was greylisted. Empty: 6m, 15m, 30m, 1h, 2h, 4h; or mta.retry, where that is set. The same holds for
 	// those that follow.
 	RetryGreylisted []Duration `toml:"retry_greylisted" min:"1s" max:"7d"`

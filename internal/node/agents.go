@@ -58,6 +58,7 @@ func (n *Node) openQueue(c *config.Config) error {
 		DB: n.db, Journal: n.blobs, Ledger: n.store, Reporter: n.reporter, Now: n.opt.Now, Log: n.log.Logger, Event: n.delivered, Route: n.routeOf,
 		Removed: func(id queueid.ID) { n.events.Emit(obs.Removed{ID: id}) },
 		Retry:   retry(c),
+		Resolve: n.resolve,
 		Policy:  n.sites.Load().policy,
 		Site:    n.mta.Site,
 		Window:  c.Queue.Window,

@@ -84,7 +84,7 @@ func (n *Node) siteOf(exchangers []string) string {
 
 // retry is the schedule of attempts.
 func retry(c *config.Config) queue.Retry {
-	r := queue.Retry{Waits: durations(c.MTA.Retry), Expire: c.MTA.ExpireAfter.D(), ExpireBounce: c.MTA.BounceExpireAfter.D(),
+	r := queue.Retry{Waits: durations(c.MTA.Retry), Expire: c.MTA.ExpireAfter.D(), ExpireBounce: c.MTA.BounceExpireAfter.D(), Warn: c.Queue.DelayWarningTime.D(),
 		ByClass: map[flow.Class][]time.Duration{}}
 	const m, h = time.Minute, time.Hour
 	for _, s := range []struct {

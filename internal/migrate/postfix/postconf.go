@@ -23,6 +23,7 @@ func renamed() map[string]string {
 		"smtp_connect_timeout": "mta.connect_timeout", "smtp_mail_timeout": "mta.command_timeout", "smtp_data_xfer_timeout": "mta.data_timeout",
 		"smtp_data_done_timeout": "mta.data_done_timeout", "smtp_connection_cache_time_limit": "mta.idle_timeout",
 		"maximal_queue_lifetime": "mta.expire_after", "bounce_queue_lifetime": "mta.bounce_expire_after",
+		"delay_warning_time":                    "queue.delay_warning_time",
 		"default_destination_concurrency_limit": "mta.concurrency_per_destination", "default_destination_recipient_limit": "mta.max_recipients",
 		"smtp_bind_address": "mta.source_ipv4", "smtp_bind_address6": "mta.source_ipv6", "smtp_helo_name": "mta.helo_name", "smtp_tcp_port": "mta.port",
 		"smtp_tls_security_level": "mta.tls", "smtp_tls_CAfile": "tls.ca", "smtpd_tls_cert_file": "tls.cert", "smtpd_tls_key_file": "tls.key",
