@@ -72,7 +72,7 @@ func (q *Queue) clockSet(ctx context.Context, now time.Time, off time.Duration) 
 			}
 			q.settle(it)
 		}
-		q.passed = [len(classes)]place{}
+		q.passed, q.soonest = [len(classes)]place{}, [len(classes)]int64{}
 		q.pump()
 	}
 	q.mu.Unlock()
@@ -109,7 +109,7 @@ func (q *Queue) makeDue(ctx context.Context, rows []found, now time.Time) error 
 	if len(late) == 0 {
 		return nil
 	}
-	return q.opt.DB.Write(ctx, func(tx *db.Tx) error {
+	err := q.opt.DB.Write(ctx, func(tx *db.Tx) error {
 		for _, f := range late {
 			if _, err := tx.Exec("UPDATE job_recipient SET next_attempt = ? WHERE queue_id = ? AND recipient_no = ? AND next_attempt = ?",
 				now.UnixMicro(), f.id[:], f.no, f.next); err != nil {
@@ -118,6 +118,10 @@ func (q *Queue) makeDue(ctx context.Context, rows []found, now time.Time) error 
 		}
 		return nil
 	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.passed, q.soonest = [len(classes)]place{}, [len(classes)]int64{}
+	return err
 }
 
 func (q *Queue) retryNow() Retry {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -103,16 +104,41 @@ func (q *Queue) pass(ctx context.Context, c sched.Class, until time.Time) error 
 	}
 	flushed := q.flushed[c]
 	q.wanting[c] = false
+	nothing := q.soonest[c] > until.UnixMicro() && !q.rewind[c] && flushed.IsZero()
 	q.mu.Unlock()
-	_, err := q.advance(ctx, c, until, &q.passed[c])
+	if nothing {
+		return nil
+	}
+	end, err := q.advance(ctx, c, until, &q.passed[c])
+	if err == nil && end {
+		err = q.lookAhead(ctx, c)
+	}
 	if err != nil || flushed.IsZero() {
 		return err
 	}
-	end, err := q.advance(ctx, c, until.Add(farFuture), &q.flushPassed[c])
+	end, err = q.advance(ctx, c, until.Add(farFuture), &q.flushPassed[c])
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if end && q.flushed[c] == flushed && len(q.crowded) == 0 && !q.rewind[c] {
 		q.flushed[c], q.flushPassed[c] = time.Time{}, place{}
+	}
+	return err
+}
+
+// lookAhead finds out when there is something to bring again, so that nobody asks before.
+func (q *Queue) lookAhead(ctx context.Context, c sched.Class) error {
+	q.mu.Lock()
+	from := q.passed[c]
+	q.soonest[c] = math.MaxInt64 // evict lowers it
+	q.mu.Unlock()
+	rows, err := q.dueRows(ctx, c, from, q.opt.Now().Add(farFuture), 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case err != nil:
+		q.soonest[c] = 0
+	case len(rows) > 0:
+		q.soonest[c] = min(q.soonest[c], rows[0].next)
 	}
 	return err
 }

@@ -139,6 +139,7 @@ type Queue struct {
 	crowded     map[string]bool         // sites of which feed has passed something over
 	rewind      [len(classes)]bool      // feed has to begin anew when there is room
 	wanting     [len(classes)]bool      // feed has stopped for lack of room
+	soonest     [len(classes)]int64     // microseconds: before, feed finds nothing behind where it looked
 	passed      [len(classes)]place     // up to where feed has looked
 	flushed     [len(classes)]time.Time // not zero: what was tried before is due
 	flushPassed [len(classes)]place     // up to where feed has looked for that

@@ -129,6 +129,9 @@ func (q *Queue) evict(it *item) {
 	q.measure(it)
 	q.away[it.stateOfRow()]++
 	q.depart(it.id)
+	for _, r := range it.rcpts {
+		q.soonest[it.urgency] = min(q.soonest[it.urgency], r.next.UnixMicro())
+	}
 	if !it.ref.IsZero() && !q.opt.Journal.Saved(it.ref) {
 		q.replayed[it.id] = it.ref
 	}
@@ -247,7 +250,7 @@ func (q *Queue) siteOf(t flow.Transport, route string) string {
 	if site := q.sites[route]; t == flow.SMTP && site != "" {
 		return site
 	}
-	return route
+	return q.sched.SiteOf(t, route)
 }
 
 // due moves a recipient's time, and voids its unit. q.mu is held.
