@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -204,7 +205,15 @@ func (p Policy) resolve(host, domain string) Policy {
 
 // key tells policies apart, once they are resolved.
 func (p Policy) key() string {
-	return fmt.Sprint(p.Level, p.Min, p.Max, p.ServerName, p.Match)
+	b := make([]byte, 0, 64) // it is asked for each attempt
+	for _, v := range [...]int64{int64(p.Level), int64(p.Min), int64(p.Max)} {
+		b = append(strconv.AppendInt(b, v, 10), ' ')
+	}
+	b = append(b, p.ServerName...)
+	for _, m := range p.Match {
+		b = append(append(b, 0), m...)
+	}
+	return string(b)
 }
 
 // config is the client's side of TLS. p is resolved.
