@@ -199,12 +199,46 @@ func (a *api) ChangeJobs(ctx context.Context, c admin.JobsChange) (changed admin
 		})
 	}
 	if err == nil {
+		err = a.wake(ctx, filter, c.Action)
+	}
+	switch {
+	case err != nil:
+	case c.Action == admin.Flush && c.Filter.IsZero(): // without a look at each
+		changed.Messages = a.queue.Counts()["deferred"]
+		a.queue.Flush()
+		err = a.queue.Sync(ctx)
+	default:
 		changed.Messages, err = a.queue.Change(ctx, filter, change)
 	}
 	if err = apiError(err); err != nil && changed.Messages > 0 {
 		err = admin.Errorf(admin.KindOf(err), "%v (%d messages before it are done)", err, changed.Messages)
 	}
 	return changed, err
+}
+
+// wake ends the rests of sites that were not reached, where the operator wants messages for them tried now.
+func (a *api) wake(ctx context.Context, f queue.Filter, action admin.JobAction) error {
+	if action != admin.Flush && action != admin.Release && action != admin.Requeue {
+		return nil
+	}
+	resting := map[string]bool{}
+	for _, s := range a.queue.Sites() {
+		if s.Rest != nil {
+			resting[s.Name] = true
+		}
+	}
+	if len(resting) == 0 {
+		return nil
+	}
+	return a.queue.Select(ctx, f, func(i queue.Info) error {
+		for _, r := range i.Recipients {
+			if resting[r.Site] {
+				a.queue.Resume(r.Site)
+				delete(resting, r.Site)
+			}
+		}
+		return nil
+	})
 }
 
 // jobChange is a change as the queue knows it.
