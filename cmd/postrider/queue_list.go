@@ -106,8 +106,29 @@ func (c queueStatsCmd) Run(a *app) error {
 			if more := len(s.Sites) - len(sites); more > 0 {
 				fmt.Fprintf(w, "and %d more sites\n", more)
 			}
+			a.siteLimits(w, s, c.Sites)
 		})
 	})
+}
+
+// siteLimits writes a table of what sites get at present.
+func (a *app) siteLimits(w io.Writer, s admin.QueueStats, most int) {
+	if len(s.Limits) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable("SITE", ">UNDER WAY", ">DUE", ">LIMIT", "RESTS FOR", "WHY")
+	for i, l := range s.Limits {
+		if most > 0 && i == most {
+			break
+		}
+		rests := ""
+		if !l.RestUntil.IsZero() {
+			rests = shortAge(max(0, l.RestUntil.Sub(s.At)))
+		}
+		t.row(l.Site, strconv.Itoa(l.UnderWay), strconv.Itoa(l.Due), strconv.Itoa(l.Limit), rests, l.Reason)
+	}
+	t.write(a, w, "")
 }
 
 func named(name string, g admin.QueueGroup) admin.QueueGroup {

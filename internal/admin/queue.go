@@ -129,8 +129,23 @@ type QueueStats struct {
 	Total  QueueGroup   `json:"total"`
 	States []QueueGroup `json:"states"`
 	Sites  []QueueGroup `json:"sites"` // the largest first
+	// Limits are those of the sites that have mail under way or due, or rest; these first.
+	Limits []SiteLimit `json:"site_limits,omitempty"`
 	// AgeBounds are the upper bounds of Ages in minutes; the last of Ages is what is older.
 	AgeBounds []int `json:"age_bounds"`
+}
+
+// SiteLimit is how much a site gets at present, and why it gets nothing (docs/queue.md). A unit is up to 100 recipients of one message.
+type SiteLimit struct {
+	Site      string    `json:"site"`
+	Transport string    `json:"transport"`
+	UnderWay  int       `json:"under_way"` // units
+	Due       int       `json:"due"`       // units
+	Limit     int       `json:"limit"`     // connections now
+	Ceiling   int       `json:"ceiling"`   // and at most
+	RestSince time.Time `json:"rests_since,omitzero"`
+	RestUntil time.Time `json:"rests_until,omitzero"` // when it is probed
+	Reason    string    `json:"reason,omitempty"`     // of the rest: the last attempt's reply
 }
 
 // QueueGroup is what has one state, or waits for one site.

@@ -15,6 +15,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/recipe"
 	"github.com/postrider/postrider/internal/state/queue"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 func (a *api) Queue(ctx context.Context, f admin.JobFilter, each func(admin.Job) error) error {
@@ -296,7 +297,23 @@ func (a *api) QueueStats(ctx context.Context) (admin.QueueStats, error) {
 	slices.SortFunc(out.Sites, func(a, b admin.QueueGroup) int {
 		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Name, b.Name))
 	})
+	out.Limits = siteLimits(a.queue.Sites())
 	return out, nil
+}
+
+// siteLimits leaves out sites that nothing is done for.
+func siteLimits(sites []sched.SiteInfo) (out []admin.SiteLimit) {
+	for _, i := range sites {
+		if i.Flying+i.Ready == 0 && i.Rest == nil {
+			continue
+		}
+		l := admin.SiteLimit{Site: i.Name, Transport: i.Transport.String(), UnderWay: i.Flying, Due: i.Ready, Limit: i.Limit, Ceiling: i.Ceiling}
+		if i.Rest != nil {
+			l.RestSince, l.RestUntil, l.Reason = i.Rest.Since, i.Rest.Until, i.Rest.Reason.Reply
+		}
+		out = append(out, l)
+	}
+	return out
 }
 
 func queueGroup(name string, c queue.Count) admin.QueueGroup {

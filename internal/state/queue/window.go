@@ -16,6 +16,7 @@ const (
 	defaultWindow = 100_000     // recipients
 	horizon       = time.Minute // what is due within it is brought
 	siteShare     = 20          // a site has at most this part of the window, so that one that is slow leaves room for others
+	payerShare    = 50          // who has less than this part of a class's may send new mail also where that is full
 	feedEvery     = horizon / 2
 	feedPause     = time.Second // after a read that failed
 	feedBreath    = 5 * time.Millisecond
@@ -43,7 +44,7 @@ func (q *Queue) roomFor(it *item, r *recipient) bool {
 	share := q.share(it.urgency)
 	switch {
 	case local(r.transport):
-	case q.resident[it.urgency]-it.counted > share+share/8: // feed stops at its share: what it brought has its place
+	case q.resident[it.urgency]-it.counted > share+share/8 && !q.modest(it): // feed stops at its share: what it brought has its place
 		q.rewind[it.urgency] = true // feed may have passed it
 		return false
 	case q.lines[r.site] >= q.siteRoom():
@@ -51,6 +52,12 @@ func (q *Queue) roomFor(it *item, r *recipient) bool {
 		return false
 	}
 	return true
+}
+
+// modest tells whether new mail is from somebody who has little in memory: it does not wait because others have much. q.mu is held.
+func (q *Queue) modest(it *item) bool {
+	share := q.share(it.urgency)
+	return !it.rows && q.payers[it.payer] <= share/payerShare && q.resident[it.urgency] <= 2*share
 }
 
 // setTurn says which unit stands for a recipient in the scheduler; 0: none. q.mu is held.
@@ -114,6 +121,9 @@ func (q *Queue) measure(it *item) {
 		n = len(it.rcpts)
 	}
 	q.resident[it.urgency] += n - it.counted
+	if q.payers[it.payer] += n - it.counted; q.payers[it.payer] == 0 {
+		delete(q.payers, it.payer)
+	}
 	it.counted = n
 	if (q.rewind[it.urgency] || q.wanting[it.urgency]) && q.drained(it.urgency) {
 		q.bring()

@@ -77,11 +77,50 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// A relay that is down rests, and queue stats says why; queue flush ends the rest.
+func TestRest(t *testing.T) {
+	p := postfix.Start(t, postfix.Config{Main: "relay_domains = there.example\nrelay_transport = discard:\n"})
+	p.Control(t, "postfix", "stop")
+	s := start(t, p, `mta.retry=["10m"]`)
+	to := []string{"a@there.example", "b@there.example", "c@there.example", "d@there.example"}
+	submit(t, s, to)
+	var stats struct {
+		Limits []struct {
+			Until  time.Time `json:"rests_until"`
+			Reason string
+		} `json:"site_limits"`
+	}
+	for end := time.Now().Add(20 * time.Second); len(stats.Limits) == 0 || stats.Limits[0].Until.IsZero(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the relay does not rest: %+v", stats)
+		}
+		if err := json.Unmarshal([]byte(operate(t, s, "queue", "stats", "--json")), &stats); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l := stats.Limits[0]; !strings.Contains(l.Reason, "refused") {
+		t.Errorf("the reason is %q", l.Reason)
+	}
+	if text := operate(t, s, "queue", "stats"); !strings.Contains(text, "RESTS FOR") {
+		t.Errorf("queue stats does not tell:\n%s", text)
+	}
+	p.Control(t, "postfix", "start")
+	postfix.Await(t, p.Address)
+	operate(t, s, "queue", "flush", "--all")
+	await(t, p, func(log string) (string, bool) {
+		n := strings.Count(log, "status=sent")
+		return fmt.Sprintf("%d of %d arrived", n, len(to)), n == len(to)
+	})
+	if left := time.Until(stats.Limits[0].Until); left < 0 {
+		t.Errorf("they arrived %s after the rest was over", -left)
+	}
+}
+
 // start runs Postrider with a Postfix as its relay.
-func start(t *testing.T, p *postfix.Postfix) *system.System {
+func start(t *testing.T, p *postfix.Postfix, set ...string) *system.System {
 	t.Helper()
-	return system.Start(t, system.Options{Set: []string{`routing.relayhost="[127.0.0.1]:` + p.Address[strings.LastIndexByte(p.Address, ':')+1:] + `"`,
-		`mta.retry=["1s"]`, `mta.tls="none"`}})
+	return system.Start(t, system.Options{Set: append([]string{`routing.relayhost="[127.0.0.1]:` + p.Address[strings.LastIndexByte(p.Address, ':')+1:] + `"`,
+		`mta.retry=["1s"]`, `mta.tls="none"`}, set...)})
 }
 
 // submit sends a message to each.
@@ -136,7 +175,13 @@ func await(t *testing.T, p *postfix.Postfix, done func(log string) (string, bool
 
 func list(t *testing.T, s *system.System) string {
 	t.Helper()
-	return system.Run(t, system.Command{Name: system.Binary(t), Args: []string{"queue", "list", "--json", "--dir", s.Dir}}).Stdout
+	return operate(t, s, "queue", "list", "--json")
+}
+
+// operate runs an operator's command.
+func operate(t *testing.T, s *system.System, args ...string) string {
+	t.Helper()
+	return system.Run(t, system.Command{Name: system.Binary(t), Args: append(args, "--dir", s.Dir)}).Stdout
 }
 
 // classes is why each recipient in the queue waits.

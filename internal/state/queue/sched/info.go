@@ -54,13 +54,26 @@ func (s *Scheduler) Sites(now time.Time) []SiteInfo {
 	return out
 }
 
-// Resume ends the rest of a site, and forgets what was learned of it; false when no site of that name is known.
+// SiteOf is the site of a route, as far as it is known.
+func (s *Scheduler) SiteOf(t flow.Transport, route string) string {
+	if n, ok := s.names[route]; ok && t == flow.SMTP {
+		return n.site
+	}
+	if s.policy.SiteOf != nil && remote(t) {
+		return s.policy.SiteOf(t, route)
+	}
+	return route
+}
+
+// Resume ends the rest of a site, if it rests, and forgets what was learned of it; false when no site of that name is known.
 func (s *Scheduler) Resume(site string) bool {
 	found := false
 	for _, t := range [...]flow.Transport{flow.SMTP, flow.LMTP} {
 		if at := s.sites[siteKey{t, site}]; at != nil {
 			found = true
-			at.resume(s)
+			if at.rest != nil {
+				at.resume(s)
+			}
 		}
 	}
 	return found
