@@ -62,7 +62,11 @@ func (r *Report) header(boundary string, m *Message) []byte {
 		b = header.AppendField(b, "In-Reply-To", "<"+id+">")
 		b = header.AppendField(b, "References", "<"+id+">")
 	}
-	b = append(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"...) // RFC 3834 §5
+	auto := "auto-replied" // RFC 3834 §5
+	if r.Audience != Sender {
+		auto = "auto-generated" // it answers nothing of the postmaster's
+	}
+	b = append(b, "Auto-Submitted: "+auto+"\r\nMIME-Version: 1.0\r\n"...)
 	b = header.AppendField(b, "Content-Type", `multipart/report; report-type=delivery-status; boundary="`+boundary+`"`)
 	if m.EightBit {
 		b = append(b, "Content-Transfer-Encoding: 8bit\r\n"...)
