@@ -375,7 +375,7 @@ func (w *modelWorld) verify(q *Queue) {
 	if n := len(q.jobs); n > 0 || q.incoming != 0 || w.rows("job") != 0 || w.rows("job_recipient") != 0 || len(w.records) > 0 && !w.stuck {
 		w.problem("left over: %d jobs, %d incoming, %d rows, %d records", n, q.incoming, w.rows("job"), len(w.records))
 	}
-	if len(q.lines) != 0 || q.resident != [len(classes)]int{} || len(q.parked) != 0 || q.away[Queued]+q.away[Hold]+q.away[Corrupt] != 0 {
+	if len(q.lines) != 0 || len(q.payers) != 0 || q.resident != [len(classes)]int{} || len(q.parked) != 0 || q.away[Queued]+q.away[Hold]+q.away[Corrupt] != 0 {
 		w.problem("left over: lines %v, resident %v, %d parked, away %v", q.lines, q.resident, len(q.parked), q.away)
 	}
 	if q.sched.Flying() != 0 {

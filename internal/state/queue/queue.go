@@ -132,6 +132,7 @@ type Queue struct {
 	retry    Retry
 
 	resident    [len(classes)]int       // recipients in memory of items with rows, by class
+	payers      map[string]int          // the same, by payer
 	lines       map[string]int          // recipients that the scheduler has, by site
 	away        map[State]int           // jobs in rows only
 	parked      map[*item]bool          // of which something waits that the rows do not say yet
@@ -261,7 +262,7 @@ func New(o Options) *Queue {
 		o.Window = defaultWindow
 	}
 	q := &Queue{opt: o, sched: sched.New(o.Policy), lanes: map[flow.Transport]*lane{}, jobs: map[queueid.ID]*item{},
-		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry, lines: map[string]int{}, away: map[State]int{}, parked: map[*item]bool{},
+		replayed: map[queueid.ID]recipe.BlobRef{}, retry: o.Retry, lines: map[string]int{}, payers: map[string]int{}, away: map[State]int{}, parked: map[*item]bool{},
 		crowded: map[string]bool{}, sites: map[string]string{}, hungry: make(chan struct{}, 1), clock: reading(o.Now())}
 	for t, l := range o.Lanes {
 		q.lanes[t] = &lane{Lane: l, full: make(chan struct{}, 1)}

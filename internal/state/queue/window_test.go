@@ -212,3 +212,43 @@ func TestChangeReachesTheRows(t *testing.T) {
 		}
 	})
 }
+
+// New mail does not wait for room in the window because somebody else has filled it; theirs does.
+func TestOneSenderLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.window = 40
+		stored(t, w.db, w.ids, 300, time.Now().Add(-time.Hour), func(i int) string { return fmt.Sprintf("d%d.example", i) })
+		q := w.start()
+		block := make(chan struct{})
+		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+			<-block
+			return w.Deliver(ctx, tasks)
+		})
+		pass(time.Minute)
+		scheduled := func(from string) bool {
+			w.job = func(j *flow.Job) { j.From.Domain = from }
+			j := w.submit(q, remoteTo("new-"+from))
+			pass(time.Second)
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			it := q.jobs[j.ID]
+			return it != nil && it.rcpts[0].turn != 0
+		}
+		for range 5 { // there is a little beyond what feed brings
+			scheduled("x.example")
+		}
+		if scheduled("x.example") {
+			t.Error("the one who has filled the window has more of it")
+		}
+		if !scheduled("other.example") {
+			t.Error("another waits for it")
+		}
+		close(block)
+		pass(10 * time.Minute)
+		w.stop(q)
+		if w.sent() != 307 {
+			t.Errorf("sent %d", w.sent())
+		}
+	})
+}
