@@ -5,7 +5,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
-.PHONY: all build deb run test check check-long bench bench-quick gobench crash crash-long fuzz peers docs clean
+.PHONY: all build deb run test check check-long bench bench-quick bench-relay gobench crash crash-long fuzz peers docs clean
 
 all: build
 
@@ -42,6 +42,10 @@ bench: build
 # The same in about 8 minutes, with fewer, shorter and smaller runs: bin/benchmarks-quick.md.
 bench-quick: build
 	BENCH_QUICK=1 test/ci/check.sh bench
+
+# Relaying beside Postfix between its own smtp-source and smtp-sink, as root: about 4 minutes; writes docs/benchmarks-relay.md.
+bench-relay: build
+	bin/mailbench compare --only smtp-source,smtp-source-d --systems postrider,maildir,maildir-noflow --save bin/bench-relay.json --write docs/benchmarks-relay.md
 
 # The benchmarks beside the code.
 gobench:
