@@ -66,7 +66,7 @@ crash() { below test/crash -p 1 -v "$@" 2>&1 | test/ci/brief.sh figures; } # wha
 order() { crash -run Order; }
 powercut() { crash -run PowerCut; }
 kill_() { crash -run Kill; }
-crowds() { with below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)'; } # with the figures
+crowds() { with below test/crowd -v 2>&1 | grep -v -E '^(=== |--- SKIP|    [a-z_]*.go:[0-9]*: long test)' && below test/bench/destinations -v; } # with the figures
 crashes() { crash -skip 'Order|PowerCut|Kill'; }
 fuzz() { test/ci/fuzz.sh; }
 package() { below test/packages -v; }
