@@ -90,7 +90,7 @@ type Submitted struct {
 type Queued struct {
 	ID    queueid.ID
 	Cause queueid.ID // message that caused it
-	Kind  string     // "bounce", "redirect", "vacation", "notice"
+	Kind  string     // "bounce", "double-bounce", "redirect", "vacation", "notice"
 	From  address.Address
 	Size  int64
 	Nrcpt int

@@ -36,8 +36,11 @@ func (m *maillog) postfix(e Event) {
 		m.line("postfix/cleanup", m.pid, "%s: message-id=<%s>", id, cleanAngle(e.MessageID))
 		m.active(id, e.From, e.Size, e.Nrcpt)
 	case Queued:
-		if e.Kind == "bounce" {
+		switch e.Kind {
+		case "bounce":
 			m.line("postfix/bounce", m.pid, "%s: sender non-delivery notification: %s", e.Cause, e.ID)
+		case "double-bounce":
+			m.line("postfix/bounce", m.pid, "%s: postmaster non-delivery notification: %s", e.Cause, e.ID)
 		}
 		m.active(e.ID.String(), e.From, e.Size, e.Nrcpt)
 	case Delivery:

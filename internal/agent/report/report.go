@@ -184,7 +184,7 @@ func (r *Reporter) send(ctx context.Context, s *Settings, l *letter, list []dsn.
 	if err := m.Accept(ctx, job); err != nil {
 		return err
 	}
-	r.Events.Emit(obs.Queued{ID: id, Cause: l.Job.ID, Kind: kind(l, list), Size: int64(len(body)), Nrcpt: len(l.way)})
+	r.Events.Emit(obs.Queued{ID: id, Cause: l.Job.ID, Kind: kind(l, list), From: l.from, Size: int64(len(body)), Nrcpt: len(l.way)})
 	return nil
 }
 
