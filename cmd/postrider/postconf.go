@@ -118,7 +118,7 @@ func (t *postconfTool) edit(pairs []string) error {
 // takeOut removes the lines of parameters, so that defaults hold.
 func (t *postconfTool) takeOut(names []string, comment bool) error {
 	if len(names) == 0 {
-		return errors.New("-X or -# requires one or more name arguments")
+		return errors.New("missing service argument")
 	}
 	changes := map[string]string{}
 	for _, name := range names {

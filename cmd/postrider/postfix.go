@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,8 +111,9 @@ func (s *postfixScript) quiet() *app {
 }
 
 func (s *postfixScript) flush() error {
-	if _, err := s.running(); err != nil {
-		return err
+	if pid, err := s.pid(); err != nil || pid == 0 { // it is postqueue(1) who says so there
+		s.name, s.code = "postqueue", exitUnavailable
+		return cmp.Or(err, errors.New("Mail queue system is down"))
 	}
 	if code := postqueue(s.app, append(s.placed("-c"), "-f")); code != 0 {
 		return &codeError{code: s.code}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ func (n *Node) configureLocal(l *localMail, c *config.Config) {
 	if l == nil {
 		return
 	}
-	l.agent.Set(&pickup.Settings{Hostname: c.Hostname, Domain: c.Domain, MaxSize: int64(c.SMTP.MaxMessageSize),
+	l.agent.Set(&pickup.Settings{Hostname: c.Hostname, Domain: cmp.Or(c.Routing.Myorigin, c.Domain), MaxSize: int64(c.SMTP.MaxMessageSize),
 		MaxPerHour: c.Sendmail.MaxMessagesPerHour, MaxReceived: c.SMTP.MaxReceived, Router: n.router(),
 		Admission: &admission{n.queue, n.incoming, reserveOf(c)}, Gate: n.contentGates(c, "sendmail"), Traced: c.Trace.Enabled})
 }
