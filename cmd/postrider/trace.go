@@ -122,15 +122,16 @@ func (o *traceOut) item(i admin.TraceItem) error {
 		}
 		return nil
 	case i.Story != nil && o.a.flags.JSON:
-		open := ",\n"
+		open := ","
 		if o.stories++; o.stories == 1 {
-			open = "[\n"
+			open = "["
 		}
-		text, err := json.Marshal(i.Story)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "%s%s", open, text)
+		if _, err := io.WriteString(w, open); err != nil {
+			return err
 		}
-		return err
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		return e.Encode(i.Story)
 	case i.Story != nil:
 		if o.stories++; o.stories > 1 {
 			fmt.Fprintln(w)
@@ -179,7 +180,7 @@ func (o *traceOut) end() error {
 		_, err := fmt.Fprintln(o.a.stdout, "[]")
 		return err
 	case o.a.flags.JSON && !o.follow:
-		_, err := fmt.Fprintln(o.a.stdout, "\n]")
+		_, err := fmt.Fprintln(o.a.stdout, "]")
 		return err
 	case o.stories == 0 && !o.follow:
 		_, err := fmt.Fprintln(o.a.stdout, "Nothing of that is in the trace.")

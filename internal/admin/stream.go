@@ -41,6 +41,7 @@ func streaming[Arg, Item any](method func(API, context.Context, Arg, func(Item) 
 			defer close(s.done)
 			out := bufio.NewWriter(w)
 			e := json.NewEncoder(out)
+			e.SetEscapeHTML(false)
 			err := guarded(func() error {
 				return method(a, ctx, arg, func(item Item) error {
 					err := e.Encode(line[Item]{Item: &item})
