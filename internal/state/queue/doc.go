@@ -1,8 +1,10 @@
 // Package queue holds the accepted messages that are not everywhere they should be, and has them delivered.
 //
-// A job enters by Submit once its record in the accept journal is durable, and lives in memory. One that settles at once
-// never has rows; one that is deferred, or takes more than a few seconds (a minute, where only our own mailstore keeps it
-// waiting), gets rows (schema 0004), and then its record in the journal counts as settled. At a start the journal's unsettled records come back by Recover, the rows by Start.
+// A job enters by Submit once its record in the accept journal is durable. One that settles at once never has rows; one that
+// is deferred, or takes more than a few seconds (a minute, where only our own mailstore keeps it waiting), gets rows (schema
+// 0004, 0014), and then its record in the journal counts as settled. In memory is what has no rows, is under way, or is due
+// soon, as far as the window has room; feed brings the rest from its rows in time (docs/design/0016). At a start the journal's
+// unsettled records come back by Recover.
 //
 // The Scheduler (pure) says what runs next; agents attempt deliveries and return outcomes; the queue keeps what they say:
 // a final outcome ends the recipient, Deferred or no report leads to another attempt, and recipients that have waited
@@ -16,6 +18,9 @@
 // Disk full: outcomes stay in memory and are written when there is room; nothing is forgotten. docs/states.md has every
 // state, transition, and what a crash at each point leaves.
 //
-// Files: queue.go (types, Submit) · run.go (dispatch to agents) · finish.go (outcomes) · store.go (rows, in order) ·
-// recover.go (start) · ledger.go (what may be forgotten) · list.go (for the operator) · check.go (`postrider check`) · scheduler.go, retry.go (pure).
+// Files: queue.go (types, Submit) · window.go (what is in memory, what the scheduler gets) · feed.go, fetch.go (from the rows) ·
+// run.go (dispatch to agents) · finish.go (outcomes) · retry.go (schedules, expiry, warnings) · sites.go, clock.go · store.go
+// (rows, in order) · recover.go (start) · ledger.go (what may be forgotten) · select.go, filter.go, list.go, stats.go (what
+// operators see) · change.go, operate.go (what they do) · check.go, rebuild.go (`postrider check`) · unserved.go (transports
+// without an agent).
 package queue
