@@ -124,7 +124,16 @@ func (w *world) configure(change func(*Settings)) {
 // jobs are what the journal has, in order.
 func (w *world) jobs(t *testing.T) (jobs []*flow.Job) {
 	t.Helper()
-	for _, id := range w.Intake.Queue.IDs() {
+	var ids []queueid.ID
+	err := w.Intake.Queue.Select(t.Context(), queue.Filter{}, func(i queue.Info) error {
+		id, err := queueid.Parse(i.ID)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
 		j, err := w.Intake.Queue.Job(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
