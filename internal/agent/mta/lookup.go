@@ -131,7 +131,7 @@ func (a *Agent) exchangers(ctx context.Context, set *Settings, domain string) (e
 // walk gives the addresses of exchangers, those of one preference at a time, since we may be among them: RFC 5321 §5.1
 // forbids to send to exchangers of our own preference or worse.
 func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exchangers, yield func(hop, *failure) bool) {
-	mxs := found.list
+	mxs, site := found.list, a.siteOf(found.list)
 	for at := 0; at < len(mxs); {
 		end := at
 		var hops []hop
@@ -141,7 +141,7 @@ func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exc
 			if f != nil {
 				failures = append(failures, f)
 			}
-			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched}, addrs)...)
+			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched, site: site}, addrs)...)
 		}
 		if slices.ContainsFunc(hops, a.ours) {
 			if at == 0 { // nobody is better than we, and we do not know the domain

@@ -102,6 +102,7 @@ type hop struct {
 	// other is an address of the same host in the other family, to be tried beside addr (RFC 8305); invalid: there is none.
 	other netip.AddrPort
 	to    destination
+	site  string // of the exchangers; empty: the destination is its own
 	// vouched: the name is the one that was written, or DNSSEC led to it.
 	vouched bool
 }

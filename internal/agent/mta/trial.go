@@ -38,8 +38,11 @@ func (x *attempt) begin(h hop) *trial {
 	return tr
 }
 
-// siteName is what the queue calls the site; where it does not say, the destination.
+// siteName is what the queue calls the site; where exchangers have none, the destination.
 func siteName(x *attempt, h hop) string {
+	if h.site != "" {
+		return h.site
+	}
 	if h.to.written != "" {
 		return h.to.written
 	}
