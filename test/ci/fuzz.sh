@@ -30,7 +30,7 @@ while IFS=: read -r file name; do
 		built=$dir
 	fi
 	for try in 1 2 3; do
-		if (cd "$dir" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "${each}s" -test.fuzzcachedir "$work/cache") >"$log" 2>&1; then
+		if (cd "$dir" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "${each}s" -test.fuzzminimizetime 10x -test.fuzzcachedir "$work/cache") >"$log" 2>&1; then
 			echo "ok   $name $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
 			break
 		fi
