@@ -16,6 +16,11 @@ type postfixTool struct {
 	code  int    // of a command that fails
 }
 
+// postfixWords is an error in the words of Postfix's command, which scripts may look for.
+type postfixWords string
+
+func (w postfixWords) Error() string { return string(w) }
+
 // option is a letter with its value.
 type option struct {
 	letter byte

@@ -49,7 +49,7 @@ func (p *postfixTool) postqueue(args []string) error {
 		return p.flush(admin.JobsChange{Action: admin.Flush, All: true})
 	case 'i':
 		if !maybeID(value) {
-			return fmt.Errorf("Cannot flush queue ID - invalid name: %q", value)
+			return postfixWords(fmt.Sprintf("Cannot flush queue ID - invalid name: %q", value))
 		}
 		if _, err := queueid.Parse(value); err != nil {
 			return nil // none of ours: there is no such message
@@ -57,7 +57,7 @@ func (p *postfixTool) postqueue(args []string) error {
 		return p.flush(admin.JobsChange{Action: admin.Flush, Filter: admin.JobFilter{IDs: []string{value}}})
 	}
 	if !isSite(value) {
-		return fmt.Errorf("Cannot flush mail queue - invalid destination: %q", value)
+		return postfixWords(fmt.Sprintf("Cannot flush mail queue - invalid destination: %q", value))
 	}
 	return p.flush(admin.JobsChange{Action: admin.Flush, Filter: admin.JobFilter{Recipient: "@" + value}})
 }
@@ -95,7 +95,7 @@ func (p *postfixTool) flush(c admin.JobsChange) error {
 	ctx := context.Background()
 	client, err := admin.Dial(ctx, config.RunDir)
 	if errors.Is(err, admin.ErrNoServer) {
-		return errors.New("Cannot flush mail queue - mail system is down")
+		return postfixWords("Cannot flush mail queue - mail system is down")
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,6 @@ var (
 	listed = regexp.MustCompile(`(?m)^(ID-\S+) +\d+ TIME`)
 	total  = regexp.MustCompile(`-- \d+ Kbytes`)
 	sizes  = regexp.MustCompile(`(message_size: ) +\d+ +\d+( +\d+) +\d+ +\d+( +\d+)`)
-	places = regexp.MustCompile(`(?m)^ *\d+ (( *\d+ )?(\S+: |\t|\*\*\* |[A-Z]|l))`)
 	ports  = regexp.MustCompile(`(client_port=|\[127\.0\.0\.1\]:)\d+`)
 	folder = regexp.MustCompile(`deferred/[0-9A-F]/`)
 	// Received is each system's own.
