@@ -24,9 +24,6 @@ type runs struct {
 	all  []Run
 	text []string
 	fail error
-	wait chan struct{}
-	most int
-	now  int
 }
 
 func (k *runs) Run(_ context.Context, r Run) error {

@@ -3,7 +3,6 @@ package trace
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"path"
 	"strings"
 	"testing"
@@ -126,37 +125,4 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 	})
-}
-
-// The seeds of FuzzSegment are made of real segments: whole, torn, damaged, of later versions.
-func seeds(t *testing.T) [][]byte {
-	fsys := vfs.NewMem()
-	tr := New(Options{FS: fsys, Dir: folder, Run: 9, Now: time.Now, Log: slog.New(slog.DiscardHandler), Limits: generous})
-	for i := range 3 {
-		life(tr, queueid.New(int64(i)*1_000_000, 1), "smtp-1")
-		tr.Flush()
-	}
-	tr.Close()
-	list, err := segments(fsys, folder)
-	if err != nil || len(list) != 1 {
-		t.Fatal(list, err)
-	}
-	file, err := fsys.Open(path.Join(folder, list[0].name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := make([]byte, list[0].size)
-	if _, err := file.ReadAt(whole, 0); err != nil {
-		t.Fatal(err)
-	}
-	out := [][]byte{nil, whole, whole[:len(whole)/3], whole[len(whole)/3:], append([]byte("garbage"), whole...)}
-	for _, n := range []int{1, 4, 7, 8, 11, 12, 40, 60, len(whole) - 1, len(whole) / 2} {
-		out = append(out, whole[:n])
-	}
-	for _, at := range []int{0, 4, 8, 12, 20, 30, 36, 40, 44, 48, 60, 100, len(whole) / 2, len(whole) - 2} {
-		p := bytes.Clone(whole)
-		p[at] ^= 0x81
-		out = append(out, p)
-	}
-	return out
 }

@@ -88,7 +88,7 @@ func FuzzOffers(f *testing.F) {
 		}
 		by := e.DeliverBy.Sub(began).Abs()
 		switch {
-		case !e.HoldUntil.IsZero() && e.HoldUntil.Sub(time.Now()) > time.Hour+time.Second:
+		case !e.HoldUntil.IsZero() && time.Until(e.HoldUntil) > time.Hour+time.Second:
 			t.Fatalf("kept until %v", e.HoldUntil)
 		case e.Priority < -9 || e.Priority > 9:
 			t.Fatalf("priority %d", e.Priority)

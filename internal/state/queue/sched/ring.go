@@ -33,8 +33,6 @@ func (r *ring[T]) pushFront(v T) {
 	r.n++
 }
 
-func (r *ring[T]) front() T { return r.items[r.head] }
-
 func (r *ring[T]) popFront() T {
 	var zero T
 	v := r.items[r.head]
