@@ -52,8 +52,10 @@ func (r *Reporter) letters(ctx context.Context, s *Settings, n *queue.Notice) (o
 	failures := only(n, flow.Failed)
 	switch {
 	case !s.DoubleBounce.IsZero() && from.Key() == s.DoubleBounce.Key():
-		r.Log.Error("what the postmaster was to be told cannot be delivered; it is dropped", obs.KeyComponent, "report",
-			obs.KeyQueueID, n.Job.ID.String())
+		if failures != nil { // it may be late only
+			r.Log.Error("what the postmaster was to be told cannot be delivered; it is dropped", obs.KeyComponent, "report",
+				obs.KeyQueueID, n.Job.ID.String())
+		}
 		return nil, nil
 	case from.IsZero():
 		return r.postmaster(ctx, s, failures, "mail from the null reverse-path failed; nobody is told")
@@ -120,7 +122,7 @@ func plan(ctx context.Context, s *Settings, to address.Address) ([]flow.Recipien
 
 // only is the part of a notice with one result; nil: there is none.
 func only(n *queue.Notice, result flow.Result) *queue.Notice {
-	part := &queue.Notice{Job: n.Job}
+	part := &queue.Notice{Job: n.Job, Warning: n.Warning}
 	for i, o := range n.Outcomes {
 		if o.Result == result {
 			part.Recipients, part.Outcomes = append(part.Recipients, n.Recipients[i]), append(part.Outcomes, o)
@@ -140,7 +142,7 @@ func bySender(n *queue.Notice) []*queue.Notice {
 		at := slices.IndexFunc(out, func(o *queue.Notice) bool { return sender(o) == to })
 		if at < 0 {
 			at = len(out)
-			out = append(out, &queue.Notice{Job: n.Job})
+			out = append(out, &queue.Notice{Job: n.Job, Warning: n.Warning})
 		}
 		out[at].Recipients, out[at].Outcomes = append(out[at].Recipients, n.Recipients[i]), append(out[at].Outcomes, n.Outcomes[i])
 	}

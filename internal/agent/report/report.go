@@ -78,7 +78,7 @@ func (r *Reporter) report(ctx context.Context, n *queue.Notice) error {
 				return err
 			}
 			list = list[len(chunk):]
-			l.Notice = &queue.Notice{Job: n.Job, Recipients: l.Recipients[len(chunk):], Outcomes: l.Outcomes[len(chunk):]}
+			l.Notice = &queue.Notice{Job: n.Job, Recipients: l.Recipients[len(chunk):], Outcomes: l.Outcomes[len(chunk):], Warning: n.Warning}
 		}
 	}
 	return nil
@@ -108,7 +108,7 @@ func recipients(s *Settings, n *queue.Notice) []dsn.Recipient {
 	return list
 }
 
-// until is how long a recipient is tried; zero: not known. FUTURERELEASE moves it.
+// until is how long a recipient is tried; zero: not known. FUTURERELEASE moves it, DELIVERBY shortens it (RFC 2852 §4.1.3).
 func until(s *Settings, j *flow.Job, to *flow.Recipient) time.Time {
 	d := s.Expire
 	if j.Sender(to).IsZero() {
@@ -121,7 +121,11 @@ func until(s *Settings, j *flow.Job, to *flow.Recipient) time.Time {
 	if j.NotBefore.After(from) {
 		from = j.NotBefore
 	}
-	return from.Add(d)
+	at := from.Add(d)
+	if j.DeliverByReturn && !j.DeliverBy.IsZero() && j.DeliverBy.Before(at) {
+		return j.DeliverBy
+	}
+	return at
 }
 
 func actionOf(r flow.Result) dsn.Action {
@@ -138,9 +142,12 @@ func actionOf(r flow.Result) dsn.Action {
 
 // idOf derives the id of the notification about the first recipients of n. Other recipients or other results make
 // another id: after a crash an attempt may end otherwise, and who was not told of yet must not be taken for told of. So does
-// another audience.
+// another audience, and another warning.
 func idOf(n *letter, count int) queueid.ID {
 	h := fnv.New64a()
+	if n.Warning != 0 {
+		_, _ = h.Write([]byte{'w', n.Warning})
+	}
 	if n.audience != dsn.Sender {
 		_, _ = h.Write([]byte{byte(n.audience)})
 	}

@@ -419,6 +419,50 @@ func TestDoubleBounce(t *testing.T) {
 }
 
 // Copies of what senders are told have no text of the message in them, and an id of their own.
+// Mail that was late, and then over DELIVERBY's time, and then failed: its sender hears of all three, once each. The warning names
+// the time when it is given up.
+func TestEachWarningIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	set := *w.rep.settings.Load()
+	set.Expire = 48 * time.Hour
+	w.rep.Set(&set)
+	job := w.accept(sample, func(j *flow.Job) {
+		j.Received = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		j.DeliverBy, j.DeliverByReturn = j.Received.Add(6*time.Hour), true
+	}, to("bob"))
+	w.next()
+	for warning, result := range []flow.Result{flow.Failed, flow.Deferred, flow.Deferred} {
+		for range 2 {
+			n := notice(job, result)
+			n.Warning = uint8(warning)
+			if err := w.rep.Report(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, text := w.next()
+		if late := "Will-Retry-Until: Sun, 01 Mar 2026 18:00:00 +0000"; strings.Contains(text, late) != (result == flow.Deferred) || len(w.events) != warning+1 {
+			t.Errorf("%d notifications\n%s", len(w.events), text)
+		}
+	}
+}
+
+// A letter to the postmaster that is late is neither dropped nor said to be.
+func TestLateDoubleBounce(t *testing.T) {
+	w := newWorld(t)
+	var log strings.Builder
+	w.rep.Log = slog.New(slog.NewTextHandler(&log, nil))
+	set := *w.rep.settings.Load()
+	set.DoubleBounce = address.Address{Local: "double-bounce", Domain: "here.example"}
+	w.rep.Set(&set)
+	job := w.accept(sample, func(j *flow.Job) { j.From = set.DoubleBounce }, to("bob"))
+	w.next()
+	for said, result := range []flow.Result{flow.Deferred, flow.Failed} {
+		if err := w.rep.Report(t.Context(), notice(job, result)); err != nil || strings.Count(log.String(), "it is dropped") != said || len(w.events) != 0 {
+			t.Errorf("%v %v %s", err, w.events, log.String())
+		}
+	}
+}
+
 func TestCopies(t *testing.T) {
 	w := newWorld(t)
 	set := *w.rep.settings.Load()

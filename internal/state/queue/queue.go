@@ -43,6 +43,8 @@ type Notice struct {
 	Job        *flow.Job
 	Recipients []flow.Recipient
 	Outcomes   []flow.Outcome // parallel to Recipients
+	// Warning is what Deferred recipients' senders are warned of, 0 for what has ended: the same recipients may be warned of twice.
+	Warning uint8
 }
 
 // Reporter sends notices.

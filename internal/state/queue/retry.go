@@ -108,6 +108,7 @@ func (q *Queue) warn(t *Task, rcpts []flow.Recipient, outcomes []flow.Outcome, n
 		}
 		if bits := q.late(t.Job, &rcpts[i], now) &^ r.warned; bits != 0 {
 			due[r.no] = bits
+			n.Warning |= bits
 			n.Recipients, n.Outcomes = append(n.Recipients, rcpts[i]), append(n.Outcomes, outcomes[i])
 		}
 	}

@@ -107,6 +107,25 @@ func TestDeliverBy(t *testing.T) {
 	})
 }
 
+// Who was warned that mail is late is told also that DELIVERBY's time is over, by a notice that can be told from the first.
+func TestDeliverByAfterTheWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.reply = defer4
+		retry := DefaultRetry()
+		retry.Warn = time.Hour
+		q := w.start()
+		q.Configure(retry)
+		w.job = func(j *flow.Job) { j.DeliverBy = time.Now().Add(6 * time.Hour) }
+		w.submit(q, remoteTo("a.example"))
+		pass(12 * time.Hour)
+		w.stop(q)
+		if len(w.notices) != 2 || w.notices[0].Warning == w.notices[1].Warning || w.notices[0].Warning*w.notices[1].Warning == 0 {
+			t.Errorf("%+v", w.notices)
+		}
+	})
+}
+
 // The class of an outcome chooses the schedule, and is kept.
 func TestBackOffByClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
