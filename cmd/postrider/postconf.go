@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/migrate/postfix"
@@ -102,6 +103,9 @@ func (t *postconfTool) edit(pairs []string) error {
 	values, _ := t.parameters.Values(c)
 	changes := map[string]string{}
 	for _, pair := range pairs {
+		if strings.ContainsAny(pair, "\r\n") {
+			return errors.New("-e accepts no multi-line input")
+		}
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return fmt.Errorf("missing '=' after attribute name: %q", pair)
@@ -153,6 +157,11 @@ func (t *postconfTool) writeWith(change func(string) (string, error)) error {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real
 	}
+	unlock, err := lockFolder(filepath.Dir(file))
+	if err != nil {
+		return denied(err)
+	}
+	defer unlock()
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return denied(err)
@@ -176,6 +185,29 @@ func denied(err error) error {
 	}
 	return err
 }
+
+// lockFolder waits until no other postconf changes a file of the folder: two at once would lose what one of them writes. Anybody
+// who may read a folder can lock it, so the wait has an end.
+func lockFolder(path string) (unlock func(), err error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	unlock = func() { _ = dir.Close() } // which ends the lock
+	for end := time.Now().Add(editPatience); ; time.Sleep(scriptPause) {
+		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return unlock, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR), time.Now().After(end):
+			unlock()
+			return nil, fmt.Errorf("%s is locked by another program: %w", path, err)
+		}
+	}
+}
+
+// editPatience is how long another postconf is waited for.
+const editPatience = 10 * time.Second
 
 // replaceFile puts a text in the place of a file, with its owner and mode: at each moment one of them is there, whole.
 func replaceFile(path string, text []byte) (err error) {

@@ -265,16 +265,15 @@ func (s *postfixScript) daemon() error {
 	cmd := exec.Command(self, append([]string{"serve"}, s.placed("")...)...)
 	cmd.Args[0] = "postrider"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
-	said := ""
+	said := "; see " + c.Log.File
 	if c.Log.File == "" { // what it says goes beside its data: nobody else would keep it
-		log, err := os.OpenFile(filepath.Join(c.DataDir, "postrider.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err == nil {
-			defer log.Close()
-			cmd.Stderr = log
-			said = "; see " + log.Name()
+		log, err := plainLog(filepath.Join(c.DataDir, "postrider.log"))
+		if err != nil {
+			return err
 		}
-	} else {
-		said = "; see " + c.Log.File
+		defer log.Close()
+		cmd.Stderr = log
+		said = "; see " + log.Name()
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -293,4 +292,23 @@ func (s *postfixScript) daemon() error {
 		}
 	}
 	return errors.New("mail system startup failed: it does not answer" + said)
+}
+
+// plainLog opens a log for appending. The folder belongs to the server's user, and we may be root: a link to another's file is
+// refused, and so is whatever is no plain file.
+func plainLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || ok && st.Nlink != 1 {
+			err = fmt.Errorf("%s is no plain file with one name: take it away", path)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }

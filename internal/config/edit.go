@@ -55,7 +55,7 @@ func (o *outline) put(text, key, value string) (string, error) {
 		case e.key == key:
 			return text[:e.value] + value + text[e.after:], nil
 		case strings.HasPrefix(key, e.key+"."):
-			return "", fmt.Errorf("%s stands in the inline table %s: change it by hand", key, e.key)
+			return "", errInline(key, e.key)
 		case strings.HasPrefix(e.key, section+".") && section != "" && (e.table == "" || strings.HasPrefix(section, e.table+".")):
 			dotted = e
 		case e.table == section && e.end > last:
@@ -82,6 +82,10 @@ func (o *outline) put(text, key, value string) (string, error) {
 		text += "\n"
 	}
 	return text + "[" + section + "]\n" + name + " = " + value + "\n", nil
+}
+
+func errInline(key, table string) error {
+	return fmt.Errorf("%s stands in the inline table %s: change it by hand", key, table)
 }
 
 // insert puts a line into the text; the line before it may lack its end.
@@ -191,6 +195,13 @@ func CommentOut(text string, keys map[string]string) (string, error) {
 	o, err := outlineOf(text)
 	if err != nil {
 		return "", err
+	}
+	for _, e := range o.entries {
+		for key := range keys {
+			if strings.HasPrefix(key, e.key+".") {
+				return "", errInline(key, e.key)
+			}
+		}
 	}
 	for _, e := range slices.Backward(o.entries) {
 		if _, wanted := keys[e.key]; wanted {

@@ -97,4 +97,7 @@ func TestCommentOut(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
 	}
+	if got, err := CommentOut("mta = { port = 25 }\n", map[string]string{"mta.port": ""}); err == nil {
+		t.Errorf("of an inline table: %q", got)
+	}
 }

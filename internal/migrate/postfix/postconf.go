@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postrider/postrider/internal/config"
 	"github.com/postrider/postrider/internal/decide/table"
@@ -170,6 +171,9 @@ func (p *Parameters) Literal(name, value string, values map[string]string) (key,
 			return "", "", fmt.Errorf("%s: unknown parameter", name)
 		}
 		return "", "", fmt.Errorf("%s %w: %s", name, errNoKey, why)
+	}
+	if !utf8.ValidString(value) {
+		return "", "", fmt.Errorf("%s: the value is not UTF-8", name)
 	}
 	unknown := ""
 	value, err = config.ExpandMacros(value, func(of string) string {
