@@ -1,6 +1,12 @@
 package main
 
-import "github.com/postrider/postrider/internal/config"
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/alecthomas/kong"
+	"github.com/postrider/postrider/internal/config"
+)
 
 type (
 	queueCmd struct {
@@ -61,3 +67,18 @@ type (
 		Sites int `help:"How many sites to show, the largest; 0 for all." default:"20" placeholder:"N"`
 	}
 )
+
+// AfterApply refuses a flag without a meaning, such as --sender "$FROM" where the variable is not set, or --newer 0s: passed
+// over, it would let a change go to more messages than were meant.
+func (queueFilter) AfterApply(ctx *kong.Context) error {
+	for _, p := range ctx.Path {
+		if p.Flag == nil {
+			continue
+		}
+		v := p.Flag.Target
+		if v.Kind() != reflect.Bool && (v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0) {
+			return fmt.Errorf("--%s: that is empty, and means no message; leave it out where all are meant", p.Flag.Name)
+		}
+	}
+	return nil
+}

@@ -49,7 +49,7 @@ func (c queueWhich) filters(a *app, now time.Time) (list []admin.JobFilter, err 
 	return list, nil
 }
 
-// queueIDs puts the lines of standard input in the place of "-".
+// queueIDs puts the lines of standard input in the place of "-", where empty ones are passed over.
 func (a *app) queueIDs(args []string) (ids []string, err error) {
 	seen := map[string]bool{}
 	add := func(id string) {
@@ -59,6 +59,9 @@ func (a *app) queueIDs(args []string) (ids []string, err error) {
 		}
 	}
 	for _, arg := range args {
+		if strings.TrimSpace(arg) == "" {
+			return nil, usagef("a queue id is empty")
+		}
 		if arg != "-" {
 			add(arg)
 			continue
@@ -83,6 +86,9 @@ func (c queueWhich) list(a *app) error {
 	}
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
 		out := a.newJobList()
+		if len(filters) != 1 || !filters[0].IsZero() {
+			out.none = "The queue has no such message."
+		}
 		seen := map[string]bool{}
 		for _, f := range filters {
 			err := api.Queue(ctx, f, func(j admin.Job) error {

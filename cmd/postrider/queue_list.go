@@ -18,6 +18,7 @@ type jobList struct {
 	app   *app
 	w     *bufio.Writer
 	table *table
+	none  string // said of an empty list
 	n     int
 }
 
@@ -26,7 +27,7 @@ const (
 	listedRecipients = 100  // of one message; the rest are counted
 )
 
-func (a *app) newJobList() *jobList { return &jobList{app: a, w: bufio.NewWriter(a.stdout)} }
+func (a *app) newJobList() *jobList { return &jobList{app: a, w: bufio.NewWriter(a.stdout), none: "The queue is empty."} }
 
 func (l *jobList) add(j admin.Job) error {
 	l.n++
@@ -79,7 +80,7 @@ func (l *jobList) end() error {
 	case l.app.flags.JSON:
 		fmt.Fprintln(l.w, "\n]")
 	case l.n == 0:
-		fmt.Fprintln(l.w, "The queue is empty.")
+		fmt.Fprintln(l.w, l.none)
 	case l.table != nil:
 		l.table.write(l.app, l.w, "")
 	}
