@@ -69,8 +69,10 @@ func (s *postfixScript) pid() (int, error) {
 		return 0, err
 	}
 	defer client.Close()
-	status, err := client.Status(ctx)
-	return status.PID, err
+	if _, err := client.Status(ctx); err != nil {
+		return 0, err
+	}
+	return admin.Process(ctx, c.RunDir)
 }
 
 var errNotRunning = errors.New("the Postfix mail system is not running")

@@ -17,5 +17,6 @@
 //	stream.go      results of any length
 //	server.go      Server
 //	client.go      Client
+//	process.go     who serves the socket
 //	socket.go      a socket whose path may be longer than the kernel's limit
 package admin
