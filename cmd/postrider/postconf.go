@@ -104,7 +104,7 @@ func (t *postconfTool) edit(pairs []string) error {
 	changes := map[string]string{}
 	for _, pair := range pairs {
 		if strings.ContainsAny(pair, "\r\n") {
-			return errors.New("-e accepts no multi-line input")
+			return errors.New("-e, -X, or -# accepts no multi-line input")
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {

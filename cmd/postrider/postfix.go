@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -270,12 +271,16 @@ func (s *postfixScript) daemon() error {
 	said := "; see " + c.Log.File
 	if c.Log.File == "" { // what it says goes beside its data: nobody else would keep it
 		log, err := plainLog(filepath.Join(c.DataDir, "postrider.log"))
-		if err != nil {
+		switch {
+		case err == nil:
+			defer log.Close()
+			cmd.Stderr = log
+			said = "; see " + log.Name()
+		case errors.Is(err, fs.ErrNotExist): // the server makes its folder at the first start
+			said = "; `postrider serve` tells why"
+		default:
 			return err
 		}
-		defer log.Close()
-		cmd.Stderr = log
-		said = "; see " + log.Name()
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
