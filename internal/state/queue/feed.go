@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -70,6 +71,9 @@ func (q *Queue) fill(ctx context.Context) error {
 	for it := range q.parked {
 		q.settle(it)
 	}
+	if slices.Contains(q.wanting[:], true) { // nor do our own mailboxes' recipients wait for room
+		q.crowded[mailstore] = true
+	}
 	var drained []string
 	for site := range q.crowded {
 		if q.lines[site] <= q.siteRoom()/2 {
@@ -99,8 +103,8 @@ func (q *Queue) fill(ctx context.Context) error {
 // pass goes on through the rows of a class, from where it stopped. After a flush it also goes through what is not due.
 func (q *Queue) pass(ctx context.Context, c sched.Class, until time.Time) error {
 	q.mu.Lock()
-	if q.rewind[c] && q.drained(c) {
-		q.rewind[c], q.passed[c], q.flushPassed[c] = false, place{}, place{}
+	if q.rewind[c] && (q.drained(c) || q.resident[c] < q.share(c)*7/8 && time.Since(q.rewound[c]) >= rewindEvery) {
+		q.rewind[c], q.passed[c], q.flushPassed[c], q.rewound[c] = false, place{}, place{}, time.Now()
 	}
 	flushed := q.flushed[c]
 	q.wanting[c] = false
@@ -178,24 +182,29 @@ const (
 
 // refill brings what was passed over of a site that had more than its share.
 func (q *Queue) refill(ctx context.Context, site string, until time.Time) error {
+	q.mu.Lock()
+	delete(q.crowded, site) // what is passed over from now on says so again
+	q.mu.Unlock()
+	end := false
+	defer func() {
+		if !end {
+			q.mu.Lock()
+			q.crowded[site] = true
+			q.mu.Unlock()
+		}
+	}()
 	for from := (place{}); ; {
 		rows, err := q.siteRows(ctx, site, from, until)
+		if err == nil {
+			err = q.bringRows(ctx, rows)
+		}
 		if err != nil {
-			return err
-		}
-		end := len(rows) < feedSlice
-		q.mu.Lock()
-		if end { // unless it turns out that there is too little room again
-			delete(q.crowded, site)
-		}
-		q.mu.Unlock()
-		if err := q.bringRows(ctx, rows); err != nil {
 			return err
 		}
 		q.mu.Lock()
 		full := q.lines[site] >= q.siteRoom()
 		q.mu.Unlock()
-		if end || full {
+		if end = len(rows) < feedSlice; end || full {
 			return nil
 		}
 		from = rows[len(rows)-1].place
@@ -262,7 +271,7 @@ func (q *Queue) bringRows(ctx context.Context, rows []found) error {
 		case seen[f.id]:
 		case !local(f.transport) && q.lines[f.site]+coming[f.site] >= q.siteRoom():
 			q.crowded[f.site] = true
-		case q.resident[f.class]+inClass[f.class] > q.share(f.class):
+		case !local(f.transport) && q.resident[f.class]+inClass[f.class] > q.share(f.class):
 			q.rewind[f.class] = true
 		default:
 			inClass[f.class]++

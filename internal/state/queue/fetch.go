@@ -63,7 +63,9 @@ func (q *Queue) awaken(it *item, now time.Time) {
 	delete(q.replayed, it.id)
 	latest := q.retry.latest(now)
 	for _, r := range it.rcpts {
-		r.site = q.siteOf(r.transport, r.route)
+		if site := q.siteOf(r.transport, r.route); site != r.route || r.site == "" {
+			r.site = site // else what the row says is better
+		}
 		if !r.next.After(now) || r.attempts == 0 && it.release.After(now) {
 			continue
 		}
@@ -153,7 +155,7 @@ const recipientColumns = `queue_id, recipient_no, route, attempts, next_attempt,
 // readRecipient reads a row of recipientColumns.
 func readRecipient(rows *db.Rows) *recipient {
 	r := &recipient{no: rows.Int(1), route: rows.Text(2), attempts: rows.Int(3), next: time.UnixMicro(rows.Int64(4)),
-		transport: flow.Transport(rows.Int64(9)), site: rows.Text(10), warned: uint8(rows.Int64(12))}
+		transport: flow.Transport(rows.Int64(9)), site: rows.Text(10), rowSite: rows.Text(10), warned: uint8(rows.Int64(12))}
 	if at := rows.Int64(5); at != 0 {
 		r.last = flow.Outcome{Recipient: r.no, At: time.UnixMicro(at), Status: parseStatus(rows.Text(6)), Relay: rows.Text(7),
 			Reply: rows.Text(8), Class: flow.Class(rows.Int64(11))}

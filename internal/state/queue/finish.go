@@ -215,17 +215,38 @@ func (q *Queue) unreadable(t *Task, err error) {
 		return
 	}
 	defer q.settle(it)
-	if errors.Is(err, flow.ErrCorrupt) {
+	if errors.Is(err, flow.ErrCorrupt) || errors.Is(err, errNoRows) {
 		q.opt.Log.Error("job cannot be read; it is set aside", "queue_id", it.id.String(), "error", err)
 		it.held, it.corrupt = true, true
 		q.setState(it, Corrupt)
 		return
 	}
 	q.opt.Log.Error("job cannot be read now", "queue_id", it.id.String(), "error", err)
+	q.postpone(t)
+}
+
+// postpone has the recipients of a task tried later that were not tried now. q.mu is held.
+func (q *Queue) postpone(t *Task) {
 	next := q.opt.Now().Add(q.retry.Wait(1, q.opt.Jitter()))
+	var again []*recipient
 	for _, no := range t.unit.Recipients {
-		if r := it.find(no); r != nil {
+		if r := t.item.find(no); r != nil {
 			q.due(r, next)
+			again = append(again, r)
 		}
+	}
+	if t.item.rows { // feed looks for them where their rows say
+		q.end(t.item, change{again: again})
+	}
+}
+
+// spare puts a task off whose recipients were to expire without an attempt, and have not by the queue's clock.
+func (q *Queue) spare(t *Task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.land(t, sched.Feedback{})
+	if it := t.item; q.jobs[it.id] == it && len(it.rcpts) > 0 {
+		q.postpone(t)
+		q.settle(it)
 	}
 }

@@ -141,6 +141,7 @@ type Queue struct {
 	departed    map[queueid.ID]bool     // not nil: rows are being read; jobs that left memory meanwhile
 	crowded     map[string]bool         // sites of which feed has passed something over
 	rewind      [len(classes)]bool      // feed has to begin anew when there is room
+	rewound     [len(classes)]time.Time // when it did last
 	wanting     [len(classes)]bool      // feed has stopped for lack of room
 	soonest     [len(classes)]int64     // microseconds: before, feed finds nothing behind where it looked
 	passed      [len(classes)]place     // up to where feed has looked
@@ -205,6 +206,7 @@ type recipient struct {
 	transport flow.Transport
 	route     string
 	site      string // as far as it is known, else the route
+	rowSite   string // what its row says, by which feed looks for it
 	attempts  int
 	warned    uint8 // warnedDelay, warnedBy
 	next      time.Time

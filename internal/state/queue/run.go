@@ -267,8 +267,12 @@ func (q *Queue) attempt(l *lane, tasks []*Task) {
 			q.unreadable(t, err)
 			continue
 		}
-		if t.rest != nil {
+		if t.rest != nil && q.hasExpired(t.Job, t.Job.From, q.opt.Now()) {
 			q.finish(t, t.untried())
+			continue
+		}
+		if t.rest != nil { // the clock was set, or the configuration gives it more time
+			q.spare(t)
 			continue
 		}
 		ready = append(ready, t)
@@ -322,7 +326,9 @@ func (q *Queue) load(t *Task) error {
 		}
 		t.Job = job
 		q.mu.Lock()
-		t.item.job = job // until its last task under way is over
+		if t.item.job == nil { // else an operator has changed it meanwhile
+			t.item.job = job // until its last task under way is over
+		}
 		q.mu.Unlock()
 	}
 	for _, no := range t.unit.Recipients {

@@ -25,15 +25,16 @@ type listed struct {
 // Select calls fn with each job that a filter means, oldest first, until fn returns an error. It holds some hundred jobs at
 // a time, and no lock while fn runs. A job that moves on meanwhile is told as it was or as it is.
 func (q *Queue) Select(ctx context.Context, f Filter, fn func(Info) error) error {
-	q.mu.Lock()
-	young := q.ids(func(it *item) bool { return !it.stored && len(it.rcpts) > 0 }) // not in the rows that we shall read
-	q.mu.Unlock()
+	named := slices.Clone(f.IDs)
+	slices.SortFunc(named, queueid.ID.Compare)
+	named = slices.Compact(named)
+	young := q.young(named)
 	from, n := f.Offset, 0
 	for more := true; more; {
 		var rows []listed
 		var err error
 		if len(f.IDs) > 0 {
-			rows, more, err = q.readNamed(ctx, f.IDs, from)
+			rows, more, err = q.readNamed(ctx, named, from)
 		} else {
 			rows, more, err = q.readListed(ctx, from)
 		}
@@ -41,7 +42,7 @@ func (q *Queue) Select(ctx context.Context, f Filter, fn func(Info) error) error
 			return err
 		}
 		for _, id := range young {
-			if id.Compare(from) <= 0 || more && id.Compare(rows[len(rows)-1].id) > 0 || len(f.IDs) > 0 && !slices.Contains(f.IDs, id) {
+			if id.Compare(from) <= 0 || more && id.Compare(rows[len(rows)-1].id) > 0 {
 				continue
 			}
 			if i, found := slices.BinarySearchFunc(rows, id, func(l listed, id queueid.ID) int { return l.id.Compare(id) }); !found {
@@ -67,13 +68,27 @@ func (q *Queue) Select(ctx context.Context, f Filter, fn func(Info) error) error
 	return nil
 }
 
-// readNamed reads the rows of ids behind one, a slice of them.
+// young returns the jobs that are not in the rows yet, sorted; of those named, if any are.
+func (q *Queue) young(named []queueid.ID) (list []queueid.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wanted := func(it *item) bool { return !it.stored && len(it.rcpts) > 0 }
+	if len(named) == 0 {
+		return q.ids(wanted)
+	}
+	for _, id := range named {
+		if it := q.jobs[id]; it != nil && wanted(it) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// readNamed reads the rows of ids behind one, a slice of them; ids are sorted.
 func (q *Queue) readNamed(ctx context.Context, ids []queueid.ID, from queueid.ID) (list []listed, more bool, err error) {
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, queueid.ID.Compare)
 	err = q.opt.DB.Read(ctx, func(tx *db.Tx) error {
 		list, more = nil, false
-		for _, id := range slices.Compact(ids) {
+		for _, id := range ids {
 			if id.Compare(from) <= 0 {
 				continue
 			}

@@ -173,6 +173,7 @@ func (q *Queue) writeRows(it *item, done []int) {
 	row := *it
 	rcpts := make([]recipient, len(it.rcpts))
 	for i, r := range it.rcpts {
+		r.rowSite = r.site
 		rcpts[i] = *r
 	}
 	q.save(it, 2+len(rcpts), func(tx *db.Tx) error {
@@ -272,6 +273,7 @@ func (q *Queue) updateRows(it *item, c change) {
 	last := len(it.rcpts) == 0
 	rcpts := make([]recipient, len(c.again))
 	for i, r := range c.again {
+		r.rowSite = r.site
 		rcpts[i] = *r
 	}
 	done := q.remembered(it, c.done)

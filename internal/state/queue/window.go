@@ -20,6 +20,7 @@ const (
 	feedEvery     = horizon / 2
 	feedPause     = time.Second // after a read that failed
 	feedBreath    = 5 * time.Millisecond
+	rewindEvery   = 5 * time.Minute // feed begins anew when a class has a little room, where half of its part does not move
 )
 
 // classes are those of the scheduler, in the order in which feed brings them.
@@ -35,6 +36,9 @@ func (q *Queue) share(c sched.Class) int {
 
 // local tells whether a recipient needs nobody else: such are never kept waiting for room in the window.
 func local(t flow.Transport) bool { return t == flow.Mailbox || t == flow.Drop || t == flow.Error }
+
+// mailstore is the site of recipients of which local is true.
+const mailstore = ""
 
 // siteRoom is how many recipients of one site may wait in memory.
 func (q *Queue) siteRoom() int { return max(q.opt.Window/siteShare, 1) }
@@ -88,7 +92,7 @@ func (q *Queue) settle(it *item) {
 		return
 	}
 	limit := q.opt.Now().Add(horizon)
-	var due []*recipient
+	var due, misplaced []*recipient
 	busy, idle := 0, 0
 	for _, r := range it.rcpts {
 		switch {
@@ -99,11 +103,18 @@ func (q *Queue) settle(it *item) {
 		default:
 			q.setTurn(r, 0)
 			idle++
+			q.awaits(it, r, limit)
+			if r.site != r.rowSite {
+				misplaced = append(misplaced, r)
+			}
 		}
 	}
 	q.schedule(it, due)
-	if idle > 0 && !it.rows {
+	switch {
+	case idle > 0 && !it.rows:
 		q.writeRows(it, nil)
+	case len(misplaced) > 0 && it.pending == 0: // feed would look for them at their site
+		q.updateRows(it, change{again: misplaced})
 	}
 	switch {
 	case idle == 0:
@@ -111,6 +122,19 @@ func (q *Queue) settle(it *item) {
 		q.parked[it] = true
 	case busy+len(due) == 0:
 		q.evict(it)
+	}
+}
+
+// awaits sees to it that feed comes upon a recipient that waits for its time, whether its item stays in memory or not. q.mu is
+// held.
+func (q *Queue) awaits(it *item, r *recipient, limit time.Time) {
+	if it.held {
+		return
+	}
+	c, next := it.urgency, r.next.UnixMicro()
+	q.soonest[c] = min(q.soonest[c], next)
+	if r.next.After(limit) && q.passed[c].next >= next { // the clock went back since feed has looked there
+		q.passed[c] = place{next: next - 1}
 	}
 }
 
@@ -139,9 +163,6 @@ func (q *Queue) evict(it *item) {
 	q.measure(it)
 	q.away[it.stateOfRow()]++
 	q.depart(it.id)
-	for _, r := range it.rcpts {
-		q.soonest[it.urgency] = min(q.soonest[it.urgency], r.next.UnixMicro())
-	}
 	if !it.ref.IsZero() && !q.opt.Journal.Saved(it.ref) {
 		q.replayed[it.id] = it.ref
 	}
