@@ -23,12 +23,19 @@ import (
 type suppression struct {
 	node  *Node
 	store *suppress.Store
-	news  chan any // suppress.Entry, or *flow.Job that may be a complaint
+	news  chan any // bounced, or *flow.Job that may be a complaint
 	added func(reason string) metrics.Counter
 	kept  metrics.Counter
 
-	cancel context.CancelFunc
-	done   chan struct{}
+	stopping chan struct{}
+	done     chan struct{}
+}
+
+// bounced is an entry of whose list it is not known yet.
+type bounced struct {
+	entry  suppress.Entry
+	client flow.Client
+	from   address.Address
 }
 
 const (
@@ -50,7 +57,11 @@ func (s *suppression) Suppressed(ctx context.Context, j *flow.Job, r *flow.Recip
 	if c.Mail == "none" || c.Mail == "bulk" && !j.Bulk || j.From.IsZero() {
 		return "", false, nil
 	}
-	e, listed, err := s.store.Find(ctx, ownersOf(j), r.To, s.node.opt.Now())
+	owners, err := s.ownersOf(ctx, &j.Client, j.From)
+	if err != nil {
+		return "", false, err
+	}
+	e, listed, err := s.store.Find(ctx, owners, r.To, s.node.opt.Now())
 	if err != nil || !listed {
 		return "", false, err
 	}
@@ -65,12 +76,25 @@ func (s *suppression) Suppressed(ctx context.Context, j *flow.Job, r *flow.Recip
 	return why, true, nil
 }
 
-// ownersOf are the lists that hold for a job, the nearest first: the account's and the sender's domain's.
-func ownersOf(j *flow.Job) (owners []string) {
-	if a, err := address.Parse(j.Client.Login, true); err == nil && a.Domain != "" {
-		owners = append(owners, suppress.Key(a))
+// ownersOf are the lists that hold for mail of a client, the nearest first: the account's and the sender's domain's. Strangers whose
+// mail we forward, or keep as a backup MX, have none: else anybody could fill the table with entries of domains of his choice, and a
+// mailbox that was missing for an hour would lose the newsletters of three months.
+func (s *suppression) ownersOf(ctx context.Context, client *flow.Client, from address.Address) (owners []string, err error) {
+	known := !client.Addr.IsValid() // a program of this host
+	if a, err := address.Parse(client.Login, true); err == nil && a.Domain != "" {
+		owners, known = append(owners, suppress.Key(a)), true
 	}
-	return append(owners, suppress.Domain(j.From.Domain))
+	c, addr := s.node.config.Load(), client.Addr.Addr().Unmap()
+	if !known && !addr.IsLoopback() { // from there also comes what a content filter gives back
+		known = c.Access.Mynetworks.Contains(addr) || c.Submission.TrustedNetworks.Contains(addr)
+	}
+	if !known {
+		_, known, err = s.node.directory.Tenant(ctx, from.Domain)
+	}
+	if known {
+		owners = append(owners, suppress.Domain(from.Domain))
+	}
+	return owners, err
 }
 
 // learn takes a bounce or a complaint from the outcome of a recipient. It does not block.
@@ -78,14 +102,9 @@ func (s *suppression) learn(j *flow.Job, r *flow.Recipient, o *flow.Outcome) {
 	c := &s.node.config.Load().Suppression
 	switch {
 	case o.Result == flow.Failed && r.Transport == flow.SMTP && !j.From.IsZero() && c.KeepBounces > 0 && slices.Contains(c.Classes, o.Class.String()):
-		owners := ownersOf(j)
-		owner := owners[len(owners)-1]
-		if c.Scope == "account" {
-			owner = owners[0]
-		}
 		now := s.node.opt.Now()
-		s.put(suppress.Entry{Owner: owner, Address: suppress.Key(r.To), Reason: suppress.Bounce, Class: o.Class.String(), Detail: o.Reply, Since: now,
-			Until: now.Add(c.KeepBounces.D())})
+		s.put(bounced{suppress.Entry{Address: suppress.Key(r.To), Reason: suppress.Bounce, Class: o.Class.String(), Detail: suppress.Clip(o.Reply), Since: now,
+			Until: now.Add(c.KeepBounces.D())}, j.Client, j.From})
 	case o.Result.Final() && o.Result != flow.Failed && s.mayComplain(c, j, r):
 		s.put(j)
 	}
@@ -114,21 +133,23 @@ func (s *suppression) put(news any) {
 }
 
 func (s *suppression) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel, s.done = cancel, make(chan struct{})
+	s.stopping, s.done = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(s.done)
+		ctx := context.Background() // a stop does not break off what is being written: it would be lost
 		prune := time.NewTicker(suppressionPrune)
 		defer prune.Stop()
 		for {
 			select {
-			case <-ctx.Done():
-				s.write(context.WithoutCancel(ctx), nil)
+			case <-s.stopping:
+				for len(s.news) > 0 {
+					s.write(ctx, <-s.news)
+				}
 				return
 			case one := <-s.news:
 				s.write(ctx, one)
 			case <-prune.C:
-				if err := s.store.Prune(ctx, s.node.opt.Now()); err != nil && ctx.Err() == nil {
+				if err := s.store.Prune(ctx, s.node.opt.Now()); err != nil {
 					s.node.log.Warn("the suppression lists could not be tidied", obs.KeyError, err)
 				}
 			}
@@ -138,9 +159,10 @@ func (s *suppression) start() {
 
 // stop writes what was learnt. No delivery may be under way any more.
 func (s *suppression) stop() {
-	if s.cancel != nil {
-		s.cancel()
+	if s.stopping != nil {
+		close(s.stopping)
 		<-s.done
+		s.stopping = nil
 	}
 }
 
@@ -149,8 +171,16 @@ func (s *suppression) write(ctx context.Context, first any) {
 	var entries []suppress.Entry
 	take := func(one any) {
 		switch v := one.(type) {
-		case suppress.Entry:
-			entries = append(entries, v)
+		case bounced:
+			owners, err := s.ownersOf(ctx, &v.client, v.from)
+			if err != nil {
+				s.node.log.Error("whose suppression list a bounce belongs to cannot be told; it is lost", obs.KeyError, err)
+			} else if len(owners) > 0 {
+				if v.entry.Owner = owners[len(owners)-1]; s.node.config.Load().Suppression.Scope == "account" {
+					v.entry.Owner = owners[0]
+				}
+				entries = append(entries, v.entry)
+			}
 		case *flow.Job:
 			entries = append(entries, s.complaint(ctx, v)...)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/postrider/postrider/internal/admin"
 	"github.com/postrider/postrider/internal/dns/dnstest"
 	"github.com/postrider/postrider/internal/mail/address"
+	"github.com/postrider/postrider/internal/state/directory"
 )
 
 // onLists waits until so many entries are on the lists.
@@ -70,6 +71,43 @@ func TestSuppression(t *testing.T) {
 	}
 	if v, err := here.API().CheckSuppression(t.Context(), admin.SuppressionKey{Owner: "alice@here.example", Address: "Angry@there.example"}); err != nil || !v.Suppressed {
 		t.Errorf("%+v %v", v, err)
+	}
+}
+
+// A newsletter of strangers that is led on to somebody who is not there makes no entry, and is not held back by one of theirs; what
+// the operator says of everybody holds for it too.
+func TestSuppressionIsNotForStrangers(t *testing.T) {
+	there, _ := start(t, testConfig(t, t.TempDir(), `domain = "there.example"`, `hostname = "mx.there.example"`))
+	if _, err := there.addAccount(t.Context(), directory.NewAccount{Address: address.Address{Local: "bob", Domain: "there.example"}, Password: "pw"}); err != nil {
+		t.Fatal(err)
+	}
+	dns := dnstest.New(t, "there.example. 60 IN MX 10 mx.there.example.\nmx.there.example. 60 IN A 127.0.0.1\n").Listen(t)
+	here, _ := start(t, testConfig(t, t.TempDir(), fmt.Sprintf("dns.resolvers = [%q]", dns), fmt.Sprintf("mta.port = %d", there.Addresses()["smtp"].Port())))
+	addUser(t, here, "alice", "pw")
+	for _, name := range []string{"nobody", "bob", "closed"} {
+		if _, err := here.directory.AddAlias(t.Context(), address.Address{Local: "to-" + name, Domain: "here.example"}, []address.Address{{Local: name, Domain: "there.example"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := here.API().AddSuppressions(t.Context(), []admin.Suppression{{Owner: "@far.example", Address: "bob@there.example"}, {Address: "closed@there.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nobody", "bob"} {
+		if err := send(t, here, "to-"+name+"@here.example", "Subject: news of strangers\r\nList-Id: <n.far.example>\r\n\r\nx\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	arrived(t, login(t, there, "bob@there.example", "pw"), "INBOX", 1)
+	if err := send(t, here, "to-closed@here.example", "Subject: news of strangers\r\nList-Id: <n.far.example>\r\n\r\nx\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	submitAlice(t, here, "gone@there.example", "Subject: ours\r\n\r\nx\r\n") // later than the strangers', who are on the list before it or never
+	arrived(t, login(t, here, "alice@here.example", "pw"), "INBOX", 1)
+	for _, e := range onLists(t, here, 3) {
+		if e.Reason == "bounce" && (e.Owner != "@here.example" || e.Address != "gone@there.example") {
+			t.Errorf("%+v", e)
+		}
 	}
 }
 

@@ -53,7 +53,8 @@ type Store struct{ DB *db.DB }
 // batch bounds the rows of one transaction, so that mail that is accepted meanwhile does not wait for all of them.
 const batch = 500
 
-// Put adds entries, or replaces them. An entry that a bounce makes does not shorten, or replace, a complaint or an operator's.
+// Put adds entries, or replaces them. While they hold, a bounce does not replace a complaint or an operator's entry, nor a complaint an
+// operator's.
 func (s *Store) Put(ctx context.Context, entries []Entry) error {
 	for len(entries) > 0 {
 		some := entries[:min(batch, len(entries))]
@@ -67,8 +68,8 @@ func (s *Store) Put(ctx context.Context, entries []Entry) error {
 				_, err := tx.Exec(`INSERT INTO suppression (owner, address, reason, class, detail, since, until) VALUES (?, ?, ?, ?, ?, ?, ?)
 					ON CONFLICT (owner, address) DO UPDATE SET reason = excluded.reason, class = excluded.class, detail = excluded.detail,
 					since = excluded.since, until = excluded.until
-					WHERE excluded.reason <> ? OR suppression.reason = ? OR (suppression.until > 0 AND suppression.until <= excluded.since)`,
-					e.Owner, e.Address, e.Reason, e.Class, Clip(e.Detail), e.Since.Unix(), until, Bounce, Bounce)
+					WHERE excluded.reason = ? OR suppression.reason = ? OR suppression.reason = excluded.reason OR (suppression.until > 0 AND suppression.until <= excluded.since)`,
+					e.Owner, e.Address, e.Reason, e.Class, Clip(e.Detail), e.Since.Unix(), until, Operator, Bounce)
 				if err != nil {
 					return err
 				}
@@ -183,10 +184,17 @@ func (s *Store) Remove(ctx context.Context, owner, key string) (gone bool, err e
 
 // Prune removes what no longer holds at now.
 func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	return s.DB.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("DELETE FROM suppression WHERE until > 0 AND until <= ?", now.Unix())
-		return err
-	})
+	for n := int64(batch); n >= batch; {
+		err := s.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			n, err = tx.Exec(`DELETE FROM suppression WHERE (owner, address) IN
+				(SELECT owner, address FROM suppression WHERE until > 0 AND until <= ? LIMIT ?)`, now.Unix(), batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Count is the number of entries.

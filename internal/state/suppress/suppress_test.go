@@ -61,7 +61,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A bounce does not make a complaint's or an operator's entry shorter, as long as that holds.
+// A bounce does not make a complaint's or an operator's entry shorter, nor a complaint an operator's, as long as that holds.
 func TestBounceDoesNotReplace(t *testing.T) {
 	s := &suppress.Store{DB: dbtest.Open(t)}
 	to := address.Address{Local: "bob", Domain: "there.example"}
@@ -74,6 +74,9 @@ func TestBounceDoesNotReplace(t *testing.T) {
 		{entry("", "bob@there.example", suppress.Bounce, time.Minute), suppress.Complaint},
 		{entry("", "bob@there.example", suppress.Operator, 0), suppress.Operator},
 		{entry("", "bob@there.example", suppress.Bounce, time.Minute), suppress.Operator},
+		{entry("", "bob@there.example", suppress.Complaint, time.Minute), suppress.Operator},
+		{entry("", "bob@there.example", suppress.Operator, -time.Minute), ""},
+		{entry("", "bob@there.example", suppress.Complaint, time.Hour), suppress.Complaint},
 		{entry("", "bob@there.example", suppress.Complaint, -time.Minute), ""},
 		{entry("", "bob@there.example", suppress.Bounce, time.Minute), suppress.Bounce},
 	} {
