@@ -88,6 +88,7 @@ func full(to string) (all []string) {
 
 // The mail of a user goes to what mailbox_command, home_mailbox, mailbox_transport and fallback_transport name.
 func TestSameMailboxes(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		theirs, ours []string
 		to           []string
@@ -100,6 +101,7 @@ func TestSameMailboxes(t *testing.T) {
 			[]string{"al", "di+ext", "nobodyhere"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			top := t.TempDir()
 			for dir := top; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 				must(t, os.Chmod(dir, 0o755))

@@ -46,6 +46,7 @@ var differing = map[string]string{
 }
 
 func TestSameAsPostfix(t *testing.T) {
+	t.Parallel() // most of it is waiting for programs
 	top := t.TempDir()
 	must(t, os.Chmod(top, 0o755), os.Chmod(filepath.Dir(top), 0o755), os.Mkdir(filepath.Join(top, "p"), 0o755), os.Mkdir(filepath.Join(top, "r"), 0o755))
 	theirs := newPostfix(t, filepath.Join(top, "p"))
