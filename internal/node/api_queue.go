@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -193,6 +194,11 @@ func (a *api) ChangeJobs(ctx context.Context, c admin.JobsChange) (changed admin
 	if all.IsZero() && !c.All {
 		return changed, admin.Errorf(admin.Invalid, "which messages are meant is not said")
 	}
+	if c.Action == admin.Requeue || c.Action == admin.Bounce {
+		if err := a.direct(); err != nil {
+			return changed, err
+		}
+	}
 	if len(filter.IDs) > 0 {
 		err = a.queue.Select(ctx, filter, func(i queue.Info) error {
 			changed.IDs = append(changed.IDs, i.ID)
@@ -215,6 +221,20 @@ func (a *api) ChangeJobs(ctx context.Context, c admin.JobsChange) (changed admin
 		err = admin.Errorf(admin.KindOf(err), "%v (%d messages before it are done)", err, changed.Messages)
 	}
 	return changed, err
+}
+
+// direct has routing and notifications go by the configuration, on a system that is not started.
+func (n *Node) direct() error {
+	if n.router() != nil {
+		return nil
+	}
+	o, err := n.prepare(n.config.Load())
+	if err != nil {
+		return fmt.Errorf("where mail goes and what senders are told cannot be found out: %w", err)
+	}
+	n.routing.Store(o.router)
+	n.reporter.Set(o.report)
+	return nil
 }
 
 // wake ends the rests of sites that were not reached, where the operator wants messages for them tried now.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -27,7 +28,7 @@ func (q *Queue) change(ctx context.Context, id queueid.ID, nos []int, c Change) 
 	}
 	switch c.Action {
 	case ActBounce:
-		return q.bounce(it, job, nos, c), nil
+		return q.bounce(it, job, nos, c)
 	case ActReroute:
 		return q.rewrite(it, job, nos, func(r *flow.Recipient) ([]flow.Recipient, error) {
 			r.Transport, r.NextHop = cmp.Or(c.Transport, r.Transport), c.NextHop
@@ -114,8 +115,8 @@ func (q *Queue) drop(it *item, meant func(no int) bool) bool {
 	return len(gone) > 0
 }
 
-// bounce ends recipients as failures, and has their sender told.
-func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) bool {
+// bounce ends recipients as failures, and has their sender told. Where that cannot be, they wait on, and the operator hears of it.
+func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) (bool, error) {
 	q.mu.Lock()
 	t := &Task{Job: job, item: it}
 	for _, r := range q.choose(it, nos) {
@@ -130,7 +131,7 @@ func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) bool {
 	}
 	q.mu.Unlock()
 	if len(t.Recipients) == 0 {
-		return false
+		return false, nil
 	}
 	var outcomes []flow.Outcome
 	code, text := c.reason()
@@ -139,7 +140,12 @@ func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) bool {
 			Class: flow.ClassPolicy})
 	}
 	q.finish(t, outcomes)
-	return true
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.jobs[it.id] == it && it.find(t.Recipients[0].No) != nil {
+		return false, fmt.Errorf("%s: the notification of its sender could not be made, so the message stays; the log says why", it.id)
+	}
+	return true, nil
 }
 
 // rewrite gives recipients another way. The first that takes one's place has its number, so that what the ledgers know of it

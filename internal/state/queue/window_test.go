@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/mail/recipe"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
@@ -210,6 +212,24 @@ func TestChangeReachesTheRows(t *testing.T) {
 		if len(w.remote) != 797 || len(w.notices) != 3 || w.rows("job") != 0 || w.notices[0].Outcomes[0].Status.String() != "5.2.1" {
 			t.Errorf("sent %d, told %d, left %d", len(w.remote), len(w.notices), w.rows("job"))
 		}
+	})
+}
+
+// A message whose sender cannot be told stays, and the operator is not told that it was given up.
+func TestBounceWithoutNotification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stored(t, w.db, w.ids, 2, time.Now().Add(time.Hour), func(int) string { return "far.example" })
+		q := w.start()
+		w.change(func() { w.report = status.ErrNoSpace })
+		if n, err := q.Change(t.Context(), Filter{}, Change{Action: ActBounce}); n != 0 || err == nil || !strings.Contains(err.Error(), "stays") {
+			t.Errorf("%d given up, %v", n, err)
+		}
+		w.change(func() { w.report = nil })
+		if n, err := q.Change(t.Context(), Filter{}, Change{Action: ActBounce}); n != 2 || err != nil || q.Counts()["deferred"] != 0 {
+			t.Errorf("%d given up, %v", n, err)
+		}
+		w.stop(q)
 	})
 }
 
