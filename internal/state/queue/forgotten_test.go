@@ -85,6 +85,7 @@ func TestClockSetBackALittle(t *testing.T) {
 		w.now = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 		stored(t, w.db, w.ids, 1, time.Now().Add(time.Hour+58*time.Second), func(int) string { return "ahead.example" })
 		q := w.start()
+		pass(time.Second)
 		retry := DefaultRetry()
 		retry.Waits = []time.Duration{70 * time.Second}
 		q.Configure(retry)
@@ -95,7 +96,7 @@ func TestClockSetBackALittle(t *testing.T) {
 			}
 			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
 		}
-		pass(time.Hour + 31*time.Second) // feed has looked at the one that is ahead
+		pass(time.Hour + 30*time.Second) // feed has looked at the one that is ahead
 		off.Store(-int64(45 * time.Second))
 		w.submit(q, remoteTo("d.example"))
 		pass(30 * time.Minute)
