@@ -47,6 +47,10 @@ func newSitePolicy(c *config.Config) *sitePolicy {
 	}
 	p.names = sites.New(exchangers)
 	p.policy.SiteOf = p.ofNextHop
+	p.policy.Programs = map[string]int{}
+	for name, pipe := range c.Pipes {
+		p.policy.Programs[name] = pipe.DestinationConcurrencyLimit
+	}
 	return p
 }
 

@@ -59,10 +59,7 @@ func (s *Scheduler) SiteOf(t flow.Transport, route string) string {
 	if n, ok := s.names[route]; ok && t == flow.SMTP {
 		return n.site
 	}
-	if s.policy.SiteOf != nil && remote(t) {
-		return s.policy.SiteOf(t, route)
-	}
-	return route
+	return s.policy.siteOf(t, route)
 }
 
 // Resume ends the rest of a site, if it rests, and forgets what was learned of it; false when no site of that name is known.

@@ -30,8 +30,8 @@ func (s *Scheduler) place(e *entry) {
 
 // enter puts a unit into the line of a site.
 func (s *Scheduler) enter(e *entry, name string) {
-	if !e.MX && s.policy.SiteOf != nil && remote(e.Transport) {
-		name = s.policy.SiteOf(e.Transport, e.Route)
+	if !e.MX {
+		name = s.policy.siteOf(e.Transport, e.Route)
 	}
 	key := siteKey{e.Transport, name}
 	at := s.site(key)

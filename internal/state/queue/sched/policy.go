@@ -32,6 +32,8 @@ type Policy struct {
 	Limits  Limits
 	Initial int             // units of one site in flight at first; 0: DefaultInitial
 	Sites   map[string]Site // by site name
+	// Programs are how many of a name may run at once, [pipes.NAME]: a name is one site, whatever the next hops. Not there: Limits.PerRoute.
+	Programs map[string]int
 	// SiteOf names the site of a route that is no domain's exchangers (Unit.MX is false); nil: the route itself.
 	SiteOf    func(t flow.Transport, route string) string
 	DeadAfter int           // attempts in a row that found a site unreachable, or refused us, before it rests; 0: DefaultDeadAfter
@@ -80,9 +82,20 @@ func (p *Policy) ceiling(key siteKey) int {
 	case flow.Pipe, flow.File:
 		return max(1, min(localPerRoute, p.Limits.PerRoute))
 	case flow.Program:
-		return max(1, p.Limits.PerRoute) // the agent has the program's own limit
+		return max(1, or(p.Programs[key.name], p.Limits.PerRoute))
 	}
 	return max(1, p.Limits.Mailbox)
+}
+
+// siteOf names the site of a route that is no domain's exchangers.
+func (p *Policy) siteOf(t flow.Transport, route string) string {
+	if name, _, ok := flow.ParseProgramHop(route); t == flow.Program && ok {
+		return name
+	}
+	if p.SiteOf != nil && remote(t) {
+		return p.SiteOf(t, route)
+	}
+	return route
 }
 
 func (p *Policy) initial(key siteKey) int {

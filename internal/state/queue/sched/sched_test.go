@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -148,6 +149,27 @@ func TestCommandsTakeTurns(t *testing.T) {
 		flying[u.Route]++
 	}
 	if flying["slow"] != localPerRoute || flying["quick"] != 1 {
+		t.Errorf("in flight: %v", flying)
+	}
+}
+
+// A program that takes long, for however many domains, has what its limit says, and keeps no other program from running.
+func TestProgramsHaveTheirOwnLimits(t *testing.T) {
+	s := New(Policy{Limits: Limits{PerRoute: 2, Total: 200, Mailbox: 8}, Programs: map[string]int{"slow": 1, "wide": 30}})
+	for i := range 40 {
+		for j, hop := range []string{fmt.Sprintf("d%d.test", i), "one.test"} {
+			u := unit(i+1000*j, flow.ProgramHop([]string{"slow", "wide"}[j], hop), start)
+			u.Transport = flow.Program
+			s.Add(u)
+		}
+	}
+	s.Tick(start)
+	flying := map[string]int{}
+	for u, ok := s.Ready(start); ok; u, ok = s.Ready(start) {
+		name, _, _ := flow.ParseProgramHop(u.Route)
+		flying[name]++
+	}
+	if flying["slow"] != 1 || flying["wide"] != 30 {
 		t.Errorf("in flight: %v", flying)
 	}
 }
