@@ -44,12 +44,22 @@ func TestNamedTablesWrong(t *testing.T) {
 		"[pipes.x]\nargv = [\"/x y\"]\nuser = \"x\"":                 "f:4: pipes.x.argv: \"/x y\": the first item",
 		"[pipes.x]\nargv = [\"/x\", \"$recipent\"]\nuser = \"x\"":    "there is no macro $recipent",
 		"[pipes.x]\nargv = [\"/x\", \"${a\"]\nuser = \"x\"":          "a $ begins a macro",
+		"[pipes.x]\nargv = [\"/bin/sh\", \"-ec\", \"p ${user}\"]":    "f:4: pipes.x.argv: gives a macro to a shell",
 		"[pipes.x]\nargv = [\"/x\"]\nuser = \"root\"":                "f:5: pipes.x.user: wants",
 		"[pipes.x]\nargv = [\"/x\"]\nuser = \"x\"\nflags = \"RZ\"":   "has letters that are none of",
 		"[pipes.x]\nargv = [\"/x\"]\nuser = \"x\"\nsize = \"-1MiB\"": "pipes.x.size",
 	} {
 		if _, err := Parse("f", []byte(head+text), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s:\n%v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// A shell may have macros behind its text, or a script.
+func TestPipesOfShells(t *testing.T) {
+	for _, argv := range []string{`"/bin/sh", "-c", "p \"$$1\"", "sh", "${user}"`, `"/bin/sh", "/a/script", "${user}"`, `"/bin/sh", "-c"`, `"/bin/cat", "-c", "${user}"`} {
+		if _, err := Parse("f", []byte("helper.enabled = true\n[pipes.x]\nuser = \"x\"\nargv = ["+argv+"]"), nil); err != nil {
+			t.Errorf("%s: %v", argv, err)
 		}
 	}
 }

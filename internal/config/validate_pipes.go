@@ -52,6 +52,8 @@ func pipeRules(c *Config) (rs []rule) {
 			rule{user == "" || user == "root" || group == "root" || strings.HasSuffix(p.User, ":"), key + ".user", "wants \"user\" or \"user:group\", not root"},
 			rule{!filepath.IsAbs(p.Directory), key + ".directory", "wants an absolute path"},
 			rule{strings.Trim(p.Flags, PipeFlags) != "", key + ".flags", fmt.Sprintf("%q has letters that are none of %s", p.Flags, PipeFlags)})
+		rs = append(rs, rule{shellMacros(p.Argv), key + ".argv", "gives a macro to a shell as part of its text: a sender chooses addresses, and so what would be run. " +
+			"Put it behind the text, [\"/bin/sh\", \"-c\", \"program \\\"$$1\\\"\", \"sh\", \"${recipient}\"]"})
 		for i, item := range p.Argv {
 			_, err := MacrosOf(item)
 			rs = append(rs, rule{err != nil, key + ".argv", fmt.Sprint(err)},
@@ -61,4 +63,17 @@ func pipeRules(c *Config) (rs []rule) {
 		}
 	}
 	return rs
+}
+
+// shellMacros tells whether a shell would read a macro's value as its text, sh -c.
+func shellMacros(argv []string) bool {
+	if len(argv) == 0 || !slices.Contains([]string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"}, filepath.Base(argv[0])) {
+		return false
+	}
+	text := slices.IndexFunc(argv, func(s string) bool { return len(s) > 1 && s[0] == '-' && s[1] != '-' && strings.Contains(s, "c") }) + 1
+	if text == 0 || text == len(argv) {
+		return false
+	}
+	used, _ := MacrosOf(argv[text]) // an error has a rule of its own
+	return len(used) > 0
 }

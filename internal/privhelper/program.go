@@ -1,7 +1,6 @@
 package privhelper
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -117,8 +116,8 @@ func (h *Helper) group(name string) (gid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
-		f := strings.Split(s.Text(), ":")
+	for line := range strings.Lines(text) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
 		if n, err := strconv.ParseUint(f[min(2, len(f)-1)], 10, 31); err == nil && len(f) == 4 && f[0] == name {
 			return int(n), nil
 		}
