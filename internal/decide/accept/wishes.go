@@ -30,14 +30,17 @@ func verp(job *flow.Job, delimiters string) {
 			to = r.To
 		}
 		a := address.Address{Local: job.From.Local + delimiters[:1] + to.Local + delimiters[1:] + to.Domain, Domain: job.From.Domain}
-		if r.Sender == nil && r.Transport != flow.Drop && len(a.Local) <= maxLocal {
+		if r.Sender == nil && r.Transport != flow.Drop && len(a.Local) <= maxLocal && len(a.Path()) <= maxPath {
 			r.Sender = &a
 		}
 	}
 }
 
-// maxLocal is what other servers take: RFC 5321 §4.5.3.1.1 asks for 64, which VERP does not keep to; the whole path has 256.
-const maxLocal = 180
+// maxLocal is what other servers take: RFC 5321 §4.5.3.1.1 asks for 64, which VERP does not keep to. The whole path has 256 (§4.5.3.1.3).
+const (
+	maxLocal = 180
+	maxPath  = 256
+)
 
 // manyRecipients make a message bulk mail, whatever its header says.
 const manyRecipients = 50

@@ -41,6 +41,11 @@ func TestVERP(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, got, want[i])
 		}
 	}
+	wide := address.Address{Local: "list", Domain: strings.Repeat("d", 60) + "." + strings.Repeat("d", 60) + "." + strings.Repeat("d", 60) + ".example"}
+	job = &flow.Job{From: wide, Recipients: []flow.Recipient{{To: at("member")}, {To: address.Address{Local: strings.Repeat("x", 60), Domain: "far.example"}}}}
+	if Wish(job, &envelope.Envelope{VERP: "+="}); job.Recipients[0].Sender == nil || job.Recipients[1].Sender != nil {
+		t.Errorf("%+v: paths have 256 characters", job.Recipients)
+	}
 	job = &flow.Job{Recipients: []flow.Recipient{{To: at("member")}}}
 	if Wish(job, &envelope.Envelope{VERP: "+="}); job.Recipients[0].Sender != nil {
 		t.Error("a notification has got a sender")

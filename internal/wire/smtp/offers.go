@@ -23,6 +23,7 @@ type Offers struct {
 
 var (
 	errHold     = status.Perm(501, 5, 4, "Invalid HOLDFOR or HOLDUNTIL parameter")
+	errHoldBy   = status.Perm(501, 5, 4, "The message is to be back (BY) before it is to be released (HOLDFOR, HOLDUNTIL)")
 	errHoldLong = status.Perm(501, 5, 4, "The message would be kept back for longer than this server does")
 	errBy       = status.Perm(501, 5, 4, "Invalid BY parameter")
 	errPriority = status.Perm(501, 5, 2, "Invalid MT-PRIORITY parameter") // RFC 6710 §4.1
@@ -82,6 +83,9 @@ func (s *session) offered(e *envelope.Envelope, params []param) (rest []param, e
 		if err != nil {
 			return nil, err
 		}
+	}
+	if e.DeliverByReturn && e.HoldUntil.After(e.DeliverBy) { // it could only fail
+		return nil, errHoldBy
 	}
 	return rest, nil
 }

@@ -25,6 +25,7 @@ func TestOffers(t *testing.T) {
 			from+"REQUIRETLS\nS: 555 5.5.4 Parameter not recognized\n"+
 			from+"HOLDFOR=3602\nS: 501 5.5.4 The message would be kept back for longer than this server does\n"+
 			from+"HOLDFOR=60 HOLDUNTIL=2000-01-01T00:10:00Z\nS: 501 5.5.4 Invalid HOLDFOR or HOLDUNTIL parameter\n"+
+			from+"BY=60;R HOLDFOR=61\nS: 501 5.5.4 The message is to be back (BY) before it is to be released (HOLDFOR, HOLDUNTIL)\n"+
 			from+"BY=0;R\nS: 501 5.5.4 Invalid BY parameter\n"+
 			from+"MT-PRIORITY=10\nS: 501 5.5.2 Invalid MT-PRIORITY parameter\n"+
 			"C: MAIL FROM:<> XVERP\nS: 501 5.5.4 XVERP needs a sender\n"+
