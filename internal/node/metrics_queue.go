@@ -20,40 +20,92 @@ const (
 	ownSite     = "mailbox"
 )
 
-// queueFigures are the queue's numbers as the gauges show them.
+// queueFigures are the queue's numbers as the gauges show them. Counting a large queue takes longer than a reader of metrics
+// waits: it goes on behind the reader, who is given the count before.
 type queueFigures struct {
-	node *Node
+	now   func() time.Time
+	count func(context.Context) (queue.Stats, error)
+	list  func() []sched.SiteInfo
 
-	mu    sync.Mutex
-	at    time.Time
-	stats queue.Stats
-	sites []sched.SiteInfo
+	ctx    context.Context // of counts
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+
+	mu       sync.Mutex
+	at       time.Time     // of the last answer; zero: there was none
+	asked    time.Time     // when somebody waited last
+	counting chan struct{} // closed when the count under way has ended; nil: there is none
+	stats    queue.Stats
+	sites    []sched.SiteInfo
 }
 
-// get counts, unless that was done just now. While the database gives no answer the last count is shown.
-func (f *queueFigures) get() (queue.Stats, []sched.SiteInfo) {
+func newQueueFigures(now func() time.Time, count func(context.Context) (queue.Stats, error), list func() []sched.SiteInfo) *queueFigures {
+	f := &queueFigures{now: now, count: count, list: list}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// stop ends a count that is under way.
+func (f *queueFigures) stop() {
+	f.mu.Lock() // no count begins after this
+	f.cancel()
+	f.mu.Unlock()
+	f.group.Wait()
+}
+
+// get counts, unless that was done just now. All gauges of one reading wait together, and not longer than figuresWait: then
+// they show what was counted last. Nothing is known until the first count has ended.
+func (f *queueFigures) get() (stats queue.Stats, sites []sched.SiteInfo, known bool) {
+	f.mu.Lock()
+	if f.ctx.Err() == nil && !f.recent(f.at) && f.counting == nil {
+		done := make(chan struct{})
+		f.counting, f.asked = done, f.now()
+		f.group.Go(func() { f.recount(done) })
+	}
+	counting, wait := f.counting, figuresWait-f.now().Sub(f.asked)
+	f.mu.Unlock()
+	if counting != nil && wait > 0 {
+		timer := time.NewTimer(min(wait, figuresWait))
+		defer timer.Stop()
+		select {
+		case <-counting:
+		case <-timer.C:
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := f.node.opt.Now()
-	if age := now.Sub(f.at); age >= 0 && age < figuresFor && !f.at.IsZero() {
-		return f.stats, f.sites
+	return f.stats, f.sites, !f.at.IsZero()
+}
+
+func (f *queueFigures) recent(at time.Time) bool {
+	age := f.now().Sub(at)
+	return !at.IsZero() && age >= 0 && age < figuresFor
+}
+
+// recount counts and then closes done.
+func (f *queueFigures) recount(done chan struct{}) {
+	stats, err := f.count(f.ctx)
+	sites := f.list()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.stats, f.sites, f.at = stats, sites, f.now()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), figuresWait)
-	defer cancel()
-	if s, err := f.node.queue.Stats(ctx); err == nil {
-		f.stats = s
-	}
-	f.at, f.sites = now, f.node.queue.Sites()
-	return f.stats, f.sites
+	f.counting = nil
+	close(done)
 }
 
 // watchQueue makes the gauges of the queue and its sites.
 func (n *Node) watchQueue() {
 	n.nameSites(n.sites.Load())
-	f := &queueFigures{node: n}
+	n.figures = newQueueFigures(n.opt.Now, n.queue.Stats, n.queue.Sites)
+	f := n.figures
 	byState := func(name, help string, of func(queue.Count) float64) {
 		n.metrics.GaugeSet(name, help, "state", func() map[string]float64 {
-			s, _ := f.get()
+			s, _, known := f.get()
+			if !known {
+				return nil
+			}
 			out := map[string]float64{}
 			for _, state := range []string{"incoming", "active", "deferred", "hold"} {
 				out[state] = of(s.States[state])
@@ -66,7 +118,7 @@ func (n *Node) watchQueue() {
 	}
 	bySite := func(name, help string, of func(queue.Count) float64, merge func(a, b float64) float64) {
 		n.metrics.GaugeSet(name, help, "site", func() map[string]float64 {
-			s, _ := f.get()
+			s, _, _ := f.get()
 			return n.largestSites(s.Sites, of, merge)
 		})
 	}
@@ -78,7 +130,10 @@ func (n *Node) watchQueue() {
 	bySite("queue_site_recipients", "Recipients in the queue, by site.", recipients, func(a, b float64) float64 { return a + b })
 	bySite("queue_site_oldest_seconds", "Age of the oldest message to a site.", oldest, func(a, b float64) float64 { return max(a, b) })
 	n.metrics.GaugeSet("queue_age_messages", "Messages in the queue by age: up to so many minutes, and more than the value before.", "minutes", func() map[string]float64 {
-		s, _ := f.get()
+		s, _, known := f.get()
+		if !known {
+			return nil
+		}
 		out := map[string]float64{}
 		for i, count := range s.Total.Ages {
 			out[ageLabel(i)] = float64(count)
@@ -91,7 +146,7 @@ func (n *Node) watchQueue() {
 // watchSites makes the gauges of what the scheduler gives to sites.
 func (n *Node) watchSites(f *queueFigures) {
 	n.metrics.GaugeFunc("sites_resting", "Sites that are not tried at present because nobody answered there.", func() float64 {
-		_, sites := f.get()
+		_, sites, _ := f.get()
 		count := 0
 		for _, s := range sites {
 			if s.Rest != nil {
@@ -102,7 +157,7 @@ func (n *Node) watchSites(f *queueFigures) {
 	})
 	shown := func(name, help string, of func(sched.SiteInfo) float64, merge func(a, b float64) float64) {
 		n.metrics.GaugeSet(name, help, "site", func() map[string]float64 {
-			_, sites := f.get()
+			_, sites, _ := f.get()
 			return n.firstSites(sites, of, merge)
 		})
 	}

@@ -93,6 +93,7 @@ type Node struct {
 	space     *space
 	incoming  *incoming // messages
 	trace     *trace.Trace
+	figures   *queueFigures
 	upkeep    *upkeep
 	ageing    *ageing // nil until Start
 	certStore *certstore.Store
@@ -269,6 +270,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}
+	n.figures.stop()
 	errs = append(errs, n.queue.Stop(ctx))
 	n.suppression.stop()
 	n.verifier.close()
