@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ func (c traceCmd) Run(a *app) error {
 	q := admin.TraceQuery{What: c.What, Limit: c.Limit, Follow: c.Follow}
 	if c.What == "" && c.Since == "" && !c.Follow {
 		return usagef("say what: a queue id, a Message-ID, an address, @domain, a client's IP address, a connection's id; or --since for everything")
+	}
+	if strings.TrimSpace(c.What) == "<>" {
+		return usagef("the null sender cannot be asked for: it is that of every bounce; ask for the recipient, or the message that caused it")
 	}
 	if c.Limit <= 0 {
 		return usagef("--limit wants a number above 0")

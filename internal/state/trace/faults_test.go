@@ -93,3 +93,24 @@ func TestHangingDiskIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A full disk takes names of files, but nothing into them: hours of that leave no segments.
+func TestFullDiskLeavesNoEmptySegments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		tr := open(vfs.NewFaulty(disk, func(_ int64, op vfs.Op, _ string) error {
+			if op == vfs.OpWrite {
+				return errors.New("no space left on device")
+			}
+			return nil
+		}), 1, generous)
+		for range 100 {
+			tr.Emit(obs.Removed{ID: queueid.New(1, 1)})
+			time.Sleep(10 * time.Second)
+		}
+		tr.Close()
+		if list, err := segments(disk, folder); len(list) > 0 || err != nil {
+			t.Errorf("%d segments, %v", len(list), err)
+		}
+	})
+}

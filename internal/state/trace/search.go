@@ -232,7 +232,7 @@ type matcher struct {
 
 func newMatcher(what string) matcher {
 	what = strings.TrimSpace(what)
-	if inner, ok := strings.CutPrefix(what, "<"); ok {
+	if inner, ok := strings.CutPrefix(what, "<"); ok && what != "<>" { // the null sender is not everything
 		what = strings.TrimSuffix(inner, ">")
 	}
 	m := matcher{}

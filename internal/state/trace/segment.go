@@ -42,7 +42,7 @@ func (w *writer) write(b *draft, l Limits) (lost uint64) {
 	}
 	if err != nil {
 		w.trouble("the trace cannot be written; lines are lost", err)
-		w.end()
+		w.drop()
 		return uint64(b.count)
 	}
 	if w.at += int64(len(w.buf)); w.at >= max(minRoll, l.MaxSize/parts) || w.Now().Sub(w.began) >= rollAfter || w.Now().Before(w.began) {
@@ -89,6 +89,18 @@ func (w *writer) end() {
 		w.trouble("a segment of the trace was not closed", err)
 	}
 	w.file = nil
+}
+
+// drop ends the segment after a failure. One without a block goes: a full disk takes new names, one at every block.
+func (w *writer) drop() {
+	empty := w.file != nil && w.at == 0
+	w.end()
+	if !empty {
+		return
+	}
+	if err := w.FS.Remove(path.Join(w.Dir, w.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.trouble("an empty segment of the trace cannot be removed", err)
+	}
 }
 
 func (w *writer) trouble(text string, err error) {
