@@ -39,7 +39,7 @@ func (q *Queue) finish(t *Task, outcomes []flow.Outcome) {
 	}
 	if n := notice(t.Job, tried, ended); n != nil {
 		if err := q.report(n); err != nil {
-			q.opt.Log.Error("delivery status notification could not be made; the recipients stay in the queue",
+			q.opt.Log.Error("delivery status notification could not be made; recipients that failed stay in the queue until it can; of success nobody is told",
 				"queue_id", t.Job.ID.String(), "error", err)
 			for i := range ended {
 				if ended[i].Result == flow.Failed {
