@@ -25,6 +25,19 @@ func (a jobsOnly) Queue(_ context.Context, _ admin.JobFilter, each func(admin.Jo
 	return nil
 }
 
+// A reply of several lines is one in a table, and who answered is told only where somebody did.
+func TestReason(t *testing.T) {
+	for want, r := range map[string]admin.Recipient{
+		"-": {},
+		"mx.example[192.0.2.1]:25: 450 4.2.0 Slow down see https://example.com": {Relay: "mx.example[192.0.2.1]:25", Reason: "450 4.2.0 Slow down\nsee\thttps://example.com"},
+		"no answer": {Relay: "none", Reason: "no answer"},
+	} {
+		if got := reason(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // written returns what fn writes to standard output.
 func written(t *testing.T, fn func(a *app) error) string {
 	t.Helper()

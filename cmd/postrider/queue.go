@@ -138,11 +138,15 @@ func reason(r admin.Recipient) string {
 	if r.Reason == "" {
 		return "-"
 	}
-	if r.Relay == "" {
-		return r.Reason
+	text := oneLine(r.Reason)
+	if r.Relay == "" || r.Relay == "none" { // no host
+		return text
 	}
-	return r.Relay + ": " + r.Reason
+	return r.Relay + ": " + text
 }
+
+// oneLine is a reply of several lines in one.
+func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\t", " ").Replace(s) }
 
 func (c queueShowCmd) Run(a *app) error {
 	return a.operateQueue(func(ctx context.Context, api admin.API) error {
@@ -200,7 +204,7 @@ func (a *app) showJob(w io.Writer, j admin.Job) {
 			next = shortTime(*r.Next)
 		}
 		a.facts(w, "to", r.Address, "transport", r.Transport, "route", r.Route, "site", r.Site, "attempts", strconv.Itoa(r.Attempts),
-			"next attempt", next, "status", r.Status, "class", r.Class, "relay", r.Relay, "reply", r.Reason)
+			"next attempt", next, "status", r.Status, "class", r.Class, "relay", r.Relay, "reply", oneLine(r.Reason))
 	}
 }
 

@@ -27,7 +27,9 @@ const (
 	listedRecipients = 100  // of one message; the rest are counted
 )
 
-func (a *app) newJobList() *jobList { return &jobList{app: a, w: bufio.NewWriter(a.stdout), none: "The queue is empty."} }
+func (a *app) newJobList() *jobList {
+	return &jobList{app: a, w: bufio.NewWriter(a.stdout), none: "The queue is empty."}
+}
 
 func (l *jobList) add(j admin.Job) error {
 	l.n++
@@ -127,7 +129,7 @@ func (a *app) siteLimits(w io.Writer, s admin.QueueStats, most int) {
 		if !l.RestUntil.IsZero() {
 			rests = shortAge(max(0, l.RestUntil.Sub(s.At)))
 		}
-		t.row(l.Site, strconv.Itoa(l.UnderWay), strconv.Itoa(l.Due), strconv.Itoa(l.Limit), rests, l.Reason)
+		t.row(l.Site, strconv.Itoa(l.UnderWay), strconv.Itoa(l.Due), strconv.Itoa(l.Limit), rests, oneLine(l.Reason))
 	}
 	t.write(a, w, "")
 }

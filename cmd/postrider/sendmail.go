@@ -39,7 +39,7 @@ func (a *app) sendmailRun(o *sendmailOptions) int {
 	case modeAliases:
 		return a.checkAliases()
 	case modeQueue:
-		return a.sendmailFail(a.mailQueue())
+		return a.mailQueue()
 	case modeFlush:
 		return a.sendmailFail(a.flushQueue(o.flush))
 	case modeVerify:

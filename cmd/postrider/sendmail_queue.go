@@ -11,12 +11,11 @@ import (
 	"github.com/postrider/postrider/internal/submit"
 )
 
-// mailQueue is -bp and mailq: the queue in the form of Postfix's `postqueue -p`, which programs read. The queue is the
-// operator's: submit.sock tells nobody of it.
-func (a *app) mailQueue() error {
-	return a.operateQueue(func(ctx context.Context, api admin.API) error {
-		return a.listQueue(ctx, api)
-	})
+// mailQueue is -bp and mailq: `postqueue -p`, which programs read, with its words and exit code; so is Postfix's sendmail. The
+// queue is the operator's: submit.sock tells nobody of it.
+func (a *app) mailQueue() int {
+	p := &postfixTool{app: a, name: "postqueue", code: exitUnavailable}
+	return p.end(p.lists((*app).listQueue))
 }
 
 // flushQueue is -q, -qI and -qR.
