@@ -5,7 +5,8 @@
 // where all are below one registrable domain (publicsuffix.org's list), to that; else to the one that is preferred.
 //
 // The package asks nobody: exchangers are given to it. Their names come from the DNS of whoever likes, so a domain can put
-// itself into a provider's site; it harms its own mail only, since limits are all that it gets there.
+// itself into a provider's site. Limits are all that it gets there, and that it reaches no host is not held against the site while
+// others' mail goes there (internal/state/queue/sched, learn.go).
 //
 //	sites.go    Namer
 //	presets.go  the largest providers

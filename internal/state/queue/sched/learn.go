@@ -15,6 +15,44 @@ func (f *Feedback) void() bool {
 	return f.Signal == flow.Silent && f.Outcome.At.IsZero() && f.Outcome.Result == flow.Deferred
 }
 
+// unasked tells whether the attempt ended before any host was asked: the DNS had no answer, or we found the fault.
+func (f *Feedback) unasked() bool {
+	o := &f.Outcome
+	return f.signal() == flow.Silent && !o.Connected && o.RemoteMTA == ""
+}
+
+// success is when mail of a route was taken.
+type success struct {
+	route string
+	at    time.Time
+}
+
+// served notes a success: the last one, and before it the last of another route.
+func (at *site) served(u *Unit, s *Scheduler) {
+	if at.successes[0].route != u.Route {
+		at.successes[1] = at.successes[0]
+	}
+	at.successes[0] = success{u.Route, s.now}
+}
+
+// recently is how old another domain's success may be that says that a site is there, where attempts end sooner.
+const recently = 10 * time.Second
+
+// serves tells whether a site took mail of another domain while an attempt reached none of its hosts. Then it is the domain that
+// is wrong: its owner says which hosts are its exchangers, and may name some of a provider's that take no mail.
+func (at *site) serves(u *Unit, s *Scheduler) bool {
+	since := u.flight.at
+	if last := s.now.Add(-recently); last.Before(since) {
+		since = last
+	}
+	for _, ok := range at.successes {
+		if u.MX && ok.route != u.Route && ok.at.After(since) {
+			return true
+		}
+	}
+	return false
+}
+
 // signal is Feedback.Signal, or what a success says.
 func (f *Feedback) signal() flow.Signal {
 	if f.Signal == flow.Silent && (f.Outcome.Result == flow.Relayed || f.Outcome.Result == flow.Delivered) {
@@ -25,7 +63,7 @@ func (f *Feedback) signal() flow.Signal {
 
 // learn changes limit, health and rest by what an attempt said.
 func (at *site) learn(u *Unit, f *Feedback, s *Scheduler) {
-	if f.void() || !at.lane.remote {
+	if f.void() || f.unasked() || !at.lane.remote || f.signal() == flow.Unreachable && at.serves(u, s) {
 		return
 	}
 	took := max(0, s.now.Sub(u.flight.at))
@@ -38,6 +76,7 @@ func (at *site) learn(u *Unit, f *Feedback, s *Scheduler) {
 	case flow.Well:
 		at.answered()
 		at.rests = 0
+		at.served(u, s)
 		at.grow(u)
 	case flow.Silent: // it answered, be it to say no
 		at.answered()

@@ -66,6 +66,8 @@ type site struct {
 	took     time.Duration // an attempt, on the average
 	health   health
 
+	successes [2]success // the last, and the last of another route
+
 	connections, messages bucket
 }
 
