@@ -14,6 +14,7 @@ import (
 const (
 	costShare     = 40              // what walks through all rows takes at most this part of the time
 	forgetEvery   = time.Minute     // how often the ledgers are cleaned
+	cleanAnyway   = time.Hour       // also where the queue has seen no change: others write to the mailstore's ledger, too
 	cleanPatience = 5 * time.Second // how long that waits for changes to be written
 )
 
@@ -88,6 +89,7 @@ func (q *Queue) clean() error {
 			live[e.id.Micros()] = true
 		}
 	}
+	quiet := q.quiet(len(q.journal) - len(kept))
 	clear(q.journal[len(kept):])
 	q.journal, q.swept = kept, 0
 	for id := range q.jobs {
@@ -98,6 +100,11 @@ func (q *Queue) clean() error {
 			delete(q.replayed, id)
 		}
 	}
+	if quiet {
+		q.mu.Unlock()
+		return nil
+	}
+	began := time.Now()
 	q.live.set(live)
 	away := 0
 	for _, n := range q.away {
@@ -120,7 +127,23 @@ func (q *Queue) clean() error {
 	if err := q.opt.Ledger.Forget(q.ctx, before, q.live.has); err != nil {
 		return err
 	}
-	return q.forgetDone(q.ctx, before, q.live.has)
+	if err := q.forgetDone(q.ctx, before, q.live.has); err != nil {
+		return err
+	}
+	q.cleaned = began
+	return nil
+}
+
+// quiet tells whether nothing has changed since the ledgers were cleaned last, of which saved entries of the journal would be a
+// sign: then there is nothing to forget. q.mu is held.
+func (q *Queue) quiet(saved int) bool {
+	q.ops.mu.Lock()
+	defer q.ops.mu.Unlock()
+	now := time.Now()
+	if saved > 0 {
+		q.ops.last = now
+	}
+	return len(q.journal) == 0 && q.cleaned.Sub(q.ops.last) > 2*forgetEvery && now.Sub(q.cleaned) < cleanAnyway
 }
 
 // liveSet has, while the ledgers are cleaned, the times of the ids whose rows are needed; jobs that come meanwhile join it.

@@ -152,6 +152,7 @@ type Queue struct {
 	mercy       time.Time               // the clock jumped forward: nothing expires before
 	hungry      chan struct{}           // capacity 1: feed has something to do
 	clock       clock                   // as it was last looked at
+	cleaned     time.Time               // when the ledgers were, by the sweeper alone
 	loading     sync.Mutex              // one fetch at a time; taken before mu
 
 	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet

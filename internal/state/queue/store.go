@@ -46,6 +46,7 @@ type op struct {
 type opList struct {
 	mu    sync.Mutex
 	list  []op
+	last  time.Time     // when something was added that changes rows
 	wake  chan struct{} // capacity 1
 	hurry chan struct{} // capacity 1: somebody waits until they are durable
 }
@@ -55,6 +56,9 @@ func (q *Queue) enqueue(run func(tx *db.Tx) error, after func()) { q.enqueueRows
 func (q *Queue) enqueueRows(rows int, run func(tx *db.Tx) error, after func()) {
 	q.ops.mu.Lock()
 	q.ops.list = append(q.ops.list, op{rows, run, after})
+	if rows > 0 {
+		q.ops.last = time.Now()
+	}
 	q.ops.mu.Unlock()
 	select {
 	case q.ops.wake <- struct{}{}:
