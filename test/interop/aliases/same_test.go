@@ -52,11 +52,15 @@ func TestSameAsPostfix(t *testing.T) {
 	theirs := newPostfix(t, filepath.Join(top, "p"))
 	ours := newRider(t, filepath.Join(top, "r"))
 	theirBoxes, ourBoxes := theirs.boxes(t), ours.boxes(t)
-	for _, to := range slices.Concat(recipients, pipeRecipients) {
+	all := slices.Concat(recipients, pipeRecipients)
+	for i, to := range all {
 		a, b := theirs.send(t, to), ours.send(t, to)
 		same := slices.Equal(a, b) || slices.Equal(b, []string{"refused"}) && !slices.ContainsFunc(a, func(s string) bool { return !strings.HasPrefix(s, "bounced") })
 		if why := differing[to]; same == (why != "") {
 			t.Errorf("%s: Postfix %q, Postrider %q; expected difference: %q", to, a, b, why)
+		}
+		if i < len(all)-1 && !slices.Contains(a, "box") && !slices.Contains(b, "box") {
+			continue // what nobody says is seen at the next count
 		}
 		theirNow, ourNow := theirs.boxes(t), ours.boxes(t)
 		for _, user := range users {
