@@ -96,7 +96,7 @@ func FuzzLine(f *testing.F) {
 			}
 			d.add(l)
 		}
-		list := parseLines(d.text, 1, place{})
+		list := parseLines(d.text, 1, place{}, nil)
 		if len(list) != len(events) {
 			t.Fatalf("%d of %d lines can be read", len(list), len(events))
 		}

@@ -59,6 +59,7 @@ type searching struct {
 	segments []segment
 	damaged  map[string]int64 // by segment
 	frame    []byte
+	mayHave  func(run uint64, line []byte) bool // tells lines that need not be parsed; nil: all are
 }
 
 // Search answers a question from the segments in a folder, whether or not somebody writes there.
@@ -85,6 +86,7 @@ func Search(ctx context.Context, fsys vfs.FS, dir string, q Query) (*Result, err
 		if !t.begin() {
 			break
 		}
+		s.mayHave = t.mayHave
 		if err := s.forward(ctx, t.mayBe, t.take); err != nil {
 			return nil, err
 		}
@@ -207,14 +209,17 @@ func (s *searching) records(file vfs.File, segment string, r *ref) ([]Record, er
 	if err != nil {
 		return nil, err
 	}
-	return parseLines(text, r.head.run, place{segment, r.at, 0}), nil
+	return parseLines(text, r.head.run, place{segment, r.at, 0}, s.mayHave), nil
 }
 
 // parseLines reads lines; what is none is left out.
-func parseLines(text []byte, run uint64, at place) []Record {
+func parseLines(text []byte, run uint64, at place, mayHave func(uint64, []byte) bool) []Record {
 	var list []Record
 	for line := range bytes.Lines(text) {
 		at.line++
+		if mayHave != nil && !mayHave(run, line) {
+			continue
+		}
 		if rec, ok := parse(bytes.TrimSuffix(line, []byte("\n"))); ok {
 			rec.Run, rec.place = run, at
 			list = append(list, rec)
