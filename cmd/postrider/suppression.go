@@ -29,7 +29,11 @@ func (c suppressionListCmd) Run(a *app) error {
 			for _, e := range list {
 				t.row(dash(e.Owner), printable(e.Address), kindOf(e), suppressedUntil(e), shortTime(e.Since), dash(printable(e.Detail)))
 			}
-			t.write(a, w, "The suppression lists are empty.")
+			none := "The suppression lists are empty."
+			if c.suppressionWhich != (suppressionWhich{}) {
+				none = "No entry of the suppression lists is meant."
+			}
+			t.write(a, w, none)
 		})
 	})
 }

@@ -11,6 +11,9 @@ import (
 
 func (a *api) Suppressions(ctx context.Context, f admin.SuppressionFilter, each func(admin.Suppression) error) error {
 	filter := suppress.Filter{Domain: f.Domain, Reason: f.Reason, Expired: f.Expired}
+	if f.Reason != "" && f.Reason != suppress.Bounce && f.Reason != suppress.Complaint && f.Reason != suppress.Operator {
+		return admin.Errorf(admin.Invalid, "reason %.40q is none of bounce, complaint, operator", f.Reason)
+	}
 	if f.Owner != "" || f.Everyone {
 		owner, err := ownerKey(f.Owner)
 		if err != nil {

@@ -98,6 +98,9 @@ func TestSuppressionIsNotForStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := here.API().Suppressions(t.Context(), admin.SuppressionFilter{Reason: "typo"}, nil); err == nil || !strings.Contains(err.Error(), "none of bounce") {
+		t.Error(err)
+	}
 	arrived(t, login(t, there, "bob@there.example", "pw"), "INBOX", 1)
 	if err := send(t, here, "to-closed@here.example", "Subject: news of strangers\r\nList-Id: <n.far.example>\r\n\r\nx\r\n"); err != nil {
 		t.Fatal(err)
