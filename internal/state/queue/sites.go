@@ -2,13 +2,14 @@ package queue
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 )
 
 const (
-	maxAsking   = 32               // calls of Options.Site at once
+	maxAsking   = 64               // calls of Options.Site at once
 	maxSites    = 200_000          // domains whose site is remembered
-	siteTimeout = 30 * time.Second // of one call
+	siteTimeout = 10 * time.Second // of one call; without an answer a domain is a site by itself, and its attempt asks again
 )
 
 // resolve has the sites found that the scheduler asks for. q.mu is held.
@@ -28,7 +29,7 @@ func (q *Queue) ask(domain string) {
 	defer q.wg.Done()
 	ctx, cancel := context.WithTimeout(q.ctx, siteTimeout)
 	defer cancel()
-	site, until := q.opt.Site(ctx, domain)
+	site, until := q.site(ctx, domain)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.asking--
@@ -42,4 +43,15 @@ func (q *Queue) ask(domain string) {
 	}
 	q.sched.Resolved(domain, site, until)
 	q.pump()
+}
+
+// site is Options.Site; where it panics nothing is known for a while, and the other domains go their way.
+func (q *Queue) site(ctx context.Context, domain string) (site string, until time.Time) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.opt.Log.Error("panic in the search for a site", "domain", domain, "panic", r, "stack", string(debug.Stack()))
+			site, until = "", q.opt.Now().Add(time.Minute)
+		}
+	}()
+	return q.opt.Site(ctx, domain)
 }

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -55,5 +56,33 @@ func TestNobodyAnswered(t *testing.T) {
 	}
 	if list := s.Sites(start); list[0].Rest == nil {
 		t.Errorf("%+v", list[0])
+	}
+}
+
+// A name that is out of date serves while it is asked for again; a domain that was never heard of waits.
+func TestOldNamesServe(t *testing.T) {
+	s := New(usual())
+	s.Resolved("a.example", "a-site", start)
+	for i, domain := range []string{"a.example", "new.example"} {
+		u := unit(i, domain, start)
+		u.MX = true
+		s.Add(u)
+	}
+	later := start.Add(time.Hour)
+	s.Tick(later)
+	p, ok := s.Ready(later)
+	if !ok || p.Route != "a.example" {
+		t.Fatalf("%v %v", p, ok)
+	}
+	if _, ok := s.Ready(later); ok {
+		t.Fatal("a domain without a site ran")
+	}
+	if asked := s.Unresolved(10); !slices.Equal(asked, []string{"a.example", "new.example"}) {
+		t.Fatalf("asked for %v", asked)
+	}
+	s.Resolved("a.example", "b-site", later.Add(time.Hour))
+	s.Resolved("new.example", "", later.Add(time.Minute))
+	if p, ok := s.Ready(later); !ok || p.Route != "new.example" {
+		t.Fatalf("%v %v", p, ok)
 	}
 }

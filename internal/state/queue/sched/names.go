@@ -11,21 +11,28 @@ type name struct {
 // maxNames bounds the domains whose site is remembered.
 const maxNames = 100_000
 
-// place puts a unit that is due into its site's line, or leaves it with its domain until the site is known.
+// place puts a unit that is due into its site's line, or leaves it with its domain until the site is known. A name that is out
+// of date serves until the answer is there.
 func (s *Scheduler) place(e *entry) {
 	if !e.MX {
 		s.enter(e, e.Route)
 		return
 	}
-	if n, ok := s.names[e.Route]; ok && n.until.After(s.now) {
+	n, known := s.names[e.Route]
+	if known && n.until.After(s.now) {
 		s.enter(e, n.site)
 		return
 	}
 	waiting, asked := s.nameless[e.Route]
-	s.nameless[e.Route] = append(waiting, e)
 	if !asked {
 		s.ask.pushBack(e.Route)
 	}
+	if known { // out of date, and nearly always true: nobody waits for the domains whose DNS hangs
+		s.nameless[e.Route] = waiting
+		s.enter(e, n.site)
+		return
+	}
+	s.nameless[e.Route] = append(waiting, e)
 }
 
 // enter puts a unit into the line of a site.
