@@ -235,7 +235,7 @@ func appendText(b []byte, s string) []byte {
 		if c >= utf8.RuneSelf {
 			var r rune
 			r, size = utf8.DecodeRuneInString(s[i:])
-			ok = r != utf8.RuneError || size > 1
+			ok = (r != utf8.RuneError || size > 1) && r >= 0xa0 // below are controls, which terminals obey
 		}
 		if ok {
 			i += size
@@ -247,6 +247,8 @@ func appendText(b []byte, s string) []byte {
 			b = append(b, '\\', c)
 		case c == '\n':
 			b = append(b, '\\', 'n')
+		case size == 2: // U+0080 to U+009F
+			b = append(b, '\\', 'u', '0', '0', digits[s[i+1]>>4], digits[s[i+1]&15])
 		case c >= utf8.RuneSelf: // one for all that follow one another, as strings.ToValidUTF8 has it
 			b = append(b, "\ufffd"...)
 			for i+size < len(s) && s[i+size] >= utf8.RuneSelf {

@@ -25,3 +25,10 @@ func TestValuesThatLookLikeKeys(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// No control of a terminal gets into a line as it is, so that --json and zstd -dc may be shown.
+func TestControlsAreEscaped(t *testing.T) {
+	if got, want := string(appendText(nil, "\x1b[2J\u009b31m\u00e9")), `"\u001b[2J\u009b31mé"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
