@@ -53,7 +53,7 @@ func (q *Queue) changeNow(it *item, nos []int, c Change) (done, ok bool) {
 	case ActFlush:
 		return q.flush(it, nos, c.Reclassify), true
 	case ActDelete:
-		return q.drop(it, func(no int) bool { return slices.Contains(nos, no) }), true
+		return q.drop(it, func(no int) bool { _, found := slices.BinarySearch(nos, no); return found }), true
 	}
 	return false, false
 }
@@ -151,9 +151,7 @@ func (q *Queue) bounce(it *item, job *flow.Job, nos []int, c Change) (bool, erro
 // rewrite gives recipients another way. The first that takes one's place has its number, so that what the ledgers know of it
 // stays true; further ones come behind the last.
 func (q *Queue) rewrite(it *item, job *flow.Job, nos []int, way func(*flow.Recipient) ([]flow.Recipient, error)) (bool, error) {
-	changed := *job
-	changed.Recipients = slices.Clone(job.Recipients)
-	fresh := map[int][]int{} // numbers by the one that they stand for
+	ways := map[int][]flow.Recipient{}
 	for _, no := range nos {
 		if no >= len(job.Recipients) {
 			continue
@@ -166,14 +164,7 @@ func (q *Queue) rewrite(it *item, job *flow.Job, nos []int, way func(*flow.Recip
 		if len(list) == 0 {
 			list = []flow.Recipient{{To: r.To, Original: r.Original, Notify: r.Notify, ORcpt: r.ORcpt, Transport: flow.Drop}}
 		}
-		for i, to := range list {
-			if to.No = no; i > 0 {
-				to.No = len(changed.Recipients)
-				changed.Recipients = append(changed.Recipients, to)
-			}
-			changed.Recipients[to.No] = to
-			fresh[no] = append(fresh[no], to.No)
-		}
+		ways[no] = list
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -182,10 +173,19 @@ func (q *Queue) rewrite(it *item, job *flow.Job, nos []int, way func(*flow.Recip
 		return false, nil
 	}
 	now := q.opt.Now()
+	changed := *job
+	changed.Recipients = slices.Clone(job.Recipients)
 	var again []*recipient
 	for _, old := range list {
 		q.setTurn(old, 0)
-		for _, no := range fresh[old.no] {
+		for i, to := range ways[old.no] {
+			no := old.no
+			if i > 0 {
+				no = len(changed.Recipients)
+				changed.Recipients = append(changed.Recipients, to)
+			}
+			to.No = no
+			changed.Recipients[no] = to
 			r := q.newRecipient(&changed.Recipients[no], it.begin(now))
 			r.site = q.siteOf(r.transport, r.route)
 			if i, found := slices.BinarySearchFunc(it.rcpts, no, func(r *recipient, no int) int { return cmp.Compare(r.no, no) }); found {
