@@ -41,8 +41,8 @@ var (
 	ErrNextSize = status.Perm(552, 3, 4, "Message is larger than the next server takes") // RFC 1870 §6.1
 	// ErrRequireTLS is for hosts that do not promise to require TLS of the next hop in turn.
 	ErrRequireTLS = status.Perm(550, 7, 30, "The sender requires TLS on the whole way (REQUIRETLS), which the next server does not promise") // RFC 8689 §4.2.1
-	ErrDeliverBy  = status.Perm(550, 3, 3, "The sender wants it in time or back (DELIVERBY), which the next server does not do")            // RFC 2852 §4.2
-	ErrTooLate    = status.Perm(550, 4, 7, "The time in which the sender wants it delivered is over, or less than the next server needs")   // RFC 2852 §4.1.4
+	ErrDeliverBy  = status.Perm(550, 3, 3, "The sender wants it in time or back (DELIVERBY), which the next server does not do")             // RFC 2852 §4.2
+	ErrTooLate    = status.Perm(550, 4, 7, "The time in which the sender wants it delivered is over, or less than the next server needs")    // RFC 2852 §4.1.4
 )
 
 // group is how many commands are sent before their replies are read. RFC 2920 §3.1 leaves it to the client not to block
