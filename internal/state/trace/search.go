@@ -43,9 +43,10 @@ const (
 	DefaultLimit = 100
 	MaxLimit     = 10000
 
-	maxRecords = 2000    // of a story
-	maxTotal   = 200_000 // of all
-	rounds     = 8       // of mail that causes mail
+	maxRecords = 2000     // of a story
+	maxTotal   = 200_000  // of all
+	maxBytes   = 64 << 20 // of their lines
+	rounds     = 8        // of mail that causes mail
 )
 
 // errEnough ends a walk early.

@@ -18,6 +18,7 @@ type telling struct {
 	sessions map[session]*Story
 	known    map[place]bool // records that are in
 	total    int
+	bytes    int // of their lines
 	// What is looked for in the walk under way, and what it has found for the next one.
 	wantIDs, nextIDs           map[string]bool
 	wantSessions, nextSessions map[session]bool
@@ -135,12 +136,13 @@ func (t *telling) put(s *Story, r *Record) {
 	if t.known[r.place] {
 		return
 	}
-	if len(s.Records) >= maxRecords || t.total >= maxTotal {
+	if len(s.Records) >= maxRecords || t.total >= maxTotal || t.bytes >= maxBytes {
 		s.More++
 		return
 	}
 	t.known[r.place] = true
 	t.total++
+	t.bytes += len(r.Raw)
 	s.Records = append(s.Records, *r)
 }
 
