@@ -84,7 +84,7 @@ func (x *attempt) run(ctx context.Context) []flow.Outcome {
 	rt.sender(x.task.Job, &x.pending[0], x.turns.Add(1))
 	if !x.walkRoute(ctx, rt) && ctx.Err() == nil {
 		// The fall-back relays are for what is not decided, by hosts or the DNS; but what comes back to us would do so again.
-		if other := rt.fallback(); other != nil && !(x.hard != nil && x.hard.loop) {
+		if other := rt.fallback(); other != nil && !x.comesBack(ctx, rt) {
 			var of flow.Signal
 			if f := x.last(); f != nil {
 				_, of = f.classify()

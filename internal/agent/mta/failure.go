@@ -28,7 +28,6 @@ type failure struct {
 	end       bool           // the message had gone out entirely: its fate is open
 	required  bool           // the sender demands what the host does not give (REQUIRETLS): nobody here can mend it
 	phase     string         // where it happened: "dns", "connect", or smtp.Phase's words
-	loop      bool           // it would come back to us
 	used      netip.AddrPort // the address that was connected to
 	code      int            // of the host's reply
 	words     string         // of the host's reply

@@ -48,7 +48,7 @@ func (a *Agent) hopsOf(ctx context.Context, rt *route, next destination, yield f
 	if ip, ok := address.LiteralIP(next.Host); ok { // RFC 5321 §4.1.3
 		to := hop{name: ip.String(), addr: netip.AddrPortFrom(ip.Unmap(), next.Port), to: next, vouched: true}
 		if a.opt.Own(to.addr) || !reachable(ip) {
-			yield(hop{}, loops(next.Host))
+			yield(hop{}, rt.loops(next.Host))
 			return
 		}
 		yield(to, nil)
@@ -76,7 +76,7 @@ func (a *Agent) direct(ctx context.Context, rt *route, next destination, yield f
 	}
 	for _, to := range pairs(hop{name: next.Host, to: next, vouched: true}, addrs) {
 		if a.ours(to) {
-			yield(hop{}, loops(next.Host))
+			yield(hop{}, rt.loops(next.Host))
 			return
 		}
 		if !yield(to, nil) {
@@ -144,8 +144,9 @@ func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exc
 			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched, site: site}, addrs)...)
 		}
 		if slices.ContainsFunc(hops, a.ours) {
+			f := rt.loops(next.Host)
 			if at == 0 { // nobody is better than we, and we do not know the domain
-				yield(hop{}, loops(next.Host))
+				yield(hop{}, f)
 			}
 			return
 		}
@@ -213,10 +214,21 @@ func (a *Agent) addresses(ctx context.Context, s *Settings, host string) ([]neti
 // ourselves.
 func reachable(ip netip.Addr) bool { return !ip.IsUnspecified() && !ip.IsMulticast() }
 
-func loops(name string) *failure {
-	f := ours(status.Perm(554, 4, 6, "mail for "+name+" comes back to this host, which does not take it"), nil)
-	f.loop = true
-	return f
+// loops notes that the way leads to this host.
+func (rt *route) loops(name string) *failure {
+	rt.back = true
+	return ours(status.Perm(554, 4, 6, "mail for "+name+" comes back to this host, which does not take it"), nil)
+}
+
+// comesBack tells whether this host is one of those that a way leads to, be it the last: whoever else gets the mail would
+// give it to us again as soon as the better ones are gone. What the DNS does not tell does not count.
+func (a *Agent) comesBack(ctx context.Context, rt *route) bool {
+	for range a.hops(ctx, rt) {
+		if rt.back {
+			break
+		}
+	}
+	return rt.back
 }
 
 func lookupFailed(name string, err error) *failure {

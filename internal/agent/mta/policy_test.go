@@ -332,7 +332,8 @@ func TestFallbackRelay(t *testing.T) {
 		change func(*world)
 		want   string
 		signal flow.Signal
-		lmtp   bool
+		via    string
+		own    string // an address of ours
 	}{
 		{name: "all well", want: sentOne, signal: flow.Well},
 		{name: "nobody there", change: func(w *world) { w.servers[one] = nil }, want: sent, signal: flow.Unreachable},
@@ -343,6 +344,17 @@ func TestFallbackRelay(t *testing.T) {
 		{name: "the fall-back refuses", change: func(w *world) {
 			w.servers[one], w.servers[rescue] = nil, &script{reply: map[string]string{"greeting": "554 5.7.1 no"}}
 		}, want: "deferred 4.7.1 rescue.example[192.0.2.5]:25: 554 5.7.1 no", signal: flow.Unreachable},
+		// The relay would bring it back to us, its best exchanger that is there.
+		{name: "we are the backup", change: func(w *world) { w.servers[one] = nil }, own: two, signal: flow.Unreachable,
+			want: "deferred 4.4.1 none: connection to one.example[192.0.2.1]:25: connection refused"},
+		{name: "we are the backup behind hosts that are enough", own: two, change: func(w *world) {
+			w.servers[one], w.servers["192.0.2.3:25"] = &script{reply: grey}, &script{reply: grey}
+			w.zone.mx["example.com"] = append(w.zone.mx["example.com"], dns.MX{Preference: 10, Host: "three.example"})
+			w.zone.ip["three.example"] = []string{"192.0.2.3"}
+		}, want: "deferred 4.2.0 three.example[192.0.2.3]:25: 450 4.2.0 later"},
+		{name: "we are the best", own: one, want: "failed 5.4.6 none: mail for example.com comes back to this host, which does not take it"},
+		{name: "the next hop is we", via: "[one.example]", own: one, want: "deferred 4.4.6 none: mail for one.example comes back to this host, which does not take it"},
+		{name: "the next hop is dead", via: "[one.example]", change: func(w *world) { w.servers[one] = nil }, own: two, want: sent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -354,7 +366,14 @@ func TestFallbackRelay(t *testing.T) {
 				a := start(t, w, func(s *Settings, _ *Options) {
 					s.Fallback = []flow.NextHop{{Host: "rescue.example"}}
 				})
-				o := a.Deliver(t.Context(), []*queue.Task{task("b@example.com")})[0][0]
+				if c.own != "" {
+					a.opt.Own = func(ap netip.AddrPort) bool { return ap.String() == c.own }
+				}
+				tk := task("b@example.com")
+				if c.via != "" {
+					via(tk, flow.SMTP, c.via)
+				}
+				o := a.Deliver(t.Context(), []*queue.Task{tk})[0][0]
 				if got := fmt.Sprintf("%s %s %s: %s", o.Result, o.Status, o.Relay, o.Reply); got != c.want {
 					t.Errorf("got  %s\nwant %s", got, c.want)
 				}

@@ -22,6 +22,7 @@ type route struct {
 	from       address.Address
 	requireTLS bool // REQUIRETLS, and the way leaves this host
 	turn       uint64
+	back       bool // it was seen that this host is one of those that the way leads to
 }
 
 // destination is a host, or a domain whose mail exchangers are meant, with the words that tables know it by.
