@@ -36,6 +36,7 @@ type attempt struct {
 	ready    time.Time // when the connection stood; zero: none does
 	sessions int
 	reached  bool         // a new connection was greeted
+	untold   bool         // own trouble kept us from a host: nobody knows how it is
 	fallen   *flow.Signal // what the destination's hosts gave, once the fall-back relays are tried
 }
 
@@ -179,9 +180,11 @@ func (x *attempt) undone(f *failure) {
 func (x *attempt) failed(f *failure) {
 	x.opt.Log.Info("next hop failed", obs.KeyComponent, "mta", obs.KeyQueueID, x.task.Job.ID.String(), obs.KeyRelay, f.relay, obs.KeyReply, f.text,
 		obs.KeyError, f.cause)
-	if f.status.Class == status.Permanent {
+	x.untold = x.untold || f.local && !f.family
+	switch {
+	case f.status.Class == status.Permanent:
 		x.hard = f
-	} else {
+	case !f.family || x.soft == nil || x.soft.family: // another family's host tells more
 		x.soft = f
 	}
 }
@@ -233,6 +236,9 @@ func (x *attempt) signal(s flow.Signal) flow.Signal {
 	}
 	if s == flow.Unreachable && x.reached {
 		return flow.Slower
+	}
+	if s == flow.Unreachable && x.untold {
+		return flow.Silent
 	}
 	return s
 }

@@ -2,8 +2,11 @@ package mta
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/status"
@@ -54,7 +57,9 @@ func (a *Agent) dial(ctx context.Context, rt *route, t *terms, h hop) (net.Conn,
 				lost = r
 				begin()
 			case r.err != nil:
-				lost = r
+				if r.blame() >= lost.blame() {
+					lost = r
+				}
 			case won.Conn != nil:
 				_ = r.Conn.Close() // it came second, and nothing was said
 			default:
@@ -62,6 +67,11 @@ func (a *Agent) dial(ctx context.Context, rt *route, t *terms, h hop) (net.Conn,
 				cancel() // whoever is still at it returns at once
 			}
 		}
+	}
+	if won.Conn == nil && lost.blame() != byThem {
+		f := ours(status.Temp(451, 3, 0, "connection to "+lost.hop.String()+": "+reason(lost.err)), lost.err).in("connect").ownTrouble()
+		f.family = lost.blame() == byFamily
+		return nil, h, f
 	}
 	if won.Conn == nil { // RFC 3463 §3.5: no answer from host
 		return nil, h, ours(status.Temp(451, 4, 1, "connection to "+lost.hop.String()+": "+reason(lost.err)), lost.err).in("connect")
@@ -80,6 +90,36 @@ func (a *Agent) dialOne(ctx context.Context, rt *route, t *terms, h hop) dialed 
 	}
 	c, err := a.opt.Dial(ctx, from.Addr, h.addr)
 	return dialed{c, h, err}
+}
+
+// culprit is whose trouble it is that no connection stands. Of two addresses of a host the greater one counts.
+type culprit uint8
+
+const (
+	byFamily culprit = iota // this host has no address of the family: the other family tells more
+	byThem                  // the host's, or the network's
+	byUs                    // ours; nobody knows whether the host is there
+)
+
+func (d dialed) blame() culprit {
+	if d.err == nil {
+		return byFamily
+	}
+	return blame(d.err, d.hop.addr.Addr().Is6())
+}
+
+// blame tells whose trouble an error of a dial is. six: to an address of IPv6, which a host may have no address for.
+func blame(err error, six bool) culprit {
+	var call *os.SyscallError
+	unbound := errors.As(err, &call) && (call.Syscall == "socket" || call.Syscall == "bind")
+	switch {
+	case errors.Is(err, errNoSource), errors.Is(err, syscall.EAFNOSUPPORT), six && !unbound && errors.Is(err, syscall.EADDRNOTAVAIL):
+		return byFamily
+	case unbound, errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), // no port is left
+		errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return byUs
+	}
+	return byThem
 }
 
 // errNoSource is an address that the sender's pool cannot reach.

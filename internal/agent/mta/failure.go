@@ -32,6 +32,7 @@ type failure struct {
 	code      int            // of the host's reply
 	words     string         // of the host's reply
 	local     bool           // it is our own trouble
+	family    bool           // namely that we have no address of the host's family
 }
 
 // ours is a failure in our own words.
