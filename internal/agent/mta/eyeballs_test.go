@@ -104,6 +104,7 @@ func TestRequireTLS(t *testing.T) {
 		roots  bool // the domain's
 		plain  bool // no DNSSEC
 		via    string
+		maps   string // smtp_tls_policy_maps
 		want   string
 		mail   bool
 	}{
@@ -115,6 +116,13 @@ func TestRequireTLS(t *testing.T) {
 			want: "deferred 4.7.0 one.example[192.0.2.1]:25: 454"},
 		{name: "nobody vouches for the exchanger", server: &script{tls: good, ext: promise}, plain: true, want: "failed 5.7.30"},
 		{name: "nobody vouches, but it is the domain's certificate", server: &script{tls: domain, ext: promise}, plain: true, roots: true, want: sentOne, mail: true},
+		{name: "nobody vouches, verify", server: &script{tls: good, ext: promise}, plain: true, maps: "{example.com=verify}", want: "failed 5.7.30"},
+		{name: "nobody vouches, verify, the domain's certificate", server: &script{tls: domain, ext: promise}, plain: true, roots: true, maps: "{example.com=verify}", want: sentOne, mail: true},
+		{name: "nobody vouches, the host or the domain", server: &script{tls: good, ext: promise}, plain: true,
+			maps: "{{example.com=verify match=hostname:nexthop}}", want: "failed 5.7.30"},
+		{name: "nobody vouches, but we name the host", server: &script{tls: good, ext: promise}, plain: true,
+			maps: "{{example.com=verify match=hostname:one.example}}", want: sentOne, mail: true},
+		{name: "vouched, verify", server: &script{tls: good, ext: promise}, maps: "{example.com=verify}", want: sentOne, mail: true},
 		{name: "a relay of ours that does not promise", server: &script{tls: good}, via: "[one.example]", want: "failed 5.7.30"},
 		{name: "a relay of ours that does", server: &script{tls: good, ext: promise}, via: "[one.example]", plain: true, want: sentOne, mail: true},
 	} {
@@ -126,6 +134,9 @@ func TestRequireTLS(t *testing.T) {
 				a := start(t, w, func(s *Settings, _ *Options) {
 					if s.RootCAs = client.RootCAs; c.roots {
 						s.RootCAs = domainRoots.RootCAs
+					}
+					if c.maps != "" {
+						s.PolicyMaps = inline(t, c.maps)
 					}
 				})
 				tk := task("b@example.com")

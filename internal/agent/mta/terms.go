@@ -3,6 +3,7 @@ package mta
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/postrider/postrider/internal/decide/table"
@@ -25,11 +26,8 @@ func (a *Agent) termsFor(ctx context.Context, rt *route, h hop) (terms, *failure
 	if err != nil {
 		return t, ours(status.Temp(451, 7, 5, "TLS policy for "+h.to.written+": "+err.Error()), err).ownTrouble()
 	}
-	if rt.requireTLS && !h.addr.Addr().IsLoopback() && p.Level < TLSFingerprint {
-		p = Policy{Level: TLSVerify, Match: []string{"nexthop", "dot-nexthop"}, Min: p.Min, Max: p.Max, ServerName: p.ServerName}
-		if h.vouched { // RFC 8689 §4.2.1: else nothing tells whether the host is the domain's
-			p.Match = []string{"hostname"}
-		}
+	if rt.requireTLS && !h.addr.Addr().IsLoopback() {
+		p = p.required(h.vouched)
 	}
 	t.policy = p.resolve(h.name, h.to.Host)
 	t.user, t.password, err = rt.login(ctx, h)
@@ -37,6 +35,21 @@ func (a *Agent) termsFor(ctx context.Context, rt *route, h hop) (terms, *failure
 		return t, ours(status.Temp(451, 3, 0, "the table of passwords cannot be asked at present"), err).ownTrouble()
 	}
 	return t, nil
+}
+
+// required is the policy with what REQUIRETLS demands, RFC 8689 §4.2.1: a certificate for the host's name proves something
+// only where DNSSEC or we ourselves named the host; else it must be the domain's, or one that the policy names.
+func (p Policy) required(vouched bool) Policy {
+	if p.Level < TLSFingerprint {
+		p = Policy{Level: TLSVerify, Match: []string{"hostname"}, Min: p.Min, Max: p.Max, ServerName: p.ServerName}
+	}
+	if p.Level == TLSVerify && !vouched {
+		p.Match = slices.DeleteFunc(slices.Clone(p.Match), func(m string) bool { return m == "hostname" })
+		if len(p.Match) == 0 {
+			p.Match = []string{"nexthop", "dot-nexthop"}
+		}
+	}
+	return p
 }
 
 // policy is the TLS that a destination wants.
