@@ -133,7 +133,7 @@ func (x *attempt) try(ctx context.Context, rt *route, h hop) (used netip.AddrPor
 	if f != nil {
 		return used, f.in("connect")
 	}
-	if c := x.waiting(rt, &t, h); c != nil && (!rt.requireTLS || c.promises() == nil) {
+	if c := x.waiting(rt, &t, h); c != nil {
 		x.ready = x.opt.Now()
 		tr.reuse(c)
 		f, stale := x.session(ctx, c, tr)
@@ -162,7 +162,11 @@ func (x *attempt) waiting(rt *route, t *terms, h hop) *conn {
 	}
 	for _, w := range ways {
 		if k, ok := t.key(rt, w); ok {
-			if c := x.pool.take(k); c != nil {
+			switch c := x.pool.take(k); {
+			case c == nil:
+			case rt.requireTLS && c.promises() != nil: // a new one will tell whether that still is so
+				x.pool.keep(c, x.set.Idle)
+			default:
 				return c
 			}
 		}

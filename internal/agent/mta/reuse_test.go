@@ -1,9 +1,12 @@
 package mta
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/postrider/postrider/test/dialogue"
 )
 
 func idleFor(d time.Duration) func(*Settings, *Options) {
@@ -114,6 +117,32 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 		a.Close()
 		if w.wait.Wait(); w.said("QUIT") != 3 {
 			t.Errorf("%q", w.log)
+		}
+	})
+}
+
+// A waiting connection to a host that does not promise what a message requires (RFC 8689) goes on waiting for others.
+func TestReuseWithoutThePromise(t *testing.T) {
+	good, client := dialogue.TLS(t, "one.example")
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{zone: twoHosts(), servers: map[string]*script{one: {tls: good}}}
+		w.zone.mx["example.com"], w.zone.authentic = w.zone.mx["example.com"][:1], true
+		a := start(t, w, func(s *Settings, o *Options) {
+			idleFor(time.Minute)(s, o)
+			s.TLS, s.RootCAs = at(TLSVerify), client.RootCAs
+		})
+		strict := task("b@example.com")
+		strict.Job.RequireTLS = true
+		deliver(t, a, task("b@example.com"))
+		if got := deliver(t, a, strict)[0]; !strings.HasPrefix(got, "failed 5.7.30") {
+			t.Error(got)
+		}
+		if got := deliver(t, a, task("b@example.com"))[0]; got != sentOne {
+			t.Error(got)
+		}
+		synctest.Wait()
+		if len(a.pool.idle) != 1 || w.said("connect") != 2 || w.said("QUIT") != 1 {
+			t.Errorf("%d idle\n%q", len(a.pool.idle), w.log)
 		}
 	})
 }
