@@ -22,7 +22,7 @@ type Source struct {
 	Hello string // empty: Settings.Hello
 }
 
-// pool finds the pool of a sender, nil if there is none.
+// pool finds the pool of a sender, nil if there is none: of its domain, else of the nearest above it, else for all others.
 func (s *Settings) pool(from address.Address) *Pool {
 	if len(s.Egress) == 0 {
 		return nil
@@ -31,18 +31,22 @@ func (s *Settings) pool(from address.Address) *Pool {
 	if from.IsZero() {
 		domain = "<>"
 	}
-	var rest *Pool
-	for _, p := range s.Egress {
-		if len(p.Domains) == 0 {
-			rest = p
-		}
-		if slices.ContainsFunc(p.Domains, func(d string) bool {
-			return d == domain || d[0] == '.' && strings.HasSuffix(domain, d)
-		}) {
+	for key, up := domain, strings.IndexByte(domain, '.'); ; up = strings.IndexByte(domain, '.') {
+		if p := s.poolFor(func(p *Pool) bool { return slices.Contains(p.Domains, key) }); p != nil {
 			return p
 		}
+		if up < 0 {
+			return s.poolFor(func(p *Pool) bool { return len(p.Domains) == 0 })
+		}
+		key, domain = domain[up:], domain[up+1:]
 	}
-	return rest
+}
+
+func (s *Settings) poolFor(is func(*Pool) bool) *Pool {
+	if at := slices.IndexFunc(s.Egress, is); at >= 0 {
+		return s.Egress[at]
+	}
+	return nil
 }
 
 // source is where a connection to an address is made from; ok is false where the sender's pool has no address of that

@@ -261,7 +261,8 @@ func TestEgress(t *testing.T) {
 	ip := netip.MustParseAddr
 	shared := &Pool{Name: "shared", From: []Source{{ip("198.51.100.1"), "a.out.example"}, {ip("198.51.100.2"), ""}, {ip("2001:db8::1"), "six.out.example"}}}
 	news := &Pool{Name: "news", Domains: []string{"news.example", ".lists.example", "<>"}, From: []Source{{ip("198.51.100.9"), "news.out.example"}}}
-	s := &Settings{Hello: "me.example", SourceIPv4: ip("203.0.113.1"), Egress: []*Pool{news, shared}}
+	other := &Pool{Name: "other", Domains: []string{"vip.lists.example", ".deep.lists.example"}, From: []Source{{ip("198.51.100.8"), ""}}}
+	s := &Settings{Hello: "me.example", SourceIPv4: ip("203.0.113.1"), Egress: []*Pool{news, shared, other}}
 	for _, c := range []struct {
 		from, to string
 		turn     uint64
@@ -274,6 +275,9 @@ func TestEgress(t *testing.T) {
 		{"a@news.example", "192.0.2.1", 7, "198.51.100.9 news.out.example"},
 		{"a@NEWS.example", "2001:db8::9", 7, ""},
 		{"a@x.lists.example", "192.0.2.1", 7, "198.51.100.9 news.out.example"},
+		{"a@VIP.lists.example", "192.0.2.1", 7, "198.51.100.8 me.example"}, // the domain itself before one above it, whatever the pools' names
+		{"a@x.deep.lists.example", "192.0.2.1", 7, "198.51.100.8 me.example"},
+		{"a@deep.lists.example", "192.0.2.1", 7, "198.51.100.9 news.out.example"},
 		{"a@lists.example", "192.0.2.1", 0, "198.51.100.1 a.out.example"},
 		{"", "192.0.2.1", 0, "198.51.100.9 news.out.example"},
 		{"a@news.example", "127.0.0.1", 0, "invalid IP me.example"},
