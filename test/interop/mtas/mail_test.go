@@ -142,7 +142,7 @@ func (w *world) implicitMX(t *testing.T) {
 	w.rider.logged(t, "to=bob@direct.example", "relay=direct.example["+postfixIPv4+"]:25", "status=sent")
 }
 
-// The null reverse-path arrives as such; what fails from it comes back to nobody.
+// The null reverse-path arrives as such; what fails from it comes back to nobody: the postmaster hears of it, once.
 func (w *world) nullSender(t *testing.T) {
 	token := w.token()
 	l := letter{to: []string{"alice@a.example"}, text: header(letter{from: "daemon@b.example", to: []string{"alice@a.example"}}, token)}
@@ -153,11 +153,20 @@ func (w *world) nullSender(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	alice, postmaster := w.rider.count(t, "alice@a.example"), w.rider.count(t, "postmaster@a.example")
-	l = letter{to: []string{"nobody-null@b.example"}, text: header(letter{from: "alice@a.example", to: []string{"nobody-null@b.example"}}, w.token())}
+	token = w.token()
+	l = letter{to: []string{"nobody-null@b.example"}, text: header(letter{from: "alice@a.example", to: []string{"nobody-null@b.example"}}, token)}
 	w.rider.submit(t, "alice@a.example", l)
 	w.rider.logged(t, "to=nobody-null@b.example", "status=bounced")
 	w.rider.waitGone(t, "nobody-null@b.example")
-	if a, p := w.rider.count(t, "alice@a.example"), w.rider.count(t, "postmaster@a.example"); a != alice || p != postmaster {
+	told := await(t, "the postmaster's letter", func() string { // who cannot log in
+		return w.rider.operate(t, "", "mail", "fetch", "--account", "postmaster@a.example", "text", token)
+	})
+	for _, want := range []string{"Return-Path: <double-bounce@a.example>", "\nFinal-Recipient: rfc822; nobody-null@b.example", "\nAction: failed", "\nStatus: 5.1.1"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %q in %s", want, told)
+		}
+	}
+	if a, p := w.rider.count(t, "alice@a.example"), w.rider.count(t, "postmaster@a.example"); a != alice || p != postmaster+1 {
 		t.Errorf("a bounce of a bounce: %d and %d messages more", a-alice, p-postmaster)
 	}
 }
