@@ -28,6 +28,9 @@ func TestPostconfEditsAtOnce(t *testing.T) {
 	if err := os.WriteFile(file, []byte("hostname = \"mx.here.example\" # ours\n"), 0o640); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(file, 0o640); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 	var group sync.WaitGroup
 	pairs := []string{"hopcount_limit=61", "message_size_limit=20480000", "recipient_delimiter=+", "swap_bangpath=yes", "smtp_tcp_port=26", "relayhost=a.test"}
 	for _, pair := range pairs {

@@ -132,8 +132,8 @@ func TestLogOfMailThatLeaves(t *testing.T) {
 	for format, wants := range map[string][]string{
 		"text": {
 			`msg=delivery .*to=bob@there\.example transport=smtp relay=mx\.there\.example\[127\.0\.0\.1\]:\d+ .*dsn=2\.0\.0 status=sent reply="250 2\.0\.0 Ok`,
-			`msg=delivery .*to=x@down\.example transport=smtp .*dsn=4\.4\.1 status=deferred reply=".*refused`,
-			`msg=delivery .*to=nobody@there\.example transport=smtp relay=mx\.there\.example\[127\.0\.0\.1\]:\d+ .*dsn=5\.1\.1 status=bounced reply="550 5\.1\.1`,
+			`msg=delivery .*to=x@down\.example transport=smtp .*dsn=4\.4\.1 status=deferred class=network reply=".*refused`,
+			`msg=delivery .*to=nobody@there\.example transport=smtp relay=mx\.there\.example\[127\.0\.0\.1\]:\d+ .*dsn=5\.1\.1 status=bounced class=unknown reply="550 5\.1\.1`,
 			`msg="queued bounce" queue_id=\w+ cause=\w+`,
 		},
 		"json": {`"msg":"delivery".*"to":"bob@there\.example".*"status":"sent"`, `"to":"x@down\.example".*"status":"deferred"`,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,16 +18,18 @@ import (
 // written again.
 func TestEveryFailingOperation(t *testing.T) {
 	for at := int64(1); ; at++ {
-		failed := false
+		var failed atomic.Bool
 		synctest.Test(t, func(t *testing.T) {
 			disk := vfs.NewMem()
-			armed, i := true, int64(0)
+			var armed atomic.Bool
+			armed.Store(true)
+			i := int64(0) // the writer's own
 			fsys := vfs.NewFaulty(disk, func(_ int64, op vfs.Op, name string) error {
 				if op == vfs.OpReadDir || op == vfs.OpStat { // of looking after old segments, once a minute
 					return nil
 				}
-				if i++; armed && i == at {
-					failed = true
+				if i++; armed.Load() && i == at {
+					failed.Store(true)
 					return errors.New("the disk says no")
 				}
 				return nil
@@ -37,7 +40,7 @@ func TestEveryFailingOperation(t *testing.T) {
 				tr.Emit(obs.Removed{ID: queueid.New(int64(i+1)*1_000_000, 1)})
 				time.Sleep(20 * time.Minute) // so that segments end, too
 			}
-			armed = false
+			armed.Store(false)
 			last := queueid.New(99_000_000, 1)
 			tr.Emit(obs.Removed{ID: last})
 			tr.Flush()
@@ -60,7 +63,7 @@ func TestEveryFailingOperation(t *testing.T) {
 				t.Errorf("operation %d: %d lines are found, %d said to be lost", at, found, lost)
 			}
 		})
-		if !failed {
+		if !failed.Load() {
 			break
 		}
 	}
