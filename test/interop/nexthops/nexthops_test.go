@@ -41,6 +41,9 @@ func TestNextHops(t *testing.T) {
 			if x.tls && !strings.Contains(got, "TLS") {
 				t.Errorf("%s does not tell of TLS: %.1500s", x.name, got)
 			}
+			if log := s.Log(1 << 20); strings.Contains(log, `msg="TLS failed; the connection is made again in the clear" component=mta relay=127.0.0.1[127.0.0.1]:`+x.port()) == x.tls {
+				t.Errorf("%s: %s", x.name, log)
+			}
 		})
 		t.Run("from "+x.name, func(t *testing.T) {
 			token := fmt.Sprintf("token%dfrom", i)
@@ -90,7 +93,7 @@ func submit(t *testing.T, s *system.System, to, text string) {
 	send(t, c, s.Alice.Address, to, text)
 }
 
-// inject gives a message to a peer, under TLS if it offers that.
+// inject gives a message to a peer, under TLS if that works.
 func inject(t *testing.T, x peer, from, to, text string) {
 	t.Helper()
 	c, err := smtp.Dial(x.address)

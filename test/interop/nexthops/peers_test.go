@@ -28,7 +28,7 @@ type peer struct {
 	name    string // also the word for it in its Received fields
 	address string // where it listens
 	domain  string // what it relays to the sink
-	tls     bool   // whether it offers TLS
+	tls     bool   // whether its TLS works
 }
 
 // place is what the peers share.
@@ -176,18 +176,27 @@ plain:
 	return peer{"Exim", "127.0.0.1:" + port, "exim.example", true}
 }
 
-// startOpenSMTPD starts one that offers no TLS, since Debian's (6.8.0p2, OpenSSL 3) ends each handshake with an
-// internal error. As a client it uses TLS.
+// startOpenSMTPD starts one whose TLS is out of order: Debian's (6.8.0p2, OpenSSL 3) offers STARTTLS and ends each handshake with
+// an internal error. As a client it uses TLS.
 func (p *place) startOpenSMTPD(t *testing.T) peer {
 	program := unpacked(t, "opensmtpd", "usr/sbin/smtpd")
 	port := postfix.FreePort(t)
-	conf := filepath.Join(p.dir, "smtpd.conf")
-	postfix.WriteFile(t, conf, fmt.Sprintf(`listen on 127.0.0.1 port %s hostname mx.smtpd.example
+	conf, key := filepath.Join(p.dir, "smtpd.conf"), filepath.Join(p.dir, "smtpd.key")
+	text, err := os.ReadFile(p.key) // Exim's may be read by all
+	if err == nil {
+		err = os.WriteFile(key, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	postfix.WriteFile(t, conf, fmt.Sprintf(`pki mx.smtpd.example cert "%s"
+pki mx.smtpd.example key "%s"
+listen on 127.0.0.1 port %s tls pki mx.smtpd.example hostname mx.smtpd.example
 action "rider" relay host "smtp+tls://127.0.0.1:%s" tls no-verify helo mx.smtpd.example
 action "sink" relay host "smtp+notls://127.0.0.1:%s" helo mx.smtpd.example
 match from any for domain "here.example" action "rider"
 match from any for any action "sink"
-`, port, p.rider, p.sink.port()))
+`, p.cert, key, port, p.rider, p.sink.port()))
 	p.run(t, port, "mount -t tmpfs none /var/spool && mkdir -m 711 -p /var/spool/smtpd && mount -t tmpfs none /var/lib && mkdir -p /var/lib/opensmtpd/empty && mount -t tmpfs none /run &&",
 		program, "-d", "-v", "-f", conf)
 	return peer{"OpenSMTPD", "127.0.0.1:" + port, "smtpd.example", false}
