@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
 	"github.com/postrider/postrider/internal/state/db"
+	"github.com/postrider/postrider/internal/state/queue/sched"
 )
 
 // Info is a job as the operator sees it.
@@ -83,7 +84,8 @@ func (q *Queue) Job(ctx context.Context, id queueid.ID) (*flow.Job, error) {
 	return job, err
 }
 
-func (it *item) state(now time.Time) string {
+// stateOf is the state of a job in memory as the operator sees it. What only waits for sites that rest is deferred. q.mu is held.
+func (q *Queue) stateOf(it *item, now time.Time) string {
 	switch {
 	case it.corrupt:
 		return Corrupt.String()
@@ -91,12 +93,43 @@ func (it *item) state(now time.Time) string {
 		return Hold.String()
 	case it.flying > 0:
 		return "active"
-	case !it.rows:
+	}
+	rests := false
+	for _, r := range it.rcpts {
+		if r.next.After(now) {
+			continue
+		}
+		if q.restOf(r) == nil {
+			if it.rows {
+				return "active"
+			}
+			return "incoming"
+		}
+		rests = true
+	}
+	if !it.rows && !rests {
 		return "incoming"
-	case slices.ContainsFunc(it.rcpts, func(r *recipient) bool { return !r.next.After(now) }):
-		return "active"
 	}
 	return "deferred"
+}
+
+// restOf is why a recipient's site is not tried at present; nil: it is. q.mu is held.
+func (q *Queue) restOf(r *recipient) *sched.Rest {
+	return q.sched.RestOf(r.transport, q.siteOf(r.transport, r.route))
+}
+
+// suspend says of a recipient that waits for a site that rests what the site said last, and when it is probed. q.mu is held.
+func (q *Queue) suspend(r *recipient, ri *RecipientInfo, now time.Time) {
+	rest := q.restOf(r)
+	if rest == nil || r.flying || r.next.After(now) && !r.next.Before(rest.Until) {
+		return
+	}
+	if o := &rest.Reason; o.At.After(r.last.At) {
+		ri.Status, ri.Relay, ri.Class = o.Status.String(), o.Relay, o.Class.String()
+		ri.Reply = clip(fmt.Sprintf("delivery temporarily suspended: the site %s rests until %s: %s", q.siteOf(r.transport, r.route),
+			rest.Until.UTC().Format(time.RFC3339), o.Reply))
+	}
+	ri.Next = &rest.Until
 }
 
 // Flush makes everything that waits due now, but for what is to be released later.
@@ -223,7 +256,7 @@ func (q *Queue) Counts() map[string]int {
 	counts := map[string]int{"incoming": 0, "active": 0, "deferred": 0, "hold": 0, "corrupt": 0}
 	for _, it := range q.jobs {
 		if len(it.rcpts) > 0 { // else its last change is being written
-			counts[it.state(now)]++
+			counts[q.stateOf(it, now)]++
 		}
 	}
 	counts["deferred"] += q.away[Queued]

@@ -18,8 +18,9 @@ type listed struct {
 	id       queueid.ID
 	job      *flow.Job // nil: addresses are in the rows, or have to be read
 	info     Info
-	sender   bool // info.Sender is known
-	complete bool // and the recipients' addresses
+	rcpts    []*recipient // as the rows have them, parallel to info.Recipients
+	sender   bool         // info.Sender is known
+	complete bool         // and the recipients' addresses
 }
 
 // Select calls fn with each job that a filter means, oldest first, until fn returns an error. It holds some hundred jobs at
@@ -142,10 +143,11 @@ func readRows(tx *db.Tx, rows *db.Rows) (list []listed, err error) {
 		if i == len(list) || list[i].id != id {
 			continue // without its job
 		}
-		ri := readRecipient(rows).info()
+		r := readRecipient(rows)
+		ri := r.info()
 		ri.Address = rows.Text(14)
 		list[i].complete = list[i].complete && ri.Address != ""
-		list[i].info.Recipients = append(list[i].info.Recipients, ri)
+		list[i].info.Recipients, list[i].rcpts = append(list[i].info.Recipients, ri), append(list[i].rcpts, r)
 	}
 	return list, rows.Err()
 }
@@ -185,8 +187,13 @@ func (r *recipient) info() RecipientInfo {
 func (q *Queue) complete(ctx context.Context, l *listed) (bool, error) {
 	q.mu.Lock()
 	it := q.jobs[l.id]
-	if it != nil {
-		q.remember(it, l)
+	switch now := q.opt.Now(); {
+	case it != nil:
+		q.remember(it, l, now)
+	case l.info.State == "deferred":
+		for i, r := range l.rcpts {
+			q.suspend(r, &l.info.Recipients[i], now)
+		}
 	}
 	q.mu.Unlock()
 	l.info.id, l.info.ID = l.id, l.id.String()
@@ -222,16 +229,19 @@ func (q *Queue) complete(ctx context.Context, l *listed) (bool, error) {
 }
 
 // remember takes what an item says in the place of its rows. q.mu is held.
-func (q *Queue) remember(it *item, l *listed) {
+func (q *Queue) remember(it *item, l *listed, now time.Time) {
 	addresses := map[int]string{}
 	for _, ri := range l.info.Recipients {
 		addresses[ri.No] = ri.Address
 	}
 	l.job = it.job
-	l.info = Info{State: it.state(q.opt.Now()), Received: it.received, Size: it.size, Sender: l.info.Sender}
+	l.info = Info{State: q.stateOf(it, now), Received: it.received, Size: it.size, Sender: l.info.Sender}
 	l.info.setRelease(it.release)
 	for _, r := range it.rcpts {
 		ri := r.info()
+		if !it.held {
+			q.suspend(r, &ri, now)
+		}
 		ri.Address = addresses[r.no]
 		l.complete = l.complete && ri.Address != ""
 		l.info.Recipients = append(l.info.Recipients, ri)

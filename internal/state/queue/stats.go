@@ -65,7 +65,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	defer q.mu.Unlock()
 	for _, it := range q.jobs {
 		if len(it.rcpts) > 0 {
-			s.count(it.state(now), now, it.received, it.size, it.rcpts)
+			s.count(q.stateOf(it, now), now, it.received, it.size, it.rcpts)
 		}
 	}
 	return s, ctx.Err()

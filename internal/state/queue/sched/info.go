@@ -54,6 +54,16 @@ func (s *Scheduler) Sites(now time.Time) []SiteInfo {
 	return out
 }
 
+// RestOf is why a site is not tried at present; nil: it is.
+func (s *Scheduler) RestOf(t flow.Transport, site string) *Rest {
+	at := s.sites[siteKey{t, site}]
+	if at == nil || at.rest == nil {
+		return nil
+	}
+	rest := *at.rest
+	return &rest
+}
+
 // SiteOf is the site of a route, as far as it is known.
 func (s *Scheduler) SiteOf(t flow.Transport, route string) string {
 	if n, ok := s.names[route]; ok && t == flow.SMTP {
