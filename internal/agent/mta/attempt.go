@@ -37,6 +37,7 @@ type attempt struct {
 	sessions int
 	reached  bool         // a new connection was greeted
 	untold   bool         // own trouble kept us from a host: nobody knows how it is
+	apart    []string     // hosts that were tried and are none of the site's
 	fallen   *flow.Signal // what the destination's hosts gave, once the fall-back relays are tried
 }
 
@@ -127,6 +128,9 @@ func (x *attempt) walkRoute(ctx context.Context, rt *route) (done bool) {
 // try uses one hop: the connection that waits there, or a new one. used is the address that a connection stood to.
 func (x *attempt) try(ctx context.Context, rt *route, h hop) (used netip.AddrPort, f *failure) {
 	x.ready = time.Time{}
+	if h.apart {
+		x.apart = append(x.apart, h.name)
+	}
 	tr := x.begin(h)
 	defer func() { tr.end(f) }()
 	t, f := x.termsFor(ctx, rt, h)
@@ -250,6 +254,9 @@ func (x *attempt) signal(s flow.Signal) flow.Signal {
 // report completes an outcome with its times.
 func (x *attempt) report(no int, o flow.Outcome) {
 	o.Signal, o.Connected = x.signal(o.Signal), x.reached
+	if x.fallen == nil && slices.Contains(x.apart, o.RemoteMTA) {
+		o.Signal = flow.Silent
+	}
 	o.Recipient, o.At = no, x.opt.Now()
 	o.Delays = [4]time.Duration{x.task.Due.Sub(x.task.Job.Received), x.started.Sub(x.task.Due), o.At.Sub(x.started), 0}
 	if !x.ready.IsZero() {

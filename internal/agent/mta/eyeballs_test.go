@@ -285,6 +285,30 @@ func TestClassAndSignal(t *testing.T) {
 	}
 }
 
+// A domain that counts for a site by its first exchanger: what its others say is not the site's.
+func TestHostsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := &script{reply: map[string]string{"MAIL": "421 4.7.0 too many connections|close"}}
+		for _, c := range []struct {
+			site   func(hosts []string) string
+			signal flow.Signal
+		}{
+			{func(hosts []string) string {
+				return map[bool]string{true: "big", false: "other"}[hosts[0] == "one.example"]
+			}, flow.Silent},
+			{func([]string) string { return "big" }, flow.Slower},
+			{func(hosts []string) string { return strings.Join(hosts, "+") }, flow.Slower}, // named after all of them
+		} {
+			w := &world{zone: twoHosts(), servers: map[string]*script{one: nil, two: busy}}
+			a := start(t, w, nil)
+			a.opt.SiteOf = c.site
+			if o := a.Deliver(t.Context(), []*queue.Task{task("b@example.com")})[0][0]; o.Signal != c.signal || o.RemoteMTA != "two.example" {
+				t.Errorf("%d: %+v", c.signal, o)
+			}
+		}
+	})
+}
+
 // Equal hosts: the one to which a connection waits is asked first, whoever's domain it was made for.
 func TestConnectionsOfASiteAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

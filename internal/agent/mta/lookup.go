@@ -132,6 +132,7 @@ func (a *Agent) exchangers(ctx context.Context, set *Settings, domain string) (e
 // forbids to send to exchangers of our own preference or worse.
 func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exchangers, yield func(hop, *failure) bool) {
 	mxs, site := found.list, a.siteOf(found.list)
+	named := site != "" && a.siteOf(mxs[:1]) == site // after what its hosts have in common, not after one of them
 	for at := 0; at < len(mxs); {
 		end := at
 		var hops []hop
@@ -141,7 +142,8 @@ func (a *Agent) walk(ctx context.Context, rt *route, next destination, found exc
 			if f != nil {
 				failures = append(failures, f)
 			}
-			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched, site: site}, addrs)...)
+			apart := named && a.siteOf(mxs[end:end+1]) != site
+			hops = append(hops, pairs(hop{name: mxs[end].Host, to: next, vouched: found.vouched, site: site, apart: apart}, addrs)...)
 		}
 		if slices.ContainsFunc(hops, a.ours) {
 			f := rt.loops(next.Host)

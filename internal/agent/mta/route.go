@@ -104,6 +104,9 @@ type hop struct {
 	other netip.AddrPort
 	to    destination
 	site  string // of the exchangers; empty: the destination is its own
+	// apart: the host is none of the site's, though the domain counts for it: a backup elsewhere, or one that its owner would like
+	// the site to be blamed for. What it says is not the site's.
+	apart bool
 	// vouched: the name is the one that was written, or DNSSEC led to it.
 	vouched bool
 }
