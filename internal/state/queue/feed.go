@@ -71,12 +71,13 @@ func (q *Queue) fill(ctx context.Context) error {
 	for it := range q.parked {
 		q.settle(it)
 	}
+	q.shed()
 	if slices.Contains(q.wanting[:], true) { // nor do our own mailboxes' recipients wait for room
 		q.crowded[mailstore] = true
 	}
 	var drained []string
 	for site := range q.crowded {
-		if q.lines[site] <= q.siteRoom()/2 {
+		if q.lines[site] <= q.siteRoom(site)/2 {
 			drained = append(drained, site)
 		}
 	}
@@ -202,7 +203,7 @@ func (q *Queue) refill(ctx context.Context, site string, until time.Time) error 
 			return err
 		}
 		q.mu.Lock()
-		full := q.lines[site] >= q.siteRoom()
+		full := q.lines[site] >= q.siteRoom(site)
 		q.mu.Unlock()
 		if end = len(rows) < feedSlice; end || full {
 			return nil
@@ -269,7 +270,7 @@ func (q *Queue) bringRows(ctx context.Context, rows []found) error {
 		case it != nil:
 			q.settle(it)
 		case seen[f.id]:
-		case !local(f.transport) && q.lines[f.site]+coming[f.site] >= q.siteRoom():
+		case !local(f.transport) && q.lines[f.site]+coming[f.site] >= q.siteRoom(f.site):
 			q.crowded[f.site] = true
 		case !local(f.transport) && q.resident[f.class]+inClass[f.class] > q.share(f.class):
 			q.rewind[f.class] = true

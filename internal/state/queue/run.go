@@ -176,14 +176,19 @@ func (q *Queue) task(u sched.Pick) *Task {
 // land says that an attempt is over, or was never begun, and what it said of its site. settle has to follow. q.mu is held.
 func (q *Queue) land(t *Task, f sched.Feedback) {
 	t.item.flying -= len(t.unit.Recipients)
+	site := mailstore
 	for _, no := range t.unit.Recipients {
 		if r := t.item.find(no); r != nil {
 			r.flying = false
 			q.setTurn(r, 0)
+			site = r.site
 		}
 	}
 	if t.unit.Transport != 0 { // else the operator's
 		q.sched.Done(t.unit, f, q.opt.Now())
+	}
+	if q.overfull(site) {
+		q.bring() // feed sheds it
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	defaultWindow = 100_000     // recipients
 	horizon       = time.Minute // what is due within it is brought
 	siteShare     = 20          // a site has at most this part of the window, so that one that is slow leaves room for others
+	restShare     = 200         // one that rests has this part,
+	restsShare    = 10          // and all that rest this one, as long as it is one recipient for each
 	payerShare    = 50          // who has less than this part of a class's may send new mail also where that is full
 	feedEvery     = horizon / 2
 	feedPause     = time.Second // after a read that failed
@@ -40,8 +42,46 @@ func local(t flow.Transport) bool { return t == flow.Mailbox || t == flow.Drop |
 // mailstore is the site of recipients of which local is true.
 const mailstore = ""
 
-// siteRoom is how many recipients of one site may wait in memory.
-func (q *Queue) siteRoom() int { return max(q.opt.Window/siteShare, 1) }
+// siteRoom is how many recipients of one site may wait in memory. q.mu is held.
+func (q *Queue) siteRoom(site string) int {
+	n := q.opt.Window / siteShare
+	if rests, all := q.sched.Rests(site); rests {
+		n = min(q.opt.Window/restShare, q.opt.Window/restsShare/all)
+	}
+	return max(n, 1)
+}
+
+// overfull tells whether a site rests now, and had more room before. q.mu is held.
+func (q *Queue) overfull(site string) bool {
+	rests, _ := q.sched.Rests(site)
+	return rests && q.lines[site] > q.siteRoom(site)
+}
+
+// shed leaves to the rows what sites have in memory beyond their room, since they rest now. q.mu is held.
+func (q *Queue) shed() {
+	over := map[string]int{}
+	for site, n := range q.lines {
+		if q.overfull(site) {
+			over[site] = n - q.siteRoom(site)
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	for _, it := range q.jobs {
+		some := false
+		for _, r := range it.rcpts {
+			if r.turn != 0 && !r.flying && !local(r.transport) && over[r.site] > 0 {
+				over[r.site]--
+				q.setTurn(r, 0)
+				some = true
+			}
+		}
+		if some {
+			q.settle(it)
+		}
+	}
+}
 
 // roomFor tells whether a recipient that is due may stand in the scheduler's lines. q.mu is held.
 func (q *Queue) roomFor(it *item, r *recipient) bool {
@@ -51,7 +91,7 @@ func (q *Queue) roomFor(it *item, r *recipient) bool {
 	case q.resident[it.urgency]-it.counted > share+share/8 && !q.modest(it): // feed stops at its share: what it brought has its place
 		q.rewind[it.urgency] = true // feed may have passed it
 		return false
-	case q.lines[r.site] >= q.siteRoom():
+	case q.lines[r.site] >= q.siteRoom(r.site):
 		q.crowded[r.site] = true
 		return false
 	}
@@ -73,7 +113,7 @@ func (q *Queue) setTurn(r *recipient, turn uint64) {
 		if q.lines[r.site]--; q.lines[r.site] == 0 {
 			delete(q.lines, r.site)
 		}
-		if q.crowded[r.site] && q.lines[r.site] <= q.siteRoom()/2 {
+		if q.crowded[r.site] && q.lines[r.site] <= q.siteRoom(r.site)/2 {
 			q.bring()
 		}
 	}

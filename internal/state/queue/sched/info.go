@@ -64,6 +64,15 @@ func (s *Scheduler) RestOf(t flow.Transport, site string) *Rest {
 	return &rest
 }
 
+// Rests tells whether a site rests, and how many do in all.
+func (s *Scheduler) Rests(site string) (rests bool, all int) {
+	for _, t := range [...]flow.Transport{flow.SMTP, flow.LMTP} {
+		at := s.sites[siteKey{t, site}]
+		rests = rests || at != nil && at.rest != nil
+	}
+	return rests, s.remote.rests
+}
+
 // SiteOf is the site of a route, as far as it is known.
 func (s *Scheduler) SiteOf(t flow.Transport, route string) string {
 	if n, ok := s.names[route]; ok && t == flow.SMTP {

@@ -9,6 +9,7 @@ type lane struct {
 	flying int
 	bulk   int // of them Bulk
 	busy   int // sites with units in flight or due
+	rests  int // sites that rest
 	pools  [healths]pool
 	turns  [classes]turn
 	payers map[payerKey]*payer

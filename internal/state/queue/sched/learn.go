@@ -169,6 +169,7 @@ func (at *site) sleep(f *Feedback, s *Scheduler) {
 	if at.rest != nil {
 		rest.Since = at.rest.Since
 	} else {
+		at.lane.rests++
 		for _, ln := range at.lines {
 			ln.units.each(at.expires)
 		}
@@ -184,6 +185,9 @@ func (at *site) sleep(f *Feedback, s *Scheduler) {
 
 // awake ends a rest. The limit begins anew where the site began.
 func (at *site) awake() {
+	if at.rest != nil {
+		at.lane.rests--
+	}
 	at.rest, at.expiring, at.misses = nil, nil, 0
 	at.limit, at.linear, at.wall, at.caution = at.initial, false, 0, 0
 }

@@ -148,6 +148,9 @@ func (s *Scheduler) sweep() {
 			if at.starved >= 0 {
 				heap.Remove(&at.lane.pools[at.health].starved, at.starved)
 			}
+			if at.rest != nil {
+				at.lane.rests--
+			}
 			at.timer = time.Time{}
 			delete(s.sites, key)
 			delete(s.exchangers, key)
