@@ -102,7 +102,8 @@ func TestCheckNamesAndMends(t *testing.T) {
 			damage: func(t *testing.T, s *sample) { must(t, os.Remove(s.jobPack(t))) }},
 		{name: "job garbled", light: true, want: []string{"job-unreadable"}, notes: []string{"job-unreadable"}, damage: one("UPDATE job_body SET body = X'00010203'")},
 		{name: "job's pack", light: true, want: []string{"job-pack"}, damage: one("UPDATE job SET pack = 1")},
-		{name: "recipient without job", light: true, want: []string{"recipient-no-job"}, damage: one("DELETE FROM job")},
+		{name: "recipient without job", light: true, want: []string{"body-no-job", "recipient-no-job"}, damage: one("DELETE FROM job")},
+		{name: "job without body", light: true, want: []string{"job-unreadable"}, notes: []string{"job-unreadable"}, damage: one("DELETE FROM job_body")},
 		{name: "old ledger", light: true, want: []string{"ledger-unused"},
 			damage: one("INSERT INTO delivered (queue_id, recipient_no) VALUES (X'00000000000000010000000000000001', 0)", "INSERT INTO delivered (queue_id, recipient_no) VALUES (X'00FFFFFFFFFFFFFF0000000000000001', 0)")},
 	}

@@ -65,6 +65,7 @@ const (
 	JobUnreadable     Kind = "job-unreadable"
 	JobPack           Kind = "job-pack"           // the row's pack is not its record's
 	RecipientNoJob    Kind = "recipient-no-job"   // a recipient's row without a job
+	BodyNoJob         Kind = "body-no-job"        // a body's row without a job
 	JournalUnreadable Kind = "journal-unreadable" // an unsettled record that is no job
 	JobHeld           Kind = "job-held"           // after a rebuild: it may have been sent; a note
 )

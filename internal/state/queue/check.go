@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/postrider/postrider/internal/mail/flow"
@@ -39,7 +40,9 @@ func (c *Checker) Run(ctx context.Context) (jobs int, err error) {
 			for rows.Next() {
 				j := storedJob{state: State(rows.Int64(1)), pack: rows.Int64(2)}
 				copy(j.id[:], rows.Bytes(0))
-				j.job, j.err = flow.DecodeJob(rows.Bytes(3))
+				if j.job, j.err = flow.DecodeJob(rows.Bytes(3)); len(rows.Bytes(3)) == 0 {
+					j.err = errors.New("its body is missing")
+				}
 				list = append(list, j)
 			}
 			return rows.Err()
@@ -56,7 +59,10 @@ func (c *Checker) Run(ctx context.Context) (jobs int, err error) {
 		jobs += len(list)
 		more = len(list) == checkSlice
 	}
-	return jobs, c.recipients(ctx)
+	if err := c.recipients(ctx); err != nil {
+		return jobs, err
+	}
+	return jobs, c.bodies(ctx)
 }
 
 type storedJob struct {
@@ -166,6 +172,48 @@ func (c *Checker) recipients(ctx context.Context) error {
 			if c.Repair {
 				if err := c.exec(ctx, "DELETE FROM job_recipient WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)",
 					id[:], id[:]); err != nil {
+					return err
+				}
+				f.Mended = "removed"
+			}
+			if err := c.Report(f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bodies finds rows of bodies whose job has no row.
+func (c *Checker) bodies(ctx context.Context) error {
+	from := []byte{}
+	for more := true; more; {
+		if err := c.Pause(ctx); err != nil {
+			return err
+		}
+		var lost []queueid.ID
+		n := 0
+		err := c.DB.Read(ctx, func(tx *db.Tx) error {
+			rows := tx.Query(`SELECT b.queue_id, COALESCE(j.state, 0) FROM job_body b LEFT JOIN job j ON j.queue_id = b.queue_id
+				WHERE b.queue_id > ? ORDER BY b.queue_id LIMIT ?`, from, checkRecipients)
+			for rows.Next() {
+				n++
+				if from = rows.Bytes(0); rows.Int64(1) == 0 {
+					var id queueid.ID
+					copy(id[:], from)
+					lost = append(lost, id)
+				}
+			}
+			return rows.Err()
+		})
+		if err != nil {
+			return err
+		}
+		more = n == checkRecipients
+		for _, id := range lost {
+			f := fault.Fault{Kind: fault.BodyNoJob, QueueID: id.String(), Text: "the body of a job without the job"}
+			if c.Repair {
+				if err := c.exec(ctx, "DELETE FROM job_body WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)", id[:], id[:]); err != nil {
 					return err
 				}
 				f.Mended = "removed"

@@ -204,7 +204,9 @@ func (q *Queue) complete(ctx context.Context, l *listed) (bool, error) {
 		job, err := q.readJob(ctx, l.id)
 		switch {
 		case errors.Is(err, errNoRows):
-			return false, nil // it left meanwhile
+			there, err := q.hasJobRow(ctx, l.id) // else it left meanwhile
+			l.info.State = Corrupt.String()
+			return there, err
 		case errors.Is(err, flow.ErrCorrupt):
 			l.info.State = Corrupt.String()
 			return true, nil
