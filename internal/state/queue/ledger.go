@@ -8,6 +8,7 @@ import (
 
 	"github.com/postrider/postrider/internal/mail/flow"
 	"github.com/postrider/postrider/internal/mail/queueid"
+	"github.com/postrider/postrider/internal/mail/status"
 	"github.com/postrider/postrider/internal/state/db"
 )
 
@@ -34,7 +35,12 @@ func (q *Queue) sweep() {
 		q.mu.Lock()
 		now := q.opt.Now()
 		q.settlePatience(now)
+		told := q.untold
+		q.untold = nil
 		q.mu.Unlock()
+		for i := range told {
+			q.opt.Event(told[i].job, &told[i].recipient, &told[i].outcome)
+		}
 		if err := q.opt.Journal.FlushSettled(q.ctx); err != nil && q.ctx.Err() == nil {
 			q.opt.Log.Error("settled positions cannot be written; trying again", "error", err)
 			continue
@@ -50,6 +56,33 @@ func (q *Queue) sweep() {
 		every = max(forgetEvery, costShare*time.Since(began))
 	}
 }
+
+// untried is a recipient that nobody has tried, since its site rests.
+type untried struct {
+	job       *flow.Job
+	recipient flow.Recipient
+	outcome   flow.Outcome
+}
+
+// noteUntried has sweep tell those of a job that gets rows: the log says of each once why nothing is heard of it. q.mu is held.
+func (q *Queue) noteUntried(it *item) {
+	if it.held || it.job == nil {
+		return
+	}
+	now := q.opt.Now()
+	for _, r := range it.rcpts {
+		rest := q.restOf(r)
+		if len(q.untold) >= maxUntold || rest == nil || r.flying || !r.last.At.IsZero() || r.next.After(now) || r.no >= len(it.job.Recipients) {
+			continue
+		}
+		o := flow.Outcome{Recipient: r.no, Status: rest.Reason.Status, Relay: "none", Reply: q.suspended(r, rest), At: now, Class: rest.Reason.Class}
+		o.Status.Class = status.Temporary
+		o.Delays[1] = now.Sub(it.received)
+		q.untold = append(q.untold, untried{it.job, it.job.Recipients[r.no], o})
+	}
+}
+
+const maxUntold = 10_000 // in a second; what is more the log does not have
 
 // settlePatience gives rows to jobs that the journal has carried for long. q.mu is held.
 func (q *Queue) settlePatience(now time.Time) {

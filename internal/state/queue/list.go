@@ -126,10 +126,15 @@ func (q *Queue) suspend(r *recipient, ri *RecipientInfo, now time.Time) {
 	}
 	if o := &rest.Reason; o.At.After(r.last.At) {
 		ri.Status, ri.Relay, ri.Class = o.Status.String(), o.Relay, o.Class.String()
-		ri.Reply = clip(fmt.Sprintf("delivery temporarily suspended: the site %s rests until %s: %s", q.siteOf(r.transport, r.route),
-			rest.Until.UTC().Format(time.RFC3339), o.Reply))
+		ri.Reply = q.suspended(r, rest)
 	}
 	ri.Next = &rest.Until
+}
+
+// suspended says in words why a recipient is not tried. q.mu is held.
+func (q *Queue) suspended(r *recipient, rest *sched.Rest) string {
+	return clip(fmt.Sprintf("delivery temporarily suspended: the site %s rests until %s: %s", q.siteOf(r.transport, r.route),
+		rest.Until.UTC().Format(time.RFC3339), rest.Reason.Reply))
 }
 
 // Flush makes everything that waits due now, but for what is to be released later.

@@ -156,6 +156,7 @@ type Queue struct {
 	loading     sync.Mutex              // one fetch at a time; taken before mu
 
 	gone     []queueid.ID // jobs that left, of whom Removed has not heard yet
+	untold   []untried    // what sweep is to say of recipients whose site rests
 	stopping bool
 	timer    *time.Timer
 	loaded   bool          // the rows are in memory, and changes of them are written

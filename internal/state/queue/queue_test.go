@@ -36,9 +36,10 @@ type world struct {
 	// reply decides an attempt; nil delivers.
 	reply  func(task *Task, r *flow.Recipient) flow.Outcome
 	report error
-	window int             // of the queues that are started
-	bulk   bool            // what is submitted is bulk
-	job    func(*flow.Job) // not nil: changes what is submitted
+	window int                                             // of the queues that are started
+	event  func(*flow.Job, *flow.Recipient, *flow.Outcome) // hears of outcomes; nil: nobody
+	bulk   bool                                            // what is submitted is bulk
+	job    func(*flow.Job)                                 // not nil: changes what is submitted
 	now    func() time.Time
 	site   func(context.Context, string) (string, time.Time)
 	ids    *queueid.Source
@@ -142,7 +143,7 @@ func (w *world) took(id queueid.ID, r *flow.Recipient) {
 // start makes a queue over what the world has kept, as a start of the server does.
 func (w *world) start() *Queue {
 	w.t.Helper()
-	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Window: w.window, Now: w.now, Site: w.site, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 5, Mailbox: 50}},
+	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Window: w.window, Event: w.event, Now: w.now, Site: w.site, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 5, Mailbox: 50}},
 		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: w, Workers: 2, Batch: 20, Pace: 5 * time.Millisecond}, flow.SMTP: {Agent: w, Workers: 5, Batch: 1}}, Jitter: func() float64 { return 0.5 }})
 	w.mu.Lock()
 	records := map[recipe.BlobRef][]byte{}

@@ -21,6 +21,12 @@ func TestNewMailToARestingSiteIsExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.window = 40 // one site's part is 2
+		var heard []string
+		w.event = func(j *flow.Job, r *flow.Recipient, o *flow.Outcome) {
+			if o.Relay == "none" && o.Result == flow.Deferred {
+				w.change(func() { heard = append(heard, j.ID.String()+" "+o.Status.String()+" "+o.Reply) })
+			}
+		}
 		w.reply = unreached
 		q := w.start()
 		for range 3 {
@@ -63,6 +69,11 @@ func TestNewMailToARestingSiteIsExplained(t *testing.T) {
 				inMemory++
 			}
 			q.mu.Unlock()
+		}
+		for _, j := range jobs {
+			if n := strings.Count(strings.Join(heard, "\n"), j.ID.String()+" 4.4.1 delivery temporarily suspended: the site dead.example rests until "); n != 1 {
+				t.Errorf("%v was told %d times: %q", j.ID, n, heard)
+			}
 		}
 		if inMemory == 0 || inMemory == len(jobs) {
 			t.Errorf("%d in memory: both are to be seen", inMemory)

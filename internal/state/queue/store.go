@@ -172,6 +172,7 @@ func (q *Queue) save(it *item, rows int, run func(tx *db.Tx) error, after func()
 
 // writeRows gives the item rows for the recipients it has left. done are those that ended in this attempt. q.mu is held.
 func (q *Queue) writeRows(it *item, done []int) {
+	q.noteUntried(it)
 	it.rows = true
 	id, state, job := it.id, it.stateOfRow(), it.job
 	row := *it
