@@ -41,6 +41,9 @@ func (t *Template) Reply(code int, value func(name string) string) (reply *statu
 	if e, after, has := status.ParseEnhanced(rest); has && int(e.Class) == got/100 {
 		subject, detail, rest = e.Subject, e.Detail, after
 	}
+	if rest == "" {
+		problem, rest = fmt.Errorf("template %.80q gives no text behind its codes", t.text), "Service unavailable"
+	}
 	return build(got, subject, detail, rest), problem
 }
 
