@@ -3,6 +3,7 @@ package msa
 import (
 	"context"
 
+	"github.com/postrider/postrider/internal/decide/accept"
 	"github.com/postrider/postrider/internal/decide/gate"
 	"github.com/postrider/postrider/internal/decide/route"
 	"github.com/postrider/postrider/internal/mail/envelope"
@@ -20,7 +21,7 @@ type session struct {
 	gate  gate.Session
 	tx    *gate.Transaction // nil: none open
 	plan  route.Plan
-	heard gate.Heard // what rules found and nobody was told yet
+	heard accept.Heard // what rules found and nobody was told yet
 }
 
 // ErrSender refuses a sender that is not the account's.
@@ -68,7 +69,7 @@ func (s *session) Mail(ctx context.Context, e *envelope.Envelope) error {
 	if err := s.gate.Mail(ctx, tx); err != nil {
 		return s.rejected("MAIL", e, "", gate.ReasonOf(err, obs.ReasonPolicy), err)
 	}
-	from, err := s.agent.Settings.Router.Sender(ctx, e.From, s.routed())
+	from, err := s.agent.Settings.Router.Sender(ctx, e.From, s.heard.Routes())
 	if err != nil {
 		return s.rejected("MAIL", e, "", obs.ReasonLocal, err)
 	}
@@ -88,7 +89,7 @@ func (s *session) Rcpt(ctx context.Context, e *envelope.Envelope, r *envelope.Re
 	if s.tx.Changes.Discard != "" { // whoever it is for, nobody gets it
 		return nil
 	}
-	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay, Note: s.routed()}
+	router, query := s.agent.Settings.Router, route.Query{From: s.plan.From, To: *r, MayRelay: s.tx.MayRelay, Note: s.heard.Routes()}
 	targets, err := router.Recipient(ctx, query)
 	if err == nil && len(targets) == 1 && targets[0].Transport == flow.Mailbox {
 		if err := s.agent.Quota.Room(ctx, targets[0].Account, e.Size); err != nil {
@@ -154,26 +155,8 @@ func (s *session) rejected(command string, e *envelope.Envelope, to string, reas
 	return err
 }
 
-// listen collects, where there is a trace, what rules find.
-func (s *session) listen() {
-	if s.conn.Note == nil && s.agent.Traced {
-		s.conn.Note = s.heard.Note
-	}
-}
-
-// routed hears, for the trace, which rules lead recipients where; nil: there is none.
-func (s *session) routed() func(route.Note) {
-	if !s.agent.Traced {
-		return nil
-	}
-	return func(n route.Note) { s.heard.Route(n.Rule, n.Key, n.Result) }
-}
-
 // tell tells the trace what rules have found since the last time; to are the recipients of a message that is taken.
 func (s *session) tell(to []envelope.Recipient) {
-	if !s.agent.Traced {
-		return
-	}
 	if j, ok := s.heard.Take(to); ok {
 		if j.Peer = s.obs(); s.tx != nil {
 			j.ID = s.tx.ID

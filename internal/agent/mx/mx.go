@@ -65,7 +65,8 @@ func (a *Agent) Connect(ctx context.Context, p *smtp.Peer) (smtp.Session, error)
 	s := &session{agent: a, peer: p}
 	s.conn = &gate.Conn{Service: a.Settings.Service, Session: s.obs().Session, Local: p.Local, Early: p.Early, Ahead: p.Ahead}
 	s.conn.Dry, s.conn.Note = a.Explain != nil, a.Explain
-	s.listen()
+	s.heard.On = a.Traced
+	s.heard.Listen(s.conn)
 	s.known(false)
 	a.Events.Emit(obs.Connect{Peer: s.obs()})
 	var err error

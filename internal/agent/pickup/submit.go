@@ -66,7 +66,7 @@ type message struct {
 	counted   bool // against its user's rate
 	begun     bool // some of its bytes were asked for
 	messageID string
-	heard     gate.Heard // what rules found and nobody was told yet
+	heard     accept.Heard // what rules found and nobody was told yet
 	// refused is why all recipients fail: a message of the drop folder that would have been refused otherwise.
 	refused error
 }
@@ -85,6 +85,7 @@ func (m *message) rate() error {
 // take accepts the message, counted; when it returns nil it is durable. An error that is permanent, for a message of the
 // drop folder, says that it is no submission.
 func (m *message) take(ctx context.Context, body io.Reader) error {
+	m.heard.On = m.settings.Traced
 	m.id = m.identity()
 	if m.dropped() {
 		// It may have been taken already: the server ended before it could remove the file, or before it could answer.
@@ -139,17 +140,9 @@ func (m *message) accept(ctx context.Context, body io.Reader) error {
 	return nil
 }
 
-// routed hears, for the trace, which rules lead recipients where; nil: there is none.
-func (m *message) routed() func(route.Note) {
-	if !m.settings.Traced {
-		return nil
-	}
-	return func(n route.Note) { m.heard.Route(n.Rule, n.Key, n.Result) }
-}
-
 // tell tells the trace what rules have found.
 func (m *message) tell() {
-	if j, ok := m.heard.Take(m.rcpt); ok && m.settings.Traced {
+	if j, ok := m.heard.Take(m.rcpt); ok {
 		j.ID, j.Service = m.id, "sendmail"
 		m.agent.Events.Emit(j)
 	}
@@ -198,11 +191,11 @@ func badAddress(err error, sender bool) error {
 func (m *message) route(ctx context.Context) error {
 	var first, err error
 	router, good := m.settings.Router, 0
-	if m.plan.From, err = router.Sender(ctx, m.from, m.routed()); err != nil {
+	if m.plan.From, err = router.Sender(ctx, m.from, m.heard.Routes()); err != nil {
 		return err
 	}
 	for _, r := range m.rcpt {
-		query := route.Query{From: m.plan.From, To: r, MayRelay: true, Note: m.routed()}
+		query := route.Query{From: m.plan.From, To: r, MayRelay: true, Note: m.heard.Routes()}
 		targets, err := router.Recipient(ctx, query)
 		if status.IsTemporary(err) {
 			return err
@@ -280,9 +273,7 @@ func (m *message) draft(in *intake.Message) *accept.Message {
 		tx.Envelope.Body = envelope.Body8BitMIME // whatever the program said
 	}
 	conn := &gate.Conn{Service: "sendmail", Session: m.id.String(), Client: tx.Client}
-	if m.settings.Traced {
-		conn.Note = m.heard.Note
-	}
+	m.heard.Listen(conn)
 	return &accept.Message{Tx: &gate.Transaction{Transaction: tx, Conn: conn, Envelope: &tx.Envelope, MayRelay: true}, Plan: &m.plan, Index: in.Index,
 		Trace: m.trace(), Message: gate.NewMessage(in, in.Head(), in.Header, in.HeaderComplete() == nil, in.Size())}
 }
