@@ -37,7 +37,7 @@ chmod 755 "$root"
 put() { install -D -m "$1" "$2" "$root$3"; } # mode, file, place
 
 put 755 bin/postrider /usr/bin/postrider
-for program in sendmail mailq newaliases postqueue postsuper postcat qshape postconf postfix; do # what update-alternatives points at (postinst)
+for program in sendmail mailq newaliases postqueue postsuper postcat qshape postconf postfix postmap postalias; do # what update-alternatives points at (postinst)
 	install -d "$root/usr/lib/postrider"
 	ln -s ../../bin/postrider "$root/usr/lib/postrider/$program"
 done

@@ -28,7 +28,7 @@ dpkg -i old.deb
 getent passwd postrider | grep -q nologin || die "no user"
 [ "$(stat -c '%U %a' /var/lib/postrider)" = "postrider 711" ] || die "data folder: $(stat -c '%U %a' /var/lib/postrider)"
 [ "$(stat -c '%G %a' /etc/postrider/postrider.toml)" = "postrider 640" ] || die "configuration: $(stat -c '%G %a' /etc/postrider/postrider.toml)"
-for name in /usr/sbin/sendmail /usr/bin/mailq /usr/bin/newaliases /usr/lib/sendmail /usr/sbin/postqueue /usr/sbin/postsuper /usr/sbin/postcat /usr/sbin/qshape; do
+for name in /usr/sbin/sendmail /usr/bin/mailq /usr/bin/newaliases /usr/lib/sendmail /usr/sbin/postqueue /usr/sbin/postsuper /usr/sbin/postcat /usr/sbin/qshape /usr/sbin/postconf /usr/sbin/postfix /usr/sbin/postmap /usr/sbin/postalias; do
 	[ "$(readlink -f $name)" = /usr/bin/postrider ] || die "$name leads to $(readlink -f $name)"
 done
 [ -f /lib/systemd/system/postrider.service ] || die "no unit"
