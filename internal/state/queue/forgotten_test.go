@@ -20,11 +20,13 @@ func TestSiteThatIsKnownLaterFindsItsRows(t *testing.T) {
 		w.window = 200
 		w.site = func(context.Context, string) (string, time.Time) { return "provider", time.Now().Add(24 * time.Hour) }
 		stored(t, w.db, w.ids, 300, time.Now().Add(-time.Hour), func(i int) string { return fmt.Sprintf("d%d.example", i%60) })
+		w.lane = func(l *Lane) {
+			l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+				time.Sleep(2 * time.Second)
+				return w.Deliver(ctx, tasks)
+			})
+		}
 		q := w.start()
-		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			time.Sleep(2 * time.Second)
-			return w.Deliver(ctx, tasks)
-		})
 		pass(2 * time.Hour)
 		if n := w.sent(); n != 300 {
 			t.Errorf("%d of 300 were sent", n)
@@ -121,12 +123,14 @@ func TestMailboxesNeedNoRoom(t *testing.T) {
 			return flow.Outcome{Recipient: r.No, Result: flow.Delivered, At: time.Now()}
 		}
 		stored(t, w.db, w.ids, 300, time.Now().Add(-time.Hour), func(i int) string { return fmt.Sprintf("d%d.example", i) })
-		q := w.start()
 		block := make(chan struct{})
-		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			<-block
-			return w.Deliver(ctx, tasks)
-		})
+		w.lane = func(l *Lane) {
+			l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+				<-block
+				return w.Deliver(ctx, tasks)
+			})
+		}
+		q := w.start()
 		pass(time.Minute)
 		w.submit(q, mailbox(1))
 		pass(20 * time.Minute)
@@ -151,19 +155,20 @@ func TestWindowThatHalfMoves(t *testing.T) {
 		w.window = 40 // of which 20 are for ordinary mail
 		stored(t, w.db, w.ids, 14, time.Now().Add(-2*time.Hour), func(i int) string { return fmt.Sprintf("stuck%d.example", i) })
 		stored(t, w.db, w.ids, 1, time.Now().Add(2*time.Minute), func(i int) string { return "ahead.example" })
-		q := w.start()
 		block, first := make(chan struct{}), make(chan struct{})
-		lane := q.lanes[flow.SMTP]
-		lane.Workers = 100
+		w.lane = func(l *Lane) {
+			l.Workers = 100
+			l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+				if domain := tasks[0].Recipients[0].To.Domain; len(domain) > 5 && domain[:5] == "stuck" {
+					<-block
+				} else {
+					<-first
+				}
+				return w.Deliver(ctx, tasks)
+			})
+		}
+		q := w.start()
 		q.SetPolicy(testPolicy())
-		lane.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			if domain := tasks[0].Recipients[0].To.Domain; len(domain) > 5 && domain[:5] == "stuck" {
-				<-block
-			} else {
-				<-first
-			}
-			return w.Deliver(ctx, tasks)
-		})
 		pass(time.Minute + 45*time.Second)
 		for i := range 60 { // more than there is room for
 			w.submit(q, remoteTo(fmt.Sprintf("d%d.example", i)))

@@ -37,6 +37,7 @@ type world struct {
 	reply  func(task *Task, r *flow.Recipient) flow.Outcome
 	report error
 	window int                                             // of the queues that are started
+	lane   func(*Lane)                                     // changes the lane of SMTP before a start; nil: nothing
 	event  func(*flow.Job, *flow.Recipient, *flow.Outcome) // hears of outcomes; nil: nobody
 	bulk   bool                                            // what is submitted is bulk
 	job    func(*flow.Job)                                 // not nil: changes what is submitted
@@ -143,8 +144,12 @@ func (w *world) took(id queueid.ID, r *flow.Recipient) {
 // start makes a queue over what the world has kept, as a start of the server does.
 func (w *world) start() *Queue {
 	w.t.Helper()
+	out := Lane{Agent: w, Workers: 5, Batch: 1}
+	if w.lane != nil {
+		w.lane(&out)
+	}
 	q := New(Options{DB: w.db, Journal: w, Ledger: w, Reporter: w, Window: w.window, Event: w.event, Now: w.now, Site: w.site, Policy: sched.Policy{Limits: sched.Limits{PerRoute: 2, Total: 5, Mailbox: 50}},
-		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: w, Workers: 2, Batch: 20, Pace: 5 * time.Millisecond}, flow.SMTP: {Agent: w, Workers: 5, Batch: 1}}, Jitter: func() float64 { return 0.5 }})
+		Lanes: map[flow.Transport]Lane{flow.Mailbox: {Agent: w, Workers: 2, Batch: 20, Pace: 5 * time.Millisecond}, flow.SMTP: out}, Jitter: func() float64 { return 0.5 }})
 	w.mu.Lock()
 	records := map[recipe.BlobRef][]byte{}
 	for ref, b := range w.records {

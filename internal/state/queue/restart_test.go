@@ -20,15 +20,17 @@ func TestRestartWithAFullWindow(t *testing.T) {
 		stored(t, w.db, w.ids, 300, time.Now().Add(-time.Hour), func(i int) string { return fmt.Sprintf("d%d.example", i%30) })
 		const starts = 4
 		for k := range starts {
+			w.lane = func(l *Lane) {
+				l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+					select {
+					case <-time.After(300 * time.Millisecond):
+					case <-ctx.Done():
+						return nil // cut off by the stop
+					}
+					return w.Deliver(ctx, tasks)
+				})
+			}
 			q := w.start()
-			q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-				select {
-				case <-time.After(300 * time.Millisecond):
-				case <-ctx.Done():
-					return nil // cut off by the stop
-				}
-				return w.Deliver(ctx, tasks)
-			})
 			for i := range 25 {
 				w.submit(q, remoteTo(fmt.Sprintf("new%d.example", i)), mailbox(int64(i)))
 			}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"github.com/postrider/postrider/test/needs"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 // Senders hear of a delay once, over restarts, and only those that want to.
 func TestWarningOfADelay(t *testing.T) {
+	needs.Quick(t, "days of virtual time")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.reply = defer4
@@ -49,6 +51,7 @@ func TestWarningOfADelay(t *testing.T) {
 
 // Mail to be released later waits in its rows, over a restart and a flush, and has its whole time from then on.
 func TestReleasedLater(t *testing.T) {
+	needs.Quick(t, "days of virtual time")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		q := w.start()
@@ -198,6 +201,7 @@ func TestClockIsSet(t *testing.T) {
 
 // Domains of one provider share a site; what expires while it rests fails without an attempt, with what the site said last.
 func TestSitesAreAskedForAndRest(t *testing.T) {
+	needs.Quick(t, "days of virtual time")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var asked, tries atomic.Int64

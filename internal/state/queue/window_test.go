@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"github.com/postrider/postrider/test/needs"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,7 @@ func (m *inMemory) see(q *Queue) {
 
 // Of many deferred jobs only some are in memory, all are tried when they are due, and none twice.
 func TestWindowIsBounded(t *testing.T) {
+	needs.Quick(t, "days of virtual time")
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.window = 200
@@ -111,18 +113,20 @@ func TestSlowSiteLeavesTheWindowToOthers(t *testing.T) {
 			}
 			return "slow.example"
 		})
-		q := w.start()
 		block := make(chan struct{})
-		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			if tasks[0].Recipients[0].To.Domain == "slow.example" {
-				select {
-				case <-block:
-				case <-ctx.Done():
-					return nil
+		w.lane = func(l *Lane) {
+			l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+				if tasks[0].Recipients[0].To.Domain == "slow.example" {
+					select {
+					case <-block:
+					case <-ctx.Done():
+						return nil
+					}
 				}
-			}
-			return w.Deliver(ctx, tasks)
-		})
+				return w.Deliver(ctx, tasks)
+			})
+		}
+		q := w.start()
 		pass(2 * time.Minute)
 		if n := w.sent(); n != 200 {
 			t.Errorf("%d of 200 went out past the slow site", n)
@@ -239,12 +243,14 @@ func TestOneSenderLeavesRoomForOthers(t *testing.T) {
 		w := newWorld(t)
 		w.window = 40
 		stored(t, w.db, w.ids, 300, time.Now().Add(-time.Hour), func(i int) string { return fmt.Sprintf("d%d.example", i) })
-		q := w.start()
 		block := make(chan struct{})
-		q.lanes[flow.SMTP].Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
-			<-block
-			return w.Deliver(ctx, tasks)
-		})
+		w.lane = func(l *Lane) {
+			l.Agent = agentFunc(func(ctx context.Context, tasks []*Task) [][]flow.Outcome {
+				<-block
+				return w.Deliver(ctx, tasks)
+			})
+		}
+		q := w.start()
 		pass(time.Minute)
 		scheduled := func(from string) bool {
 			w.job = func(j *flow.Job) { j.From.Domain = from }
