@@ -169,14 +169,7 @@ func (c *Checker) recipients(ctx context.Context) error {
 		more = n == checkRecipients
 		for _, id := range lost {
 			f := fault.Fault{Kind: fault.RecipientNoJob, QueueID: id.String(), Text: "recipients without their job"}
-			if c.Repair {
-				if err := c.exec(ctx, "DELETE FROM job_recipient WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)",
-					id[:], id[:]); err != nil {
-					return err
-				}
-				f.Mended = "removed"
-			}
-			if err := c.Report(f); err != nil {
+			if err := c.jobless(ctx, f, "DELETE FROM job_recipient WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)", id); err != nil {
 				return err
 			}
 		}
@@ -212,13 +205,7 @@ func (c *Checker) bodies(ctx context.Context) error {
 		more = n == checkRecipients
 		for _, id := range lost {
 			f := fault.Fault{Kind: fault.BodyNoJob, QueueID: id.String(), Text: "the body of a job without the job"}
-			if c.Repair {
-				if err := c.exec(ctx, "DELETE FROM job_body WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)", id[:], id[:]); err != nil {
-					return err
-				}
-				f.Mended = "removed"
-			}
-			if err := c.Report(f); err != nil {
+			if err := c.jobless(ctx, f, "DELETE FROM job_body WHERE queue_id = ? AND NOT EXISTS (SELECT 1 FROM job WHERE queue_id = ?)", id); err != nil {
 				return err
 			}
 		}
@@ -265,4 +252,15 @@ func JobTimes(ctx context.Context, d *db.DB, fn func(micros int64)) error {
 // MarkDone notes that recipients of a job ended by another transport than the mailstore, so that a replay passes over them.
 func MarkDone(ctx context.Context, d *db.DB, id queueid.ID, recipients []int) error {
 	return d.Write(ctx, func(tx *db.Tx) error { return putDone(tx, id, recipients) })
+}
+
+// jobless tells of rows whose job has none, and removes them where that is wanted and it still has none.
+func (c *Checker) jobless(ctx context.Context, f fault.Fault, remove string, id queueid.ID) error {
+	if c.Repair {
+		if err := c.exec(ctx, remove, id[:], id[:]); err != nil {
+			return err
+		}
+		f.Mended = "removed"
+	}
+	return c.Report(f)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,7 +85,7 @@ func TestPostfixAsks(t *testing.T) {
 // Exim asks us over a socket. Debian's package excludes Postfix's; its files are unpacked.
 func TestEximAsks(t *testing.T) {
 	needs.Root(t, "Exim starts as root only")
-	exim := unpacked(t, "exim4-daemon-heavy", "usr/sbin/exim4")
+	exim := needs.Unpacked(t, "exim4-daemon-heavy", "usr/sbin/exim4")
 	dir, err := os.MkdirTemp("", "exim")
 	if err != nil {
 		t.Fatal(err)
@@ -125,33 +124,4 @@ func TestEximAsks(t *testing.T) {
 	}
 	run(t, port, "unshare", "--mount", "sh", "-c", `mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && exec "$2" -C "$1/exim.conf" -bdf`, "sh", dir, exim)
 	logins(t, s, "127.0.0.1:"+port)
-}
-
-// unpacked is a program of a Debian package that cannot be installed beside others.
-func unpacked(t *testing.T, name, program string) string {
-	t.Helper()
-	dir := filepath.Join(os.TempDir(), "postrider-peers", name)
-	path := filepath.Join(dir, program)
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	needs.Program(t, "apt-get")
-	down := t.TempDir()
-	_ = os.Chmod(down, 0o777)
-	fetch := exec.Command("apt-get", "download", name)
-	fetch.Dir = down
-	if out, err := fetch.CombinedOutput(); err != nil {
-		t.Fatalf("apt-get download %s: %v\n%s", name, err, out)
-	}
-	files, err := filepath.Glob(filepath.Join(down, "*.deb"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%v, %v", files, err)
-	}
-	if out, err := exec.Command("dpkg-deb", "-x", files[0], dir).CombinedOutput(); err != nil {
-		t.Fatalf("unpack %s: %v\n%s", name, err, out)
-	}
-	return path
 }

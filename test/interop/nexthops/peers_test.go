@@ -100,7 +100,7 @@ func (p *place) startPostfix(t *testing.T) peer {
 
 // startExim starts one that wants a login.
 func (p *place) startExim(t *testing.T) peer {
-	program := unpacked(t, "exim4-daemon-heavy", "usr/sbin/exim4")
+	program := needs.Unpacked(t, "exim4-daemon-heavy", "usr/sbin/exim4")
 	dir := filepath.Join(p.dir, "exim")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ plain:
 // startOpenSMTPD starts one whose TLS is out of order: Debian's (6.8.0p2, OpenSSL 3) offers STARTTLS and ends each handshake with
 // an internal error. As a client it uses TLS.
 func (p *place) startOpenSMTPD(t *testing.T) peer {
-	program := unpacked(t, "opensmtpd", "usr/sbin/smtpd")
+	program := needs.Unpacked(t, "opensmtpd", "usr/sbin/smtpd")
 	port := postfix.FreePort(t)
 	conf, key := filepath.Join(p.dir, "smtpd.conf"), filepath.Join(p.dir, "smtpd.key")
 	text, err := os.ReadFile(p.key) // Exim's may be read by all
@@ -227,33 +227,4 @@ func (p *place) run(t *testing.T, port, prepare, program string, args ...string)
 		}
 	})
 	postfix.Await(t, "127.0.0.1:"+port)
-}
-
-// unpacked is a program of a Debian package that cannot be installed beside others.
-func unpacked(t *testing.T, name, program string) string {
-	t.Helper()
-	dir := filepath.Join(os.TempDir(), "postrider-peers", name)
-	path := filepath.Join(dir, program)
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	needs.Program(t, "apt-get")
-	down := t.TempDir()
-	_ = os.Chmod(down, 0o777)
-	fetch := exec.Command("apt-get", "download", name)
-	fetch.Dir = down
-	if out, err := fetch.CombinedOutput(); err != nil {
-		t.Fatalf("apt-get download %s: %v\n%s", name, err, out)
-	}
-	files, err := filepath.Glob(filepath.Join(down, "*.deb"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%v, %v", files, err)
-	}
-	if out, err := exec.Command("dpkg-deb", "-x", files[0], dir).CombinedOutput(); err != nil {
-		t.Fatalf("unpack %s: %v\n%s", name, err, out)
-	}
-	return path
 }
